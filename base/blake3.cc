@@ -1,0 +1,94 @@
+#include "base/blake3.h"
+
+#include <bit>
+
+extern "C" {
+#include <blake3.h>
+// The compression function that the chunk tree needs is not in the public header.
+#include <blake3_impl.h>
+}
+
+namespace cairn {
+namespace {
+
+static_assert(sizeof(blake3_hasher) <= 1920);
+
+using CvWords = std::array<uint32_t, 8>;
+
+CvWords iv() {
+  CvWords words;
+  for (size_t i = 0; i < 8; i++) words[i] = IV[i];
+  return words;
+}
+
+Hash to_hash(const CvWords& words) {
+  Hash out;
+  for (size_t i = 0; i < 8; i++)
+    for (size_t b = 0; b < 4; b++) out.v[i * 4 + b] = static_cast<uint8_t>(words[i] >> (8 * b));
+  return out;
+}
+
+// One chunk, block by block; `extra` is ROOT for a message of a single chunk.
+CvWords compress_chunk(ByteSpan chunk, uint64_t index, uint8_t extra) {
+  CHECK(chunk.size() <= kChunkBytes);
+  CvWords cv = iv();
+  size_t at = 0;
+  do {
+    uint8_t block[BLAKE3_BLOCK_LEN] = {};
+    const size_t size = std::min<size_t>(BLAKE3_BLOCK_LEN, chunk.size() - at);
+    if (size) std::memcpy(block, chunk.data() + at, size);
+    uint8_t flags = at == 0 ? CHUNK_START : 0;
+    if (at + size == chunk.size()) flags = static_cast<uint8_t>(flags | CHUNK_END | extra);
+    blake3_compress_in_place(cv.data(), block, static_cast<uint8_t>(size), index, flags);
+    at += size;
+  } while (at < chunk.size());
+  return cv;
+}
+
+Hash compress_parent(const ChainingValue& left, const ChainingValue& right, uint8_t flags) {
+  uint8_t block[BLAKE3_BLOCK_LEN];
+  std::memcpy(block, left.data(), 32);
+  std::memcpy(block + 32, right.data(), 32);
+  CvWords cv = iv();
+  blake3_compress_in_place(cv.data(), block, BLAKE3_BLOCK_LEN, 0, static_cast<uint8_t>(PARENT | flags));
+  return to_hash(cv);
+}
+
+}  // namespace
+
+Hasher::Hasher() { blake3_hasher_init(reinterpret_cast<blake3_hasher*>(state_.data())); }
+
+Hasher& Hasher::update(ByteSpan bytes) {
+  blake3_hasher_update(reinterpret_cast<blake3_hasher*>(state_.data()), bytes.data(), bytes.size());
+  return *this;
+}
+
+Hash Hasher::finish() const {
+  Hash out;
+  blake3_hasher_finalize(reinterpret_cast<const blake3_hasher*>(state_.data()), out.data(), 32);
+  return out;
+}
+
+Hash blake3(ByteSpan bytes) { return Hasher().update(bytes).finish(); }
+
+Hash tagged_hash(std::string_view tag, std::initializer_list<ByteSpan> parts) {
+  CHECK(tag.size() < 256);
+  const uint8_t size = static_cast<uint8_t>(tag.size());
+  Hasher hasher;
+  hasher.update({&size, 1}).update(as_bytes(tag));
+  for (ByteSpan part : parts) hasher.update(part);
+  return hasher.finish();
+}
+
+ChainingValue chunk_cv(ByteSpan chunk, uint64_t index) { return to_hash(compress_chunk(chunk, index, 0)); }
+Hash root_of_chunk(ByteSpan chunk) { return to_hash(compress_chunk(chunk, 0, ROOT)); }
+ChainingValue parent_cv(const ChainingValue& left, const ChainingValue& right) { return compress_parent(left, right, 0); }
+Hash root_of_parent(const ChainingValue& left, const ChainingValue& right) {
+  return compress_parent(left, right, ROOT);
+}
+uint64_t left_chunks(uint64_t chunks) {
+  CHECK(chunks >= 2);
+  return std::bit_floor(chunks - 1);
+}
+
+}  // namespace cairn

@@ -1,0 +1,70 @@
+// ed25519 keys and the one way to sign (rule R9): every signature, on chain or off, covers
+// (genesis hash, kind, account, bytes), so none can be replayed on another chain, as another thing, or for another account.
+#pragma once
+
+#include <array>
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/codec.h"
+#include "base/result.h"
+
+namespace cairn {
+
+struct Signature {
+  std::array<uint8_t, 64> v{};
+  friend bool operator==(const Signature&, const Signature&) = default;
+  static constexpr auto fields() { return std::tuple{field("v", &Signature::v)}; }
+};
+
+// What a signature is about. Numbers are on the wire: never reused.
+enum class SignKind : uint16_t {
+  transaction = 1,
+  header = 2,
+  reveal = 3,     // a requester's or verifier's statement carried by somebody else's transaction
+  transport = 4,  // binds a transport key to an account
+};
+
+class SecretKey {
+ public:
+  static SecretKey generate();
+  static SecretKey from_seed(const std::array<uint8_t, 32>& seed);
+  ~SecretKey();
+  SecretKey(const SecretKey&) = default;
+  SecretKey& operator=(const SecretKey&) = default;
+
+  PublicKey public_key() const;
+  // The 32-byte seed: to be stored in a 0600 file, or handed to the VRF and the transport, which derive their own.
+  const std::array<uint8_t, 32>& seed() const { return seed_; }
+
+ private:
+  SecretKey() = default;
+  std::array<uint8_t, 32> seed_{};
+  std::array<uint8_t, 64> expanded_{};
+  friend Signature sign(const SecretKey&, const Hash&, SignKind, const AccountId&, ByteSpan);
+};
+
+// The account that a first public key names.
+AccountId account_of(const PublicKey& first_key);
+
+Signature sign(const SecretKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes);
+bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes,
+            const Signature& signature);
+
+// Key file: one line `cairn-key-1 <hex of the seed> <first 8 hex of its BLAKE3>`, mode 0600.
+// save refuses to overwrite (`exists`); load refuses any other mode, owner or content (`key_file`).
+Result<> save_key(const std::filesystem::path& path, const SecretKey& key);
+Result<SecretKey> load_key(const std::filesystem::path& path);
+
+// Curve25519 form of an ed25519 key, for the transport: peers are known by their account's key.
+struct TransportKeys {
+  std::array<uint8_t, 32> public_key{};
+  std::array<uint8_t, 32> secret_key{};
+};
+TransportKeys transport_keys(const SecretKey& key);
+Result<std::array<uint8_t, 32>> transport_key(const PublicKey& key);
+
+// Random bytes from the system, for secrets and salts (never in the ledger).
+Hash random_hash();
+
+}  // namespace cairn
