@@ -1,0 +1,53 @@
+# Three words to declare what a room holds.
+#
+#   cairn_library(cairn_base SOURCES codec.cc hash.cc DEPS dep::sodium)
+#   cairn_program(cairnd SOURCES main.cc DEPS cairn_ledger dep::cli11)          -> build/PRESET/bin/cairnd
+#   cairn_test(codec_test SOURCES codec_test.cc DEPS cairn_base)                -> ctest -R codec_test
+#   cairn_test(slow_test TIMEOUT 300 SOURCES ...)
+#
+# DEPS that are rooms (cairn_*) are passed on to whoever links this target; packages (dep::*) are not: a package's
+# headers reach only the targets that name it, so each package keeps its one door.
+
+function(cairn_link target)
+  foreach(dep ${ARGN})
+    if(dep MATCHES "^dep::")
+      target_link_libraries(${target} PRIVATE ${dep})
+    else()
+      target_link_libraries(${target} PUBLIC ${dep})
+    endif()
+  endforeach()
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE ${CAIRN_WARNINGS})
+endfunction()
+
+function(cairn_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS")
+  add_library(${name} STATIC ${arg_SOURCES})
+  cairn_link(${name} ${arg_DEPS})
+endfunction()
+
+function(cairn_program name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS")
+  add_executable(${name} ${arg_SOURCES})
+  cairn_link(${name} ${arg_DEPS})
+endfunction()
+
+# One program and one line of ctest a file: to start a process for every case would cost more than the cases.
+# Runs in the root of the sources, so a test may read configs/ and golden files by their path there.
+function(cairn_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;DEPS")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  cairn_link(${name} ${arg_DEPS} dep::gtest)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# cairn_precompile(TARGET HEADER): as target_precompile_headers, and such that the compiler cache can hit.
+function(cairn_precompile target header)
+  target_precompile_headers(${target} PRIVATE ${header})
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+endfunction()
