@@ -1,0 +1,151 @@
+// Block headers, genesis and the chain's parameters: what a light client, a receipt and the ledger share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attest/records.h"
+#include "base/keys.h"
+
+namespace cairn::attest {
+
+struct AuditRule {
+  uint32_t segments = 1;       // k; 0 means all of them
+  uint32_t stake_permille = 1000;  // stake in thousandths of the reward R
+  static constexpr auto fields() {
+    return std::tuple{field("segments", &AuditRule::segments), field("stake_permille", &AuditRule::stake_permille)};
+  }
+};
+
+// Every number that is consensus, in one table. Defaults are a devnet's; times in chain milliseconds.
+struct ChainParams {
+  uint64_t interval_ms = 100;          // block interval; chain time advances at most two of them a block
+  uint64_t draw_delay_blocks = 1;      // D
+  uint64_t secret_window_ms = 400;     // for the requester's reveal after a commitment
+  uint64_t verdict_ms = 60'000;        // for a drawn verifier to commit its verdict, beside the segment's work
+  uint64_t reveal_ms = 5'000;          // for the provider's, then the verifiers' reveal
+  uint64_t window_ms = 1'000;          // after the last reveal, for anybody's challenge
+  uint64_t move_ms = 20'000;           // a side's clock in a game, for each move
+  uint64_t first_move_factor = 50;     // the first answer gets this many times the segment's reference time on top
+  uint64_t unbonding_ms = 600'000;
+  uint64_t receipt_keep_ms = 600'000;  // ended jobs are pruned to their receipt root after this
+  uint64_t fee_per_byte = 1;           // pebbles
+  uint64_t deposit_per_byte = 10;      // pebbles for each byte of state its creator keeps
+  uint64_t game_fee = 10'000;          // pebbles, locked by each side of a game
+  uint64_t verifier_silence = 2'000;   // pebbles of bond lost by a drawn verifier that stays silent
+  uint32_t late_permille = 100;        // of R, lost by a provider that misses its deadline
+  uint32_t slash_burn_permille = 500;
+  uint32_t slash_requester_permille = 300;   // the rest goes to the challenger
+  uint32_t max_block_bytes = 4u << 20;
+  uint32_t max_deadlines_per_block = 1000;
+  AuditRule starter{0, 0};
+  AuditRule standard{1, 1000};
+  AuditRule careful{5, 5000};
+  AuditRule all{0, 1000};
+  WorkTable work;
+  static constexpr auto fields() {
+    using P = ChainParams;
+    return std::tuple{field("interval_ms", &P::interval_ms),
+                      field("draw_delay_blocks", &P::draw_delay_blocks),
+                      field("secret_window_ms", &P::secret_window_ms),
+                      field("verdict_ms", &P::verdict_ms),
+                      field("reveal_ms", &P::reveal_ms),
+                      field("window_ms", &P::window_ms),
+                      field("move_ms", &P::move_ms),
+                      field("first_move_factor", &P::first_move_factor),
+                      field("unbonding_ms", &P::unbonding_ms),
+                      field("receipt_keep_ms", &P::receipt_keep_ms),
+                      field("fee_per_byte", &P::fee_per_byte),
+                      field("deposit_per_byte", &P::deposit_per_byte),
+                      field("game_fee", &P::game_fee),
+                      field("verifier_silence", &P::verifier_silence),
+                      field("late_permille", &P::late_permille),
+                      field("slash_burn_permille", &P::slash_burn_permille),
+                      field("slash_requester_permille", &P::slash_requester_permille),
+                      field("max_block_bytes", &P::max_block_bytes),
+                      field("max_deadlines_per_block", &P::max_deadlines_per_block),
+                      field("starter", &P::starter),
+                      field("standard", &P::standard),
+                      field("careful", &P::careful),
+                      field("all", &P::all),
+                      field("work", &P::work)};
+  }
+  const AuditRule& rule(Policy policy) const {
+    switch (policy) {
+      case Policy::starter: return starter;
+      case Policy::standard: return standard;
+      case Policy::careful: return careful;
+      case Policy::all: return all;
+    }
+    return all;
+  }
+};
+
+struct GenesisAccount {
+  AccountId account;
+  Amount balance;
+  static constexpr auto fields() {
+    return std::tuple{field("account", &GenesisAccount::account), field("balance", &GenesisAccount::balance)};
+  }
+};
+
+// The chain's first value; its hash names the chain in every signature.
+struct Genesis {
+  std::string name;               // "devnet-..."
+  uint64_t created_wall_ms = 0;   // shown, never used
+  PublicKey producer;             // solo: a validator set of one
+  PublicKey producer_vrf;
+  AccountId faucet;               // zero outside devnets
+  std::vector<GenesisAccount> accounts;
+  ChainParams params;
+  static constexpr auto fields() {
+    return std::tuple{field("name", &Genesis::name),         field("created_wall_ms", &Genesis::created_wall_ms),
+                      field("producer", &Genesis::producer), field("producer_vrf", &Genesis::producer_vrf),
+                      field("faucet", &Genesis::faucet),     field("accounts", &Genesis::accounts),
+                      field("params", &Genesis::params)};
+  }
+};
+Hash genesis_hash(const Genesis& genesis);
+
+// Carried as the block's first entry, checked by every node: beacon = H(previous beacon, VRF output).
+struct BeaconEntry {
+  std::array<uint8_t, 80> vrf_proof{};  // RFC 9381 ECVRF-EDWARDS25519-SHA512-TAI over (previous beacon, height)
+  Hash beacon;
+  static constexpr auto fields() {
+    return std::tuple{field("vrf_proof", &BeaconEntry::vrf_proof), field("beacon", &BeaconEntry::beacon)};
+  }
+};
+
+struct Header {
+  Hash genesis;
+  Height height{};
+  ChainTime time{};
+  uint64_t wall_ms = 0;       // the producer's clock; chain time advances by min(difference, two intervals)
+  Hash previous;              // id of the previous header; zero at height 1
+  Hash transactions_root;     // tree_root over transaction ids
+  Hash state_root;            // sparse Merkle root after this block
+  BeaconEntry beacon;
+  static constexpr auto fields() {
+    return std::tuple{field("genesis", &Header::genesis),
+                      field("height", &Header::height),
+                      field("time", &Header::time),
+                      field("wall_ms", &Header::wall_ms),
+                      field("previous", &Header::previous),
+                      field("transactions_root", &Header::transactions_root),
+                      field("state_root", &Header::state_root),
+                      field("beacon", &Header::beacon)};
+  }
+};
+Hash header_id(const Header& header);
+
+struct SignedHeader {
+  Header header;
+  Signature signature;  // SignKind::header by the producer's account
+  static constexpr auto fields() {
+    return std::tuple{field("header", &SignedHeader::header), field("signature", &SignedHeader::signature)};
+  }
+};
+// Errors: wrong_chain, bad_signature, proof.
+Result<> check_header(const Genesis& genesis, const SignedHeader& header);
+
+}  // namespace cairn::attest
