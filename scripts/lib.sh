@@ -37,7 +37,7 @@ run_step() {
   if ((status == 0)); then
     echo "$label: done in $((SECONDS - start)) s" >&2
   else
-    tail -n 40 "$log" >&2
+    tail -n 30 "$log" >&2
   fi
   return "$status"
 }
