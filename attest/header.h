@@ -116,6 +116,7 @@ struct BeaconEntry {
   }
 };
 
+// The first header of a chain has height 1 and `previous` zero.
 struct Header {
   Hash genesis;
   Height height{};
@@ -145,7 +146,16 @@ struct SignedHeader {
     return std::tuple{field("header", &SignedHeader::header), field("signature", &SignedHeader::signature)};
   }
 };
-// Errors: wrong_chain, bad_signature, proof.
+// What the producer's VRF is asked for a block, and the beacon that its output gives.
+Bytes beacon_input(const Hash& previous_beacon, Height height);
+Hash next_beacon(const Hash& previous_beacon, const std::array<uint8_t, 64>& vrf_output);
+Hash first_beacon(const Hash& genesis);  // stands before block 1
+
+SignedHeader sign_header(const SecretKey& producer, const Header& header);
+// A header alone: of this chain, signed by its producer, a height above 0. Errors: wrong_chain, bad_signature, proof.
 Result<> check_header(const Genesis& genesis, const SignedHeader& header);
+// A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
+// `previous` is null at height 1.
+Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header);
 
 }  // namespace cairn::attest

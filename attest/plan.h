@@ -123,7 +123,20 @@ struct PlanFacts {
 
 // Checks everything a provider must know before Accept: operator ids, attributes, shapes by `infer`, single assignment
 // (a call reads only what stands before it), types of references and of every slot's `next`, work, names unique.
-// Errors: malformed, undefined_operator, shape, understated_work; each names the call's number and operator.
+// Errors: malformed, limit, undefined_operator, shape, understated_work; each names the call's number and operator.
 Result<PlanFacts> validate(const Plan& plan, const WorkTable& table);
+
+inline constexpr uint64_t kMaxConstantBytes = 64u << 20;  // all constants of a plan together
+inline constexpr uint32_t kMaxCalls = 1u << 24;
+inline constexpr size_t kMaxRank = 16;
+inline constexpr size_t kMaxNameBytes = 256;
+
+// What one leaf alone shows: operator, attributes, shapes. A leaf that fails proves its plan false (requester at fault).
+// Errors: undefined_operator, shape.
+Result<> check_leaf(const Call& call);
+// The same with the work rule. Errors: those, and understated_work.
+Result<> check_leaf(const Call& call, const WorkTable& table);
+// The type of the value that `ref` names, or null when there is none such.
+const TensorType* type_of(const Plan& plan, const ValueRef& ref);
 
 }  // namespace cairn::attest

@@ -108,7 +108,10 @@ struct JobSpec {
 };
 // Well-formedness that needs no chain: steps, interval, lengths of texts, `exact` class. Error: invalid.
 Result<> check(const JobSpec& spec);
-Hash input_root(const JobSpec& spec);  // over the bindings' ids, in order
+Hash input_root(const JobSpec& spec);  // tree_root over the bindings' ids, in order
+// That a job says what its plan says: roots, counts, work, memory, input names. For a provider before Accept, and for the
+// requester's tool. Errors: invalid, naming the field.
+Result<> check_against_plan(const JobSpec& spec, const Plan& plan, const PlanFacts& facts);
 
 // What a provider claims to have computed. Leaf i of the checkpoint tree is the state root after segment i; losses and
 // predictions are state, so the last leaf is the result and equals `outputs_root`.
@@ -145,7 +148,8 @@ struct Candidate {
   Amount bond;
 };
 // k distinct segments of n, one verifier each, in proportion to bonds. `randomness` = draw_randomness(...).
-// Candidates must be sorted by account; empty candidates give an empty draw.
+// Candidates must be sorted by account; candidates without any bond give an empty draw. k = 0, or k >= n, is all segments.
+// The checks come in the order of their segments. Integer arithmetic and rejection sampling only: no bias, no rounding.
 Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, const JobId& job, const Hash& commitment);
 std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates);
 // Index of the call whose work interval holds `work_offset`.

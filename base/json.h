@@ -11,6 +11,11 @@
 
 namespace cairn {
 
+template <class T>
+inline constexpr bool is_byte_array_v = false;
+template <size_t N>
+inline constexpr bool is_byte_array_v<std::array<uint8_t, N>> = true;
+
 std::string json_quote(std::string_view text);
 std::string decimal(u128 value);
 
@@ -37,8 +42,7 @@ std::string to_json(const T& value) {
     return json_quote(value);
   } else if constexpr (std::is_same_v<T, Bytes>) {
     return json_quote(to_hex(value));
-  } else if constexpr (is_array_v<T> && requires { { *value.data() } -> std::convertible_to<uint8_t>; } &&
-                       sizeof(typename T::value_type) == 1) {
+  } else if constexpr (is_byte_array_v<T>) {
     return json_quote(to_hex(value));
   } else if constexpr (is_vector_v<T> || is_array_v<T>) {
     std::string out = "[";
