@@ -1,0 +1,525 @@
+// What stands in the ledger's state, and what the node answers: one struct each, its grammar is fields() in order.
+//
+// Every record has an id or an owner that is its key; keys.h says how keys are ordered. A node answers any of these as JSON
+// (to_json) or, with ?raw=1, as these bytes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attest/dispute.h"
+#include "attest/header.h"
+#include "attest/records.h"
+#include "base/amount.h"
+#include "base/codec.h"
+
+namespace cairn::ledger {
+
+using GameId = Bytes32<struct GameIdTag>;  // hash of (job, segment, challenger)
+using TransactionId = Hash;                // hash of the transaction's bytes
+
+// ---- value --------------------------------------------------------------------------------------------------------
+
+// Who can hold value (R7). `id` is the account, job, game or record that the kind speaks of, zero for the chain's own.
+enum class HolderKind : uint8_t {
+  account = 1,    // what a sender spends
+  stake = 2,      // a provider's free stake
+  bond = 3,       // a verifier's bond
+  unbonding = 4,  // stake or bond on its way back to the account
+  escrow = 5,     // a job: the requester's money
+  job_stake = 6,  // a job: the provider's stake in it
+  game = 7,       // a game: both sides' flat fees
+  deposit = 8,    // a record in state: its creator's deposit by the byte
+  fees = 9,
+  burned = 10,
+  mint = 11,  // what genesis has not given out: nothing, once it has run
+};
+constexpr bool is_valid(HolderKind k) { return k >= HolderKind::account && k <= HolderKind::mint; }
+constexpr std::string_view name(HolderKind k) {
+  constexpr std::string_view kNames[] = {"?",    "account", "stake",   "bond", "unbonding", "escrow",
+                                         "job_stake", "game", "deposit", "fees", "burned",    "mint"};
+  return kNames[static_cast<uint8_t>(k)];
+}
+
+struct Holder {
+  HolderKind kind = HolderKind::account;
+  Hash id;
+  friend auto operator<=>(const Holder&, const Holder&) = default;
+  static constexpr auto fields() { return std::tuple{field("kind", &Holder::kind), field("id", &Holder::id)}; }
+
+  static Holder account(const AccountId& a) { return {HolderKind::account, a.as<HashTag>()}; }
+  static Holder stake(const AccountId& a) { return {HolderKind::stake, a.as<HashTag>()}; }
+  static Holder bond(const AccountId& a) { return {HolderKind::bond, a.as<HashTag>()}; }
+  static Holder unbonding(const AccountId& a) { return {HolderKind::unbonding, a.as<HashTag>()}; }
+  static Holder escrow(const JobId& j) { return {HolderKind::escrow, j.as<HashTag>()}; }
+  static Holder job_stake(const JobId& j) { return {HolderKind::job_stake, j.as<HashTag>()}; }
+  static Holder game(const GameId& g) { return {HolderKind::game, g.as<HashTag>()}; }
+  static Holder deposit(const Hash& record) { return {HolderKind::deposit, record}; }
+  static Holder fees() { return {HolderKind::fees, {}}; }
+  static Holder burned() { return {HolderKind::burned, {}}; }
+  static Holder mint() { return {HolderKind::mint, {}}; }
+};
+
+// What is held. CRN is the zero id and, today, the only currency.
+using Currency = Bytes32<struct CurrencyTag>;
+
+struct Holding {
+  Holder holder;
+  Currency currency;
+  Amount amount;  // never stored when 0
+  static constexpr auto fields() {
+    return std::tuple{field("holder", &Holding::holder), field("currency", &Holding::currency),
+                      field("amount", &Holding::amount)};
+  }
+};
+
+struct Account {
+  AccountId id;
+  PublicKey key;       // zero until the account first signs
+  uint64_t nonce = 0;  // of its next transaction
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Account::id), field("key", &Account::key), field("nonce", &Account::nonce)};
+  }
+};
+
+// Stake or bond on its way back to its account.
+struct Unbonding {
+  AccountId account;
+  Amount amount;
+  ChainTime due{};
+  uint64_t seq = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("account", &Unbonding::account), field("amount", &Unbonding::amount),
+                      field("due", &Unbonding::due), field("seq", &Unbonding::seq)};
+  }
+};
+
+// A bonded account that may be drawn. Its weight is what bond(account) holds.
+struct Verifier {
+  AccountId account;
+  std::string endpoint;
+  static constexpr auto fields() {
+    return std::tuple{field("account", &Verifier::account), field("endpoint", &Verifier::endpoint)};
+  }
+};
+
+// ---- the deadline queue -------------------------------------------------------------------------------------------
+
+enum class Due : uint8_t { job = 1, game = 2, offer = 3, unbonding = 4, prune = 5 };
+constexpr bool is_valid(Due d) { return d >= Due::job && d <= Due::prune; }
+constexpr std::string_view name(Due d) {
+  constexpr std::string_view kNames[] = {"?", "job", "game", "offer", "unbonding", "prune"};
+  return kNames[static_cast<uint8_t>(d)];
+}
+
+// A place in the queue, kept by the record that waits so that it can be taken out. seq 0: it waits for nothing.
+struct Timer {
+  ChainTime due{};
+  uint64_t seq = 0;
+  static constexpr auto fields() { return std::tuple{field("due", &Timer::due), field("seq", &Timer::seq)}; }
+};
+struct Deadline {
+  Timer timer;
+  Due what = Due::job;
+  Hash id;
+  static constexpr auto fields() {
+    return std::tuple{field("timer", &Deadline::timer), field("what", &Deadline::what), field("id", &Deadline::id)};
+  }
+};
+
+// ---- market -------------------------------------------------------------------------------------------------------
+
+struct Offer {
+  OfferId id;
+  AccountId owner;   // accepts, stakes, commits
+  AccountId payee;   // is paid; never drawn for its own jobs
+  attest::OfferClass klass;
+  Amount price;      // pebbles per 10^9 reference seconds
+  std::string endpoint;
+  uint64_t memory_bytes = 0;
+  uint32_t jobs_max = 1;
+  uint32_t jobs = 0;  // matched or running now
+  std::vector<attest::Policy> policies;
+  uint64_t seq = 0;   // older first among equal prices
+  Timer expiry;
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Offer::id),
+                      field("owner", &Offer::owner),
+                      field("payee", &Offer::payee),
+                      field("class", &Offer::klass),
+                      field("price", &Offer::price),
+                      field("endpoint", &Offer::endpoint),
+                      field("memory_bytes", &Offer::memory_bytes),
+                      field("jobs_max", &Offer::jobs_max),
+                      field("jobs", &Offer::jobs),
+                      field("policies", &Offer::policies),
+                      field("seq", &Offer::seq),
+                      field("expiry", &Offer::expiry)};
+  }
+};
+
+// What a job costs, exactly, before it is opened.
+struct Quote {
+  Amount reward;    // R at the ceiling
+  Amount audits;    // k segments at R/n each, at least 1 pebble
+  Amount assets;    // prices of the distinct assets among its inputs
+  Amount deposit;   // by the byte; back when the job is pruned
+  Amount total;     // what OpenJob takes from the balance, the transaction's fee beside
+  Amount stake;     // what a provider must stake at the ceiling
+  uint64_t segments = 0;
+  uint64_t checks = 0;  // k
+  static constexpr auto fields() {
+    return std::tuple{field("reward", &Quote::reward), field("audits", &Quote::audits),
+                      field("assets", &Quote::assets), field("deposit", &Quote::deposit),
+                      field("total", &Quote::total),   field("stake", &Quote::stake),
+                      field("segments", &Quote::segments), field("checks", &Quote::checks)};
+  }
+};
+
+// ---- jobs ---------------------------------------------------------------------------------------------------------
+
+enum class JobState : uint8_t {
+  open = 1,       // on the book, waiting for an offer
+  matched = 2,    // the provider stages inputs and accepts, or the match lapses
+  running = 3,    // stake is in the job; Commit before the deadline
+  committed = 4,  // see JobPhase
+  disputed = 5,   // committed, with at least one game open
+  settled = 6,
+  voided = 7,
+  cancelled = 8,
+};
+constexpr bool is_valid(JobState s) { return s >= JobState::open && s <= JobState::cancelled; }
+constexpr bool is_terminal(JobState s) { return s >= JobState::settled; }
+constexpr std::string_view name(JobState s) {
+  constexpr std::string_view kNames[] = {"?",         "open",     "matched", "running",  "committed",
+                                         "disputed", "settled", "void", "cancelled"};
+  return kNames[static_cast<uint8_t>(s)];
+}
+
+// How far a committed job has come. Each phase ends at the job's deadline, or as soon as nobody is waited for.
+enum class JobPhase : uint8_t {
+  none = 0,
+  secret = 1,    // the requester may reveal its secret
+  draw = 2,      // waiting for the beacon of block `draw_height`
+  verdicts = 3,  // drawn verifiers run their segments and commit verdicts
+  answers = 4,   // the provider answers every committed check
+  reveals = 5,   // verifiers reveal
+  window = 6,    // anybody may challenge any segment
+};
+constexpr bool is_valid(JobPhase p) { return p <= JobPhase::window; }
+constexpr std::string_view name(JobPhase p) {
+  constexpr std::string_view kNames[] = {"none", "secret", "draw", "verdicts", "answers", "reveals", "window"};
+  return kNames[static_cast<uint8_t>(p)];
+}
+
+enum class Blame : uint8_t { none = 0, requester = 1, provider = 2, verifier = 3, network = 4 };
+constexpr bool is_valid(Blame b) { return b <= Blame::network; }
+constexpr std::string_view name(Blame b) {
+  constexpr std::string_view kNames[] = {"none", "requester", "provider", "verifier", "network"};
+  return kNames[static_cast<uint8_t>(b)];
+}
+
+// How a job, or one provider's try at it, ended. The number is consensus.
+enum class Outcome : uint16_t {
+  none = 0,
+  audited = 1,      // settled: every drawn check agreed
+  partly = 2,       // settled: some of them
+  unaudited = 3,    // settled: none
+  lapsed = 10,      // a match that was not accepted in time; no fault
+  late = 11,        // no commitment in time
+  slashed = 12,     // a game was lost by the provider
+  silent = 13,      // the provider did not answer a check
+  no_audit = 20,    // void: the job required an audit and had none
+  withheld = 21,    // void: two draws of verifiers got nothing to check
+  cancelled = 30,
+};
+constexpr std::string_view name(Outcome o) {
+  switch (o) {
+    case Outcome::none: return "none";
+    case Outcome::audited: return "audited";
+    case Outcome::partly: return "partly";
+    case Outcome::unaudited: return "unaudited";
+    case Outcome::lapsed: return "lapsed";
+    case Outcome::late: return "late";
+    case Outcome::slashed: return "slashed";
+    case Outcome::silent: return "silent";
+    case Outcome::no_audit: return "no_audit";
+    case Outcome::withheld: return "withheld";
+    case Outcome::cancelled: return "cancelled";
+  }
+  return "?";
+}
+constexpr bool is_valid(Outcome o) { return name(o) != "?"; }
+
+enum class CheckState : uint8_t {
+  drawn = 1,        // the verifier runs the segment
+  committed = 2,    // its verdict is committed
+  answered = 3,     // the provider has revealed its call id and roots
+  agreed = 4,       // paid at settlement
+  differs = 5,      // another end root: a game
+  unproven = 6,     // same end root, another call id: counts for nothing, costs nobody
+  silent = 7,       // the verifier was silent and paid for it
+  undelivered = 8,  // the verifier says that it was not served
+};
+constexpr bool is_valid(CheckState s) { return s >= CheckState::drawn && s <= CheckState::undelivered; }
+constexpr std::string_view name(CheckState s) {
+  constexpr std::string_view kNames[] = {"?",      "drawn",   "committed", "answered",   "agreed",
+                                         "differs", "unproven", "silent",    "undelivered"};
+  return kNames[static_cast<uint8_t>(s)];
+}
+
+// The roots at both ends of a segment, with their paths in the commitment's checkpoint tree. Segment 0 starts at the
+// job's initial state and needs no start path.
+struct SegmentRoots {
+  Hash start_root;
+  attest::TreePath start_path;  // leaf segment - 1
+  Hash end_root;
+  attest::TreePath end_path;    // leaf segment
+  static constexpr auto fields() {
+    return std::tuple{field("start_root", &SegmentRoots::start_root), field("start_path", &SegmentRoots::start_path),
+                      field("end_root", &SegmentRoots::end_root), field("end_path", &SegmentRoots::end_path)};
+  }
+};
+// Errors: invalid (no such segment), proof.
+Result<> check(const SegmentRoots& roots, const attest::JobSpec& spec, const attest::Commitment& commitment, uint64_t segment);
+
+// One drawn segment on its way from draw to verdict.
+struct Check {
+  attest::DrawnCheck drawn;
+  CheckState state = CheckState::drawn;
+  Hash verdict;        // the verifier's commitment; zero before
+  uint64_t seq = 0;    // when it was committed: the earliest of equal verdicts takes a reward
+  Hash start_root;     // shown by the provider's answer, against its commitment
+  attest::Knowledge answer;    // the provider's
+  attest::Knowledge revealed;  // the verifier's
+  static constexpr auto fields() {
+    return std::tuple{field("drawn", &Check::drawn),           field("state", &Check::state),
+                      field("verdict", &Check::verdict),       field("seq", &Check::seq),
+                      field("start_root", &Check::start_root), field("answer", &Check::answer),
+                      field("revealed", &Check::revealed)};
+  }
+};
+
+struct Job {
+  JobId id;
+  AccountId requester;
+  attest::JobSpec spec;
+  uint64_t seq = 0;        // older first on the book
+  Amount audits;           // as quoted, at the ceiling
+  Amount assets;           // as quoted
+  JobState state = JobState::open;
+  JobPhase phase = JobPhase::none;
+  Timer timer;             // what ends the state or phase when nobody acts
+  uint32_t tries = 0;      // matches so far
+  std::vector<AccountId> met;  // providers that lapsed or failed here: never matched again
+
+  // of the present match
+  OfferId offer;
+  AccountId provider;
+  AccountId payee;
+  std::string provider_endpoint;
+  Amount price;            // the matched offer's
+  Amount reward;           // R at that price
+  Amount stake;            // in job_stake(id) from Accept on
+
+  // of the present commitment
+  std::optional<attest::Commitment> commitment;
+  Height commit_height{};
+  std::optional<Hash> secret;   // the requester's, once revealed
+  Height draw_height{};
+  bool redrawn = false;
+  std::vector<Check> checks;
+  std::vector<GameId> games;    // open ones
+
+  // of its end
+  Outcome outcome = Outcome::none;
+  Blame blame = Blame::none;
+  std::string sentence;
+  Amount paid_provider;
+  Amount paid_verifiers;
+  Amount paid_royalties;
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Job::id),
+                      field("requester", &Job::requester),
+                      field("spec", &Job::spec),
+                      field("seq", &Job::seq),
+                      field("audits", &Job::audits),
+                      field("assets", &Job::assets),
+                      field("state", &Job::state),
+                      field("phase", &Job::phase),
+                      field("timer", &Job::timer),
+                      field("tries", &Job::tries),
+                      field("met", &Job::met),
+                      field("offer", &Job::offer),
+                      field("provider", &Job::provider),
+                      field("payee", &Job::payee),
+                      field("provider_endpoint", &Job::provider_endpoint),
+                      field("price", &Job::price),
+                      field("reward", &Job::reward),
+                      field("stake", &Job::stake),
+                      field("commitment", &Job::commitment),
+                      field("commit_height", &Job::commit_height),
+                      field("secret", &Job::secret),
+                      field("draw_height", &Job::draw_height),
+                      field("redrawn", &Job::redrawn),
+                      field("checks", &Job::checks),
+                      field("games", &Job::games),
+                      field("outcome", &Job::outcome),
+                      field("blame", &Job::blame),
+                      field("sentence", &Job::sentence),
+                      field("paid_provider", &Job::paid_provider),
+                      field("paid_verifiers", &Job::paid_verifiers),
+                      field("paid_royalties", &Job::paid_royalties)};
+  }
+};
+
+// ---- assets -------------------------------------------------------------------------------------------------------
+
+enum class AssetKind : uint8_t { model = 1, dataset = 2, program = 3, service = 4 };
+constexpr bool is_valid(AssetKind k) { return k >= AssetKind::model && k <= AssetKind::service; }
+constexpr std::string_view name(AssetKind k) {
+  constexpr std::string_view kNames[] = {"?", "model", "dataset", "program", "service"};
+  return kNames[static_cast<uint8_t>(k)];
+}
+
+struct Share {
+  AccountId account;
+  uint64_t parts = 0;
+  static constexpr auto fields() { return std::tuple{field("account", &Share::account), field("parts", &Share::parts)}; }
+};
+struct Parent {
+  AssetId asset;
+  uint32_t basis_points = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("asset", &Parent::asset), field("basis_points", &Parent::basis_points)};
+  }
+};
+
+struct Asset {
+  AssetId id;
+  AccountId owner;
+  AssetKind kind = AssetKind::model;
+  std::string title;
+  Hash content;
+  Amount price;                 // per use in a job
+  std::vector<Share> holders;
+  std::vector<Parent> parents;
+  uint8_t depth = 0;            // longest way to an asset without parents; at most 8
+  std::vector<Share> split;     // who is paid, ancestors included, in parts of 10^9
+  JobId origin;                 // the settled job that made it; zero: imported, unproven
+  uint64_t reserved_seq = 0;
+  uint64_t uses = 0;
+  Amount earned;
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Asset::id),
+                      field("owner", &Asset::owner),
+                      field("kind", &Asset::kind),
+                      field("title", &Asset::title),
+                      field("content", &Asset::content),
+                      field("price", &Asset::price),
+                      field("holders", &Asset::holders),
+                      field("parents", &Asset::parents),
+                      field("depth", &Asset::depth),
+                      field("split", &Asset::split),
+                      field("origin", &Asset::origin),
+                      field("reserved_seq", &Asset::reserved_seq),
+                      field("uses", &Asset::uses),
+                      field("earned", &Asset::earned)};
+  }
+};
+
+// Reserve(H(content id, owner, salt)): holds a content's place in time without naming it.
+struct Reservation {
+  Hash hash;
+  AccountId owner;
+  Height height{};
+  uint64_t seq = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("hash", &Reservation::hash), field("owner", &Reservation::owner),
+                      field("height", &Reservation::height), field("seq", &Reservation::seq)};
+  }
+};
+Hash reservation_hash(const Hash& content, const AccountId& owner, const Hash& salt);
+
+// ---- what the node answers ----------------------------------------------------------------------------------------
+
+struct AccountView {
+  Account account;
+  Amount balance;
+  Amount stake;      // free
+  Amount bond;
+  Amount unbonding;
+  static constexpr auto fields() {
+    return std::tuple{field("account", &AccountView::account), field("balance", &AccountView::balance),
+                      field("stake", &AccountView::stake), field("bond", &AccountView::bond),
+                      field("unbonding", &AccountView::unbonding)};
+  }
+};
+
+struct VerifierView {
+  Verifier verifier;
+  Amount bond;
+  static constexpr auto fields() {
+    return std::tuple{field("verifier", &VerifierView::verifier), field("bond", &VerifierView::bond)};
+  }
+};
+
+struct Status {
+  Hash genesis;
+  std::string name;
+  Height height{};
+  ChainTime time{};
+  Hash beacon;
+  Hash state_root;
+  Hash header;             // id of the last header
+  uint64_t pending = 0;    // transactions that wait for a block
+  uint64_t deadlines = 0;  // entries of the queue
+  uint64_t next_event = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("genesis", &Status::genesis),       field("name", &Status::name),
+                      field("height", &Status::height),         field("time", &Status::time),
+                      field("beacon", &Status::beacon),         field("state_root", &Status::state_root),
+                      field("header", &Status::header),         field("pending", &Status::pending),
+                      field("deadlines", &Status::deadlines),   field("next_event", &Status::next_event)};
+  }
+};
+
+// What became of a transaction: code 0 is success. A code from the ladder cost nothing; any other cost the fee.
+struct TxResult {
+  TransactionId id;
+  Height height{};     // 0: in no block
+  uint16_t code = 0;   // of base/codes.def
+  std::string text;
+  static constexpr auto fields() {
+    return std::tuple{field("id", &TxResult::id), field("height", &TxResult::height), field("code", &TxResult::code),
+                      field("text", &TxResult::text)};
+  }
+};
+
+// Something that happened, in order. `seq` counts from 1 and never skips; `id` is the job, game, offer, account or asset
+// that `kind` ("job.matched") speaks of; `json` is an object with what else matters.
+struct Event {
+  uint64_t seq = 0;
+  Height height{};
+  ChainTime time{};
+  std::string kind;
+  Hash id;
+  std::string json;
+  static constexpr auto fields() {
+    return std::tuple{field("seq", &Event::seq),   field("height", &Event::height), field("time", &Event::time),
+                      field("kind", &Event::kind), field("id", &Event::id),         field("json", &Event::json)};
+  }
+};
+
+struct Block {
+  attest::SignedHeader header;
+  std::vector<Bytes> transactions;
+  std::vector<TxResult> results;  // derived; kept for people
+  static constexpr auto fields() {
+    return std::tuple{field("header", &Block::header), field("transactions", &Block::transactions),
+                      field("results", &Block::results)};
+  }
+};
+
+}  // namespace cairn::ledger

@@ -1,0 +1,25 @@
+// A provider takes a match.
+#pragma once
+
+#include "base/amount.h"
+#include "ledger/context.h"
+
+namespace cairn::ledger {
+
+// The matched provider holds and has checked every input (R3): its stake moves into the job, and its time to run begins.
+// Rejects: not_found
+//          wrong_state   the job is not matched
+//          not_party     with somebody else
+//          insufficient  the free stake is below the policy's
+// Keeps:   the stake moves to job_stake(job)
+struct Accept {
+  static constexpr uint16_t kTag = 11;
+  static constexpr std::string_view kName = "accept";
+  JobId job;
+  static constexpr auto fields() {
+    return std::tuple{field("job", &Accept::job)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger

@@ -1,0 +1,26 @@
+// A requester buys a computation.
+#pragma once
+
+#include "ledger/context.h"
+#include "ledger/records.h"
+
+namespace cairn::ledger {
+
+// Opens a job under this transaction's id: the quote moves into its escrow, and the book is tried once.
+// Rejects: invalid       see attest::check(JobSpec); another tier than exact
+//          limit         more checks or work than a job may have, or the quote overflows
+//          not_found     an input names an asset that is not there
+//          invalid       an input's bytes are not its asset's
+//          insufficient  the balance is below the quote
+// Keeps:   the quote moves to escrow(job) and deposit(job)
+struct OpenJob {
+  static constexpr uint16_t kTag = 9;
+  static constexpr std::string_view kName = "open_job";
+  attest::JobSpec spec;
+  static constexpr auto fields() {
+    return std::tuple{field("spec", &OpenJob::spec)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger

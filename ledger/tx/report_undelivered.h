@@ -1,0 +1,26 @@
+// A verifier was not served.
+#pragma once
+
+#include "base/amount.h"
+#include "ledger/context.h"
+
+namespace cairn::ledger {
+
+// A drawn verifier says that it was not served what it needs. When all drawn ones say so, others are drawn once; when
+// these say so too, the job is void and the provider and every signer lose the same small sum.
+// Rejects: not_found
+//          not_party
+//          already      its verdict is committed
+//          too_late
+struct ReportUndelivered {
+  static constexpr uint16_t kTag = 21;
+  static constexpr std::string_view kName = "report_undelivered";
+  JobId job;
+  uint64_t segment = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("job", &ReportUndelivered::job), field("segment", &ReportUndelivered::segment)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger

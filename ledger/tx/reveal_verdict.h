@@ -1,0 +1,32 @@
+// A verifier reveals what it knows.
+#pragma once
+
+#include "ledger/context.h"
+#include "ledger/records.h"
+
+namespace cairn::ledger {
+
+// A verifier opens its verdict (*Attest*). One that agrees is paid at settlement. One that differs opens a game in which
+// the verifier is the challenger; its side of the fee comes from the balance, else from its bond.
+// Rejects: not_found
+//          not_party
+//          wrong_state  the provider has not answered yet
+//          already
+//          invalid      it does not hash to the verdict
+struct RevealVerdict {
+  static constexpr uint16_t kTag = 16;
+  static constexpr std::string_view kName = "reveal_verdict";
+  JobId job;
+  uint64_t segment = 0;
+  Hash salt;
+  attest::Knowledge knowledge;
+  static constexpr auto fields() {
+    return std::tuple{field("job", &RevealVerdict::job),
+                      field("segment", &RevealVerdict::segment),
+                      field("salt", &RevealVerdict::salt),
+                      field("knowledge", &RevealVerdict::knowledge)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger

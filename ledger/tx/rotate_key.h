@@ -1,0 +1,21 @@
+// Accounts are named, keys are not (R9).
+#pragma once
+
+#include "base/amount.h"
+#include "ledger/context.h"
+
+namespace cairn::ledger {
+
+// Replaces the sender's key. The account keeps its id, and with it all that it owns.
+// Rejects: invalid  the key is zero
+struct RotateKey {
+  static constexpr uint16_t kTag = 2;
+  static constexpr std::string_view kName = "rotate_key";
+  PublicKey key;  // signs from the next transaction on
+  static constexpr auto fields() {
+    return std::tuple{field("key", &RotateKey::key)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger

@@ -1,0 +1,23 @@
+// Stake on its way back.
+#pragma once
+
+#include "base/amount.h"
+#include "ledger/context.h"
+
+namespace cairn::ledger {
+
+// Takes free stake back; it reaches the balance when the unbonding time is over.
+// Rejects: invalid       an amount of 0
+//          insufficient  less is free: stake inside a job cannot be taken back
+// Keeps:   the sender's sum
+struct Unstake {
+  static constexpr uint16_t kTag = 6;
+  static constexpr std::string_view kName = "unstake";
+  Amount amount;
+  static constexpr auto fields() {
+    return std::tuple{field("amount", &Unstake::amount)};
+  }
+  Result<> apply(State& state, const TxContext& context) const;
+};
+
+}  // namespace cairn::ledger
