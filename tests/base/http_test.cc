@@ -1,0 +1,138 @@
+// The listener against raw sockets: whole answers, late answers, streams, garbage, too much, and clients that hang up.
+#include "base/http.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <thread>
+
+namespace cairn {
+namespace {
+
+int dial(uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  timeval timeout{5, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  return fd;
+}
+
+std::string talk(uint16_t port, const std::string& text) {
+  const int fd = dial(port);
+  size_t at = 0;
+  while (at < text.size()) {
+    const ssize_t put = ::send(fd, text.data() + at, text.size() - at, MSG_NOSIGNAL);
+    if (put <= 0) break;
+    at += static_cast<size_t>(put);
+  }
+  std::string out;
+  char buffer[4096];
+  for (ssize_t got = 0; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) out.append(buffer, static_cast<size_t>(got));
+  ::close(fd);
+  return out;
+}
+
+std::string get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"; }
+
+class HttpTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    HttpConfig config;
+    config.body_max_bytes = 1000;
+    auto started = HttpServer::start(config, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+      if (request.path == "/echo") {
+        reply->send({200, "text/plain", request.query.contains("q") ? request.query.at("q") : std::string(request.body.begin(), request.body.end())});
+      } else if (request.path == "/late") {
+        later_.emplace_back([reply] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(50));
+          reply->send({200, "text/plain", "late but whole"});
+        });
+      } else if (request.path == "/stream") {
+        later_.emplace_back([reply] {
+          reply->stream("text/event-stream");
+          for (int i = 0; i < 3; i++) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            reply->push("id: " + std::to_string(i) + "\n\n");
+          }
+          reply->close();
+        });
+      } else if (request.path == "/never") {
+        std::lock_guard lock(mutex_);
+        waiting_.push_back(reply);
+      } else {
+        reply->send(error_response({Code::not_found, "no such page: " + request.path, "see the list"}));
+      }
+    });
+    ASSERT_TRUE(started);
+    server_ = *std::move(started);
+  }
+  void TearDown() override {
+    for (auto& thread : later_) thread.join();
+  }
+  std::unique_ptr<HttpServer> server_;
+  std::vector<std::thread> later_;
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<HttpReply>> waiting_;
+};
+
+TEST_F(HttpTest, AnswersNowLaterAndPieceByPiece) {
+  EXPECT_NE(talk(server_->port(), get("/echo?q=stone")).find("\r\n\r\nstone"), std::string::npos);
+  EXPECT_NE(talk(server_->port(), "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello").find("\r\n\r\nhello"),
+            std::string::npos);
+  EXPECT_NE(talk(server_->port(), get("/late")).find("late but whole"), std::string::npos);
+  const std::string stream = talk(server_->port(), get("/stream"));
+  EXPECT_NE(stream.find("id: 0"), std::string::npos);
+  EXPECT_NE(stream.find("id: 2"), std::string::npos);
+}
+
+TEST_F(HttpTest, RefusesGarbageAndTooMuch) {
+  EXPECT_NE(talk(server_->port(), get("/nothing")).find("\"code\":\"not_found\""), std::string::npos);
+  EXPECT_NE(talk(server_->port(), "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n" + std::string(2000, 'x'))
+                .find("\"code\":\"limit\""),
+            std::string::npos);
+  EXPECT_EQ(talk(server_->port(), "\x01\x02 nonsense\r\n\r\n").find("200 OK"), std::string::npos);
+  EXPECT_NE(talk(server_->port(), get("/echo?q=alive")).find("alive"), std::string::npos);
+}
+
+TEST_F(HttpTest, ClientsThatHangUpAreForgotten) {
+  for (int i = 0; i < 20; i++) {
+    const int fd = dial(server_->port());
+    const std::string text = get("/late");
+    ASSERT_GT(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), 0);
+    ::close(fd);
+  }
+  EXPECT_NE(talk(server_->port(), get("/echo?q=alive")).find("alive"), std::string::npos);
+}
+
+TEST_F(HttpTest, StoppingAnswersWhatWaits) {
+  std::string answer;
+  const uint16_t port = server_->port();
+  std::thread client([&] { answer = talk(port, get("/never")); });
+  for (int i = 0; i < 200; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::lock_guard lock(mutex_);
+    if (!waiting_.empty()) break;
+  }
+  server_.reset();
+  client.join();
+  EXPECT_NE(answer.find("503"), std::string::npos);
+}
+
+TEST(HttpServerTest, AWrongAddressIsAnError) {
+  HttpConfig bad;
+  bad.address = "not-an-address";
+  auto second = HttpServer::start(bad, [](const HttpRequest&, std::shared_ptr<HttpReply>) {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::invalid);
+}
+
+}  // namespace
+}  // namespace cairn
