@@ -10,6 +10,7 @@
 
 #include "attest/dispute.h"
 #include "attest/header.h"
+#include "attest/receipt.h"
 #include "attest/records.h"
 #include "base/amount.h"
 #include "base/codec.h"
@@ -213,52 +214,13 @@ constexpr std::string_view name(JobPhase p) {
   return kNames[static_cast<uint8_t>(p)];
 }
 
-enum class Blame : uint8_t { none = 0, requester = 1, provider = 2, verifier = 3, network = 4 };
-constexpr bool is_valid(Blame b) { return b <= Blame::network; }
-constexpr std::string_view name(Blame b) {
-  constexpr std::string_view kNames[] = {"none", "requester", "provider", "verifier", "network"};
-  return kNames[static_cast<uint8_t>(b)];
-}
-
-// How a job, or one provider's try at it, ended. The number is consensus.
-enum class Outcome : uint16_t {
-  none = 0,
-  audited = 1,      // settled: every drawn check agreed
-  partly = 2,       // settled: some of them
-  unaudited = 3,    // settled: none
-  lapsed = 10,      // a match that was not accepted in time; no fault
-  late = 11,        // no commitment in time
-  slashed = 12,     // a game was lost by the provider
-  silent = 13,      // the provider did not answer a check
-  no_audit = 20,    // void: the job required an audit and had none
-  withheld = 21,    // void: two draws of verifiers got nothing to check
-  cancelled = 30,
-};
-constexpr std::string_view name(Outcome o) {
-  switch (o) {
-    case Outcome::none: return "none";
-    case Outcome::audited: return "audited";
-    case Outcome::partly: return "partly";
-    case Outcome::unaudited: return "unaudited";
-    case Outcome::lapsed: return "lapsed";
-    case Outcome::late: return "late";
-    case Outcome::slashed: return "slashed";
-    case Outcome::silent: return "silent";
-    case Outcome::no_audit: return "no_audit";
-    case Outcome::withheld: return "withheld";
-    case Outcome::cancelled: return "cancelled";
-  }
-  return "?";
-}
-constexpr bool is_valid(Outcome o) { return name(o) != "?"; }
-
 enum class CheckState : uint8_t {
   drawn = 1,        // the verifier runs the segment
   committed = 2,    // its verdict is committed
   answered = 3,     // the provider has revealed its call id and roots
   agreed = 4,       // paid at settlement
   differs = 5,      // another end root: a game
-  unproven = 6,     // same end root, another call id: counts for nothing, costs nobody
+  unproven = 6,     // same end root, another call id, and no proof which call that is: counts for nothing
   silent = 7,       // the verifier was silent and paid for it
   undelivered = 8,  // the verifier says that it was not served
 };
@@ -268,6 +230,20 @@ constexpr std::string_view name(CheckState s) {
                                          "differs", "unproven", "silent",    "undelivered"};
   return kNames[static_cast<uint8_t>(s)];
 }
+
+// Which call of the plan a check drew: the one whose work interval holds the check's `work_offset`.
+struct DrawnCall {
+  uint32_t index = 0;
+  attest::PlanHead head;
+  attest::Call call;
+  attest::SumPath path;
+  static constexpr auto fields() {
+    return std::tuple{field("index", &DrawnCall::index), field("head", &DrawnCall::head), field("call", &DrawnCall::call),
+                      field("path", &DrawnCall::path)};
+  }
+};
+// Error: proof.
+Result<> check(const DrawnCall& call, const Hash& plan_root, uint64_t work_offset);
 
 // The roots at both ends of a segment, with their paths in the commitment's checkpoint tree. Segment 0 starts at the
 // job's initial state and needs no start path.
@@ -284,20 +260,15 @@ struct SegmentRoots {
 // Errors: invalid (no such segment), proof.
 Result<> check(const SegmentRoots& roots, const attest::JobSpec& spec, const attest::Commitment& commitment, uint64_t segment);
 
-// One drawn segment on its way from draw to verdict.
+// One drawn segment on its way from draw to verdict. What a receipt keeps of it stands in `record`.
 struct Check {
-  attest::DrawnCheck drawn;
+  attest::CheckRecord record;
   CheckState state = CheckState::drawn;
-  Hash verdict;        // the verifier's commitment; zero before
-  uint64_t seq = 0;    // when it was committed: the earliest of equal verdicts takes a reward
-  Hash start_root;     // shown by the provider's answer, against its commitment
-  attest::Knowledge answer;    // the provider's
-  attest::Knowledge revealed;  // the verifier's
+  uint64_t seq = 0;  // of the verdict: the earliest of equal ones takes a reward
+  Hash start_root;   // shown by the provider's answer, against its commitment
   static constexpr auto fields() {
-    return std::tuple{field("drawn", &Check::drawn),           field("state", &Check::state),
-                      field("verdict", &Check::verdict),       field("seq", &Check::seq),
-                      field("start_root", &Check::start_root), field("answer", &Check::answer),
-                      field("revealed", &Check::revealed)};
+    return std::tuple{field("record", &Check::record), field("state", &Check::state), field("seq", &Check::seq),
+                      field("start_root", &Check::start_root)};
   }
 };
 
@@ -314,6 +285,8 @@ struct Job {
   uint32_t tries = 0;      // matches so far
   std::vector<AccountId> met;  // providers that lapsed or failed here: never matched again
 
+  ChainTime opened{};
+
   // of the present match
   OfferId offer;
   AccountId provider;
@@ -321,21 +294,24 @@ struct Job {
   std::string provider_endpoint;
   Amount price;            // the matched offer's
   Amount reward;           // R at that price
-  Amount stake;            // in job_stake(id) from Accept on
+  Amount stake;            // what the policy asks of it; in job_stake(id) from Accept on
+  ChainTime matched{};
 
   // of the present commitment
   std::optional<attest::Commitment> commitment;
-  Height commit_height{};
+  ChainTime committed{};
+  Height draw_height{};         // the block whose beacon draws; known from phase `draw` on
   std::optional<Hash> secret;   // the requester's, once revealed
-  Height draw_height{};
-  bool redrawn = false;
+  std::vector<attest::DrawRecord> draws;
   std::vector<Check> checks;
   std::vector<GameId> games;    // open ones
+  std::vector<attest::GameRecord> played;
 
   // of its end
-  Outcome outcome = Outcome::none;
-  Blame blame = Blame::none;
+  Code code = Code::internal;   // meaning only when void or cancelled
+  attest::Blame fault = attest::Blame::none;
   std::string sentence;
+  attest::Audit audit = attest::Audit::unaudited;
   Amount paid_provider;
   Amount paid_verifiers;
   Amount paid_royalties;
@@ -351,6 +327,7 @@ struct Job {
                       field("timer", &Job::timer),
                       field("tries", &Job::tries),
                       field("met", &Job::met),
+                      field("opened", &Job::opened),
                       field("offer", &Job::offer),
                       field("provider", &Job::provider),
                       field("payee", &Job::payee),
@@ -358,19 +335,48 @@ struct Job {
                       field("price", &Job::price),
                       field("reward", &Job::reward),
                       field("stake", &Job::stake),
+                      field("matched", &Job::matched),
                       field("commitment", &Job::commitment),
-                      field("commit_height", &Job::commit_height),
-                      field("secret", &Job::secret),
+                      field("committed", &Job::committed),
                       field("draw_height", &Job::draw_height),
-                      field("redrawn", &Job::redrawn),
+                      field("secret", &Job::secret),
+                      field("draws", &Job::draws),
                       field("checks", &Job::checks),
                       field("games", &Job::games),
-                      field("outcome", &Job::outcome),
-                      field("blame", &Job::blame),
+                      field("played", &Job::played),
+                      field("code", &Job::code),
+                      field("fault", &Job::fault),
                       field("sentence", &Job::sentence),
+                      field("audit", &Job::audit),
                       field("paid_provider", &Job::paid_provider),
                       field("paid_verifiers", &Job::paid_verifiers),
                       field("paid_royalties", &Job::paid_royalties)};
+  }
+};
+
+// A dispute about one segment. The ledger keeps the clock, attest/dispute.h the rules.
+struct Dispute {
+  GameId id;
+  JobId job;
+  AccountId provider;
+  AccountId challenger;
+  std::optional<uint64_t> check;  // index of the drawn check that it grew from; none for a Challenge
+  uint64_t claimed_seq = 0;       // when the challenger bound its claim
+  Timer clock;                    // of the side to move
+  Amount provider_fee;            // locked in game(id); less than the flat fee when the provider had less
+  Amount challenger_fee;
+  attest::Game game;
+  static constexpr auto fields() {
+    return std::tuple{field("id", &Dispute::id),
+                      field("job", &Dispute::job),
+                      field("provider", &Dispute::provider),
+                      field("challenger", &Dispute::challenger),
+                      field("check", &Dispute::check),
+                      field("claimed_seq", &Dispute::claimed_seq),
+                      field("clock", &Dispute::clock),
+                      field("provider_fee", &Dispute::provider_fee),
+                      field("challenger_fee", &Dispute::challenger_fee),
+                      field("game", &Dispute::game)};
   }
 };
 

@@ -19,6 +19,7 @@
 #include "ledger/tx/commit.h"
 #include "ledger/tx/commit_verdict.h"
 #include "ledger/tx/open_job.h"
+#include "ledger/tx/play_move.h"
 #include "ledger/tx/post_offer.h"
 #include "ledger/tx/publish.h"
 #include "ledger/tx/report_undelivered.h"
@@ -34,9 +35,9 @@
 
 namespace cairn::ledger {
 
-using Body = std::variant<Transfer, RotateKey, PostOffer, WithdrawOffer, Stake, Unstake, Bond, Unbond, OpenJob, CancelJob, Accept,
-                          Commit, RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, Reserve, Publish,
-                          ReportUndelivered>;
+using Body =
+    std::variant<Transfer, RotateKey, PostOffer, WithdrawOffer, Stake, Unstake, Bond, Unbond, OpenJob, CancelJob, Accept, Commit,
+                 RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, PlayMove, Reserve, Publish, ReportUndelivered>;
 
 struct Transaction {
   Hash genesis;         // of the chain it is for

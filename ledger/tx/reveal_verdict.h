@@ -13,6 +13,7 @@ namespace cairn::ledger {
 //          wrong_state  the provider has not answered yet
 //          already
 //          invalid      it does not hash to the verdict
+//          proof        `call` is not the drawn call of the plan
 struct RevealVerdict {
   static constexpr uint16_t kTag = 16;
   static constexpr std::string_view kName = "reveal_verdict";
@@ -20,11 +21,12 @@ struct RevealVerdict {
   uint64_t segment = 0;
   Hash salt;
   attest::Knowledge knowledge;
+  std::optional<DrawnCall> call;  // which call was drawn; needed when the end roots are equal and the ids differ
   static constexpr auto fields() {
     return std::tuple{field("job", &RevealVerdict::job),
                       field("segment", &RevealVerdict::segment),
                       field("salt", &RevealVerdict::salt),
-                      field("knowledge", &RevealVerdict::knowledge)};
+                      field("knowledge", &RevealVerdict::knowledge), field("call", &RevealVerdict::call)};
   }
   Result<> apply(State& state, const TxContext& context) const;
 };
