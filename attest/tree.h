@@ -105,7 +105,7 @@ Result<> check_slot(const Hash& root, const PlanHead& head, uint32_t index, cons
 // A slice of bytes against their content id: the chunks that hold it, with the chaining values beside the way.
 // Chunks may be scattered; the proof is in depth-first order, so a sequence of neighbours shares its way.
 struct SliceProof {
-  uint64_t size_bytes = 0;                // of the whole content; bound by the tree's shape together with the id
+  uint64_t size_bytes = 0;                // of the whole content, as claimed: compare it with the tensor's type
   std::vector<uint64_t> chunks;           // ascending chunk indices
   std::vector<Bytes> data;                // their bytes, same order
   std::vector<ChainingValue> siblings;    // depth-first, left to right
