@@ -1,0 +1,63 @@
+#include "attest/header.h"
+
+#include "attest/tree.h"
+#include "base/vrf.h"
+
+namespace cairn::attest {
+namespace {
+
+Error no_proof(std::string text) { return {Code::proof, std::move(text), "ask another node, and report this one"}; }
+
+}  // namespace
+
+Hash genesis_hash(const Genesis& genesis) { return hash_of("cairn.genesis.v1", genesis); }
+Hash header_id(const Header& header) { return hash_of("cairn.header.v1", header); }
+
+Bytes beacon_input(const Hash& previous_beacon, Height height) {
+  Writer writer;
+  writer.put(previous_beacon);
+  writer.put(height);
+  return writer.take();
+}
+Hash next_beacon(const Hash& previous_beacon, const std::array<uint8_t, 64>& vrf_output) {
+  return tagged_hash("cairn.beacon.v1", {previous_beacon.span(), vrf_output});
+}
+Hash first_beacon(const Hash& genesis) { return tagged_hash("cairn.first_beacon.v1", {genesis.span()}); }
+
+SignedHeader sign_header(const SecretKey& producer, const Header& header) {
+  const Hash id = header_id(header);
+  return {header, sign(producer, header.genesis, SignKind::header, account_of(producer.public_key()), id.span())};
+}
+
+Result<> check_header(const Genesis& genesis, const SignedHeader& signed_header) {
+  const Header& header = signed_header.header;
+  const Hash chain = genesis_hash(genesis);
+  if (header.genesis != chain)
+    return Error{Code::wrong_chain, "a header of chain " + header.genesis.hex().substr(0, 16) + ", not " + chain.hex().substr(0, 16),
+                 "use the genesis file of the chain that wrote it"};
+  if (!verify(genesis.producer, chain, SignKind::header, account_of(genesis.producer), header_id(header).span(), signed_header.signature))
+    return Error{Code::bad_signature, "header " + std::to_string(number(header.height)) + " is not signed by the chain's producer",
+                 "ask another node, and report this one"};
+  if (number(header.height) == 0) return no_proof("a header without a height");
+  if ((number(header.height) == 1) != header.previous.is_zero()) return no_proof("only the first header has no previous one");
+  return {};
+}
+
+Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header) {
+  const uint64_t height = number(header.height);
+  const uint64_t before = previous ? number(previous->height) : 0;
+  if (height != before + 1) return no_proof("header " + std::to_string(height) + " does not follow " + std::to_string(before));
+  if (header.previous != (previous ? header_id(*previous) : Hash{}))
+    return no_proof("header " + std::to_string(height) + " names another predecessor");
+  if (previous) {
+    if (header.wall_ms < previous->wall_ms) return no_proof("header " + std::to_string(height) + ": the producer's clock went back");
+    const uint64_t passed = std::min(header.wall_ms - previous->wall_ms, 2 * genesis.params.interval_ms);
+    if (header.time != after(previous->time, passed)) return no_proof("header " + std::to_string(height) + ": chain time does not follow rule R2");
+  }
+  const Hash beacon_before = previous ? previous->beacon.beacon : first_beacon(genesis_hash(genesis));
+  TRY_LET(output, vrf_verify(genesis.producer_vrf, beacon_input(beacon_before, header.height), header.beacon.vrf_proof));
+  if (header.beacon.beacon != next_beacon(beacon_before, output)) return no_proof("header " + std::to_string(height) + ": the beacon is not the VRF's");
+  return {};
+}
+
+}  // namespace cairn::attest

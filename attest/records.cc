@@ -1,0 +1,142 @@
+#include "attest/records.h"
+
+#include <set>
+
+#include "attest/tree.h"
+
+namespace cairn::attest {
+namespace {
+
+constexpr size_t kMaxText = 256;
+constexpr size_t kMaxInputs = 4096;
+constexpr uint64_t kMaxSteps = uint64_t{1} << 40;
+constexpr uint64_t kMaxSegments = uint64_t{1} << 24;
+
+Error invalid(std::string text) { return {Code::invalid, std::move(text), "correct the job"}; }
+
+// Uniform numbers from a hash, without bias: what would favour small results is thrown again.
+class Dice {
+ public:
+  explicit Dice(const Hash& randomness) : randomness_(randomness) {}
+
+  u128 below(u128 n) {
+    CHECK(n > 0);
+    const u128 excess = (~u128{0} % n + 1) % n;  // 2^128 mod n
+    for (;;) {
+      const Bytes counter = encode(counter_++);
+      const Hash hash = tagged_hash("cairn.draw.v1", {randomness_.span(), counter});
+      u128 roll = 0;
+      for (size_t i = 0; i < 16; i++) roll |= static_cast<u128>(hash.v[i]) << (8 * i);
+      if (excess == 0 || roll < ~u128{0} - excess + 1) return roll % n;
+    }
+  }
+  uint64_t below64(uint64_t n) { return static_cast<uint64_t>(below(n)); }
+
+ private:
+  Hash randomness_;
+  uint64_t counter_ = 0;
+};
+
+// k of n, every set equally likely: Floyd's way.
+std::set<uint64_t> choose(Dice& dice, uint64_t k, uint64_t n) {
+  std::set<uint64_t> chosen;
+  for (uint64_t i = n - k; i < n; i++) {
+    const uint64_t roll = dice.below64(i + 1);
+    chosen.insert(chosen.contains(roll) ? i : roll);
+  }
+  return chosen;
+}
+
+}  // namespace
+
+Result<> check(const JobSpec& spec) {
+  if (spec.title.size() > kMaxText) return invalid("title: at most 256 bytes");
+  if (spec.endpoint.size() > kMaxText) return invalid("endpoint: at most 256 bytes");
+  if (spec.plan.is_zero() || spec.plan_root.is_zero()) return invalid("plan: a job names its plan's id and root");
+  if (spec.calls == 0 || spec.calls > kMaxCalls) return invalid("calls: 1 to 2^24");
+  if (spec.state_slots == 0) return invalid("state_slots: at least 1, or there is no result");
+  if (spec.step_work_ns == 0) return invalid("step_work_ns: a step has work");
+  if (spec.inputs.size() > kMaxInputs) return invalid("inputs: at most 4096");
+  std::set<std::string> names;
+  for (const InputBinding& input : spec.inputs) {
+    if (input.name.empty() || input.name.size() > kMaxNameBytes) return invalid("inputs: a name has 1 to 256 bytes");
+    if (!names.insert(input.name).second) return invalid("inputs: " + input.name + " twice");
+  }
+  if (spec.steps == 0 || spec.steps > kMaxSteps) return invalid("steps: 1 to 2^40");
+  if (spec.interval == 0 || spec.interval > spec.steps) return invalid("interval: 1 to the number of steps");
+  if (spec.segments() > kMaxSegments) return invalid("interval: at most 2^24 segments");
+  if (spec.price_ceiling.pebbles == 0) return invalid("price_ceiling: above 0");
+  if (spec.accept_ms == 0) return invalid("accept_ms: above 0");
+  if (spec.run_ms == 0) return invalid("run_ms: above 0");
+  return {};
+}
+
+Hash input_root(const JobSpec& spec) {
+  std::vector<Hash> ids;
+  for (const InputBinding& input : spec.inputs) ids.push_back(input.id);
+  return tree_root(ids);
+}
+
+Result<> check_against_plan(const JobSpec& spec, const Plan& plan, const PlanFacts& facts) {
+  if (spec.plan != facts.id) return invalid("plan: the job names " + spec.plan.hex().substr(0, 16) + ", this is " + facts.id.hex().substr(0, 16));
+  if (spec.plan_root != facts.root) return invalid("plan_root: it is not the root of the job's plan");
+  if (spec.calls != plan.calls.size()) return invalid("calls: the plan has " + std::to_string(plan.calls.size()));
+  if (spec.state_slots != plan.state.size()) return invalid("state_slots: the plan has " + std::to_string(plan.state.size()));
+  if (spec.step_work_ns != facts.work_ns) return invalid("step_work_ns: it is not the work of the job's plan");
+  if (spec.memory_bytes != facts.peak_bytes) return invalid("memory_bytes: the plan's peak is " + std::to_string(facts.peak_bytes));
+  std::vector<std::string> names;
+  for (const InputSlot& slot : plan.inputs) names.push_back(slot.name);
+  for (const StateSlot& slot : plan.state)
+    if (slot.init.kind == InitKind::given) names.push_back(slot.name);
+  if (spec.inputs.size() != names.size()) return invalid("inputs: the plan takes " + std::to_string(names.size()));
+  for (size_t i = 0; i < names.size(); i++)
+    if (spec.inputs[i].name != names[i]) return invalid("inputs: number " + std::to_string(i) + " is " + names[i] + ", not " + spec.inputs[i].name);
+  return {};
+}
+
+Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, const JobId& job, const Hash& commitment) {
+  return tagged_hash("cairn.randomness.v1", {beacon.span(), requester_secret_or_zero.span(), job.span(), commitment.span()});
+}
+
+std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates) {
+  u128 bonds = 0;
+  for (const Candidate& candidate : candidates) bonds += candidate.bond.pebbles;
+  const uint64_t n = spec.segments();
+  if (bonds == 0 || n == 0) return {};
+  if (k == 0 || k > n) k = n;
+
+  Dice dice(randomness);
+  std::vector<DrawnCheck> checks;
+  for (uint64_t segment : choose(dice, k, n)) {
+    DrawnCheck check;
+    check.segment = segment;
+    check.step = spec.segment_start(segment) + dice.below64(spec.segment_end(segment) - spec.segment_start(segment));
+    check.work_offset = dice.below64(std::max<uint64_t>(spec.step_work_ns, 1));
+    u128 ticket = dice.below(bonds);
+    for (const Candidate& candidate : candidates) {
+      if (ticket < candidate.bond.pebbles) {
+        check.verifier = candidate.account;
+        break;
+      }
+      ticket -= candidate.bond.pebbles;
+    }
+    checks.push_back(check);
+  }
+  return checks;
+}
+
+uint32_t call_at(const Plan& plan, uint64_t work_offset) {
+  CHECK(!plan.calls.empty());
+  for (size_t i = 0; i < plan.calls.size(); i++) {
+    if (work_offset < plan.calls[i].work_ns) return static_cast<uint32_t>(i);
+    work_offset -= plan.calls[i].work_ns;
+  }
+  return static_cast<uint32_t>(plan.calls.size() - 1);  // only when the offset is not below the plan's work
+}
+
+Hash verdict_hash(const Hash& salt, const AccountId& verifier, const JobId& job, uint64_t segment, const Knowledge& knowledge) {
+  const Bytes number = encode(segment), known = encode(knowledge);
+  return tagged_hash("cairn.verdict.v1", {salt.span(), verifier.span(), job.span(), number, known});
+}
+
+}  // namespace cairn::attest
