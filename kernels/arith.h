@@ -1,0 +1,128 @@
+// The primitive set: what an operator may compute with.
+//
+// IEEE-754 binary32 add, subtract, multiply, divide, fused multiply-add, square root (all to nearest even), comparison,
+// selection, integer operations and bit casts; nothing else. The same names exist for `float` (here: the definition, and
+// CUDA) and for a register of floats (lanes.h), so a formula written once over `F` means the same bits everywhere.
+//
+// Everything an operator file holds lives in a namespace of the instruction set that it is compiled for: inline functions
+// compiled for AVX-512 must never be merged by the linker with those that a plain machine runs.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/operator.h"
+
+#ifdef __CUDACC__
+#define KERNEL_FN __host__ __device__ inline
+#else
+#define KERNEL_FN inline __attribute__((always_inline))
+#endif
+
+#ifndef CAIRN_ISA
+#define CAIRN_ISA isa_scalar
+#endif
+
+namespace cairn::kernels::CAIRN_ISA {
+
+inline constexpr uint32_t kNan = 0x7FC00000;  // the one NaN that is ever stored
+inline constexpr int64_t kSumBlock = 4096;    // elements a block of a recursive sum
+inline constexpr int64_t kFoldBlock = 256;    // positions a block of a fold
+inline constexpr int64_t kMaxColumns = 65536; // of a row that one element's fold reads whole: 256 KiB
+
+KERNEL_FN float as_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+KERNEL_FN uint32_t as_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits;
+}
+
+// a * b + c, rounded once.
+KERNEL_FN float fused(float a, float b, float c) {
+#ifdef __CUDA_ARCH__
+  return __fmaf_rn(a, b, c);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+KERNEL_FN float root(float x) {
+#ifdef __CUDA_ARCH__
+  return __fsqrt_rn(x);
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
+KERNEL_FN float select(bool mask, float yes, float no) { return mask ? yes : no; }
+KERNEL_FN uint32_t select(bool mask, uint32_t yes, uint32_t no) { return mask ? yes : no; }
+KERNEL_FN bool is_nan(float x) { return x != x; }
+KERNEL_FN uint32_t shift_signed(uint32_t x, int by) {
+  return static_cast<uint32_t>(static_cast<int32_t>(x) >> by);
+}
+KERNEL_FN float to_float(uint32_t x) { return static_cast<float>(static_cast<int32_t>(x)); }  // of a signed integer
+
+// What `F` computes with beside floats.
+template <class F>
+struct Lane;
+template <>
+struct Lane<float> {
+  static constexpr int kWidth = 1;
+  using Int = uint32_t;
+};
+
+template <class F>
+KERNEL_FN F constant(uint32_t bits) {
+  return F(as_float(bits));
+}
+template <class F>
+KERNEL_FN F absolute(F x) {
+  return as_float(as_bits(x) & 0x7FFFFFFFu);
+}
+template <class F>
+KERNEL_FN F canonical(F x) {
+  return select(is_nan(x), constant<F>(kNan), x);
+}
+
+// An element's final carry.
+KERNEL_FN Carry result(float value) { return {as_bits(canonical(value)), 0}; }
+
+KERNEL_FN int64_t blocks_of(int64_t n, int64_t block) { return n <= block ? 1 : (n + block - 1) / block; }
+KERNEL_FN int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// The recursive rule for sums, over term(0) .. term(n - 1), n <= 4096^2: blocks of 4096 consecutive terms; in a block 32
+// strided lanes, each a chain, then a butterfly 16 8 4 2 1; the block results are reduced by the same rule. A missing lane
+// is skipped: it holds -0, and x + -0 is x for every x.
+template <class Term>
+KERNEL_FN float sum_block(int64_t n, Term term) {
+  float lane[32];
+  for (int l = 0; l < 32; l++) lane[l] = -0.0f;
+  for (int64_t i = 0; i < n; i++) lane[i & 31] = lane[i & 31] + term(i);
+  for (int w = 16; w > 0; w /= 2)
+    for (int l = 0; l < w; l++) lane[l] = lane[l] + lane[l + w];
+  return lane[0];
+}
+template <class Term>
+KERNEL_FN float sum_of(int64_t n, Term term) {
+  if (n <= kSumBlock) return sum_block(n, term);
+  return sum_block(blocks_of(n, kSumBlock), [&](int64_t block) {
+    const int64_t first = block * kSumBlock;
+    return sum_block(least(kSumBlock, n - first), [&](int64_t i) { return term(first + i); });
+  });
+}
+
+// The greatest term: NaN if any is NaN, -0 as +0. Exact, so its order does not matter.
+template <class F>
+KERNEL_FN F greater(F a, F b) {
+  return select(b > a, b, select(is_nan(b), b, a));
+}
+template <class Term>
+KERNEL_FN float max_of(int64_t n, Term term) {
+  float best = term(0);
+  for (int64_t i = 1; i < n; i++) best = greater(best, term(i));
+  return canonical(best + 0.0f);
+}
+
+}  // namespace cairn::kernels::CAIRN_ISA

@@ -1,0 +1,285 @@
+// A register of floats with the names of arith.h, for the instruction set that this file is compiled for: `Vector` is 16
+// floats under AVX-512, 8 under AVX2, one otherwise. Host bodies are written once over `Vector`.
+#pragma once
+
+#include "kernels/arith.h"
+#include "kernels/pool.h"
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#define LANES_FN inline __attribute__((always_inline))
+
+namespace cairn::kernels::CAIRN_ISA {
+
+// ---- memory, one float at a time (the scalar build's Vector is float) ----------------------------------------------------
+
+template <class F>
+F load(const float* p);
+template <class F>
+F load_some(const float* p, int n, float fill);  // lanes n and above hold `fill`
+template <>
+LANES_FN float load<float>(const float* p) {
+  return *p;
+}
+template <>
+LANES_FN float load_some<float>(const float* p, int n, float fill) {
+  return n > 0 ? *p : fill;
+}
+LANES_FN void store(float* p, float x) { *p = x; }
+LANES_FN void store_some(float* p, int n, float x) {
+  if (n > 0) *p = x;
+}
+LANES_FN float fill_beyond(float x, int n, float fill) { return n > 0 ? x : fill; }
+
+#if defined(__AVX512F__)
+
+struct Mask {
+  __mmask16 m;
+};
+struct VectorInt {
+  __m512i v;
+  LANES_FN VectorInt(__m512i x) : v(x) {}
+  LANES_FN VectorInt(uint32_t x) : v(_mm512_set1_epi32(static_cast<int>(x))) {}
+};
+LANES_FN VectorInt operator+(VectorInt a, VectorInt b) { return _mm512_add_epi32(a.v, b.v); }
+LANES_FN VectorInt operator-(VectorInt a, VectorInt b) { return _mm512_sub_epi32(a.v, b.v); }
+LANES_FN VectorInt operator&(VectorInt a, VectorInt b) { return _mm512_and_si512(a.v, b.v); }
+LANES_FN VectorInt operator|(VectorInt a, VectorInt b) { return _mm512_or_si512(a.v, b.v); }
+LANES_FN VectorInt operator^(VectorInt a, VectorInt b) { return _mm512_xor_si512(a.v, b.v); }
+LANES_FN VectorInt operator<<(VectorInt a, int by) { return _mm512_slli_epi32(a.v, static_cast<unsigned>(by)); }
+LANES_FN VectorInt shift_signed(VectorInt a, int by) { return _mm512_srai_epi32(a.v, static_cast<unsigned>(by)); }
+
+struct Vector {
+  __m512 v;
+  LANES_FN Vector() : v(_mm512_setzero_ps()) {}
+  LANES_FN Vector(__m512 x) : v(x) {}
+  LANES_FN Vector(float x) : v(_mm512_set1_ps(x)) {}
+};
+LANES_FN Vector operator+(Vector a, Vector b) { return _mm512_add_ps(a.v, b.v); }
+LANES_FN Vector operator-(Vector a, Vector b) { return _mm512_sub_ps(a.v, b.v); }
+LANES_FN Vector operator*(Vector a, Vector b) { return _mm512_mul_ps(a.v, b.v); }
+LANES_FN Vector operator/(Vector a, Vector b) { return _mm512_div_ps(a.v, b.v); }
+LANES_FN Mask operator<(Vector a, Vector b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
+LANES_FN Mask operator<=(Vector a, Vector b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
+LANES_FN Mask operator>(Vector a, Vector b) { return b < a; }
+LANES_FN Mask operator==(Vector a, Vector b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+LANES_FN Mask is_nan(Vector a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+LANES_FN Vector select(Mask m, Vector yes, Vector no) { return _mm512_mask_blend_ps(m.m, no.v, yes.v); }
+LANES_FN VectorInt select(Mask m, VectorInt yes, VectorInt no) { return _mm512_mask_blend_epi32(m.m, no.v, yes.v); }
+LANES_FN Vector fused(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+LANES_FN Vector root(Vector a) { return _mm512_sqrt_ps(a.v); }
+LANES_FN VectorInt as_bits(Vector a) { return _mm512_castps_si512(a.v); }
+LANES_FN Vector as_float(VectorInt a) { return _mm512_castsi512_ps(a.v); }
+LANES_FN Vector to_float(VectorInt a) { return _mm512_cvtepi32_ps(a.v); }
+
+LANES_FN __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
+template <>
+LANES_FN Vector load<Vector>(const float* p) {
+  return _mm512_loadu_ps(p);
+}
+template <>
+LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
+  return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), first(n), p);
+}
+LANES_FN void store(float* p, Vector x) { _mm512_storeu_ps(p, x.v); }
+LANES_FN void store_some(float* p, int n, Vector x) { _mm512_mask_storeu_ps(p, first(n), x.v); }
+LANES_FN Vector fill_beyond(Vector x, int n, float fill) {
+  return _mm512_mask_blend_ps(first(n), _mm512_set1_ps(fill), x.v);
+}
+// op over lanes l and l + w for w = 8, 4, 2, 1.
+template <class Op>
+LANES_FN float butterfly(Vector x, Op op) {
+  x = op(x, Vector(_mm512_shuffle_f32x4(x.v, x.v, 0x4E)));
+  x = op(x, Vector(_mm512_shuffle_f32x4(x.v, x.v, 0xB1)));
+  x = op(x, Vector(_mm512_permute_ps(x.v, 0x4E)));
+  x = op(x, Vector(_mm512_permute_ps(x.v, 0xB1)));
+  return _mm512_cvtss_f32(x.v);
+}
+template <>
+struct Lane<Vector> {
+  static constexpr int kWidth = 16;
+  using Int = VectorInt;
+};
+
+#elif defined(__AVX2__)
+
+struct Mask {
+  __m256 m;
+};
+struct VectorInt {
+  __m256i v;
+  LANES_FN VectorInt(__m256i x) : v(x) {}
+  LANES_FN VectorInt(uint32_t x) : v(_mm256_set1_epi32(static_cast<int>(x))) {}
+};
+LANES_FN VectorInt operator+(VectorInt a, VectorInt b) { return _mm256_add_epi32(a.v, b.v); }
+LANES_FN VectorInt operator-(VectorInt a, VectorInt b) { return _mm256_sub_epi32(a.v, b.v); }
+LANES_FN VectorInt operator&(VectorInt a, VectorInt b) { return _mm256_and_si256(a.v, b.v); }
+LANES_FN VectorInt operator|(VectorInt a, VectorInt b) { return _mm256_or_si256(a.v, b.v); }
+LANES_FN VectorInt operator^(VectorInt a, VectorInt b) { return _mm256_xor_si256(a.v, b.v); }
+LANES_FN VectorInt operator<<(VectorInt a, int by) { return _mm256_slli_epi32(a.v, by); }
+LANES_FN VectorInt shift_signed(VectorInt a, int by) { return _mm256_srai_epi32(a.v, by); }
+
+struct Vector {
+  __m256 v;
+  LANES_FN Vector() : v(_mm256_setzero_ps()) {}
+  LANES_FN Vector(__m256 x) : v(x) {}
+  LANES_FN Vector(float x) : v(_mm256_set1_ps(x)) {}
+};
+LANES_FN Vector operator+(Vector a, Vector b) { return _mm256_add_ps(a.v, b.v); }
+LANES_FN Vector operator-(Vector a, Vector b) { return _mm256_sub_ps(a.v, b.v); }
+LANES_FN Vector operator*(Vector a, Vector b) { return _mm256_mul_ps(a.v, b.v); }
+LANES_FN Vector operator/(Vector a, Vector b) { return _mm256_div_ps(a.v, b.v); }
+LANES_FN Mask operator<(Vector a, Vector b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
+LANES_FN Mask operator<=(Vector a, Vector b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ)}; }
+LANES_FN Mask operator>(Vector a, Vector b) { return b < a; }
+LANES_FN Mask operator==(Vector a, Vector b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
+LANES_FN Mask is_nan(Vector a) { return {_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q)}; }
+LANES_FN Vector select(Mask m, Vector yes, Vector no) { return _mm256_blendv_ps(no.v, yes.v, m.m); }
+LANES_FN VectorInt select(Mask m, VectorInt yes, VectorInt no) {
+  return _mm256_blendv_epi8(no.v, yes.v, _mm256_castps_si256(m.m));
+}
+LANES_FN Vector fused(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a.v, b.v, c.v); }
+LANES_FN Vector root(Vector a) { return _mm256_sqrt_ps(a.v); }
+LANES_FN VectorInt as_bits(Vector a) { return _mm256_castps_si256(a.v); }
+LANES_FN Vector as_float(VectorInt a) { return _mm256_castsi256_ps(a.v); }
+LANES_FN Vector to_float(VectorInt a) { return _mm256_cvtepi32_ps(a.v); }
+
+LANES_FN __m256i first(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+template <>
+LANES_FN Vector load<Vector>(const float* p) {
+  return _mm256_loadu_ps(p);
+}
+template <>
+LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
+  return _mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, first(n)), _mm256_castsi256_ps(first(n)));
+}
+LANES_FN void store(float* p, Vector x) { _mm256_storeu_ps(p, x.v); }
+LANES_FN void store_some(float* p, int n, Vector x) { _mm256_maskstore_ps(p, first(n), x.v); }
+LANES_FN Vector fill_beyond(Vector x, int n, float fill) {
+  return _mm256_blendv_ps(_mm256_set1_ps(fill), x.v, _mm256_castsi256_ps(first(n)));
+}
+// op over lanes l and l + w for w = 4, 2, 1.
+template <class Op>
+LANES_FN float butterfly(Vector x, Op op) {
+  x = op(x, Vector(_mm256_permute2f128_ps(x.v, x.v, 1)));
+  x = op(x, Vector(_mm256_permute_ps(x.v, 0x4E)));
+  x = op(x, Vector(_mm256_permute_ps(x.v, 0xB1)));
+  return _mm256_cvtss_f32(x.v);
+}
+template <>
+struct Lane<Vector> {
+  static constexpr int kWidth = 8;
+  using Int = VectorInt;
+};
+
+#else
+
+using Vector = float;
+template <class Op>
+LANES_FN float butterfly(float x, Op) {
+  return x;
+}
+
+#endif
+
+inline constexpr int kWidth = Lane<Vector>::kWidth;
+
+// A number as an argument that the compiler knows: how many Vectors side by side.
+template <int N>
+struct Wide {
+  static constexpr int kCount = N;
+};
+
+// ---- loops ---------------------------------------------------------------------------------------------------------------
+
+// body(i, m) for i = begin, begin + kWidth, ...: m = kWidth lanes count, fewer in the last step.
+template <class Body>
+LANES_FN void each(int64_t begin, int64_t end, Body body) {
+  int64_t i = begin;
+  for (; i + kWidth <= end; i += kWidth) body(i, kWidth);
+  if (i < end) body(i, static_cast<int>(end - i));
+}
+LANES_FN Vector read(const float* p, int m) { return m == kWidth ? load<Vector>(p) : load_some<Vector>(p, m, 0.0f); }
+LANES_FN void write(float* p, int m, Vector x) {
+  x = canonical(x);
+  if (m == kWidth) store(p, x);
+  else store_some(p, m, x);
+}
+
+// The recursive rule of arith.h; term(i, m) gives a Vector for i and what follows, of which m lanes count.
+template <class Term>
+LANES_FN float lanes_sum_block(int64_t n, Term term) {
+  constexpr int kParts = 32 / kWidth;
+  Vector lane[kParts];
+#pragma GCC unroll 32
+  for (int u = 0; u < kParts; u++) lane[u] = Vector(-0.0f);
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+#pragma GCC unroll 32
+    for (int u = 0; u < kParts; u++) lane[u] = lane[u] + term(i + u * kWidth, kWidth);
+  }
+  for (int u = 0; i < n; u++, i += kWidth) {
+    const int m = static_cast<int>(least(kWidth, n - i));
+    lane[u] = lane[u] + fill_beyond(term(i, m), m, -0.0f);
+  }
+#pragma GCC unroll 6
+  for (int w = kParts / 2; w > 0; w /= 2) {
+#pragma GCC unroll 16
+    for (int u = 0; u < w; u++) lane[u] = lane[u] + lane[u + w];
+  }
+  return butterfly(lane[0], [](Vector a, Vector b) { return a + b; });
+}
+template <class Term>
+LANES_FN float lanes_sum(int64_t n, Term term) {
+  if (n <= kSumBlock) return lanes_sum_block(n, term);
+  return sum_block(blocks_of(n, kSumBlock), [&](int64_t block) {
+    const int64_t first = block * kSumBlock;
+    return lanes_sum_block(least(kSumBlock, n - first), [&](int64_t i, int m) { return term(first + i, m); });
+  });
+}
+template <class Term>
+LANES_FN float lanes_max(int64_t n, Term term) {
+  const float kLowest = as_float(0xFF800000u);
+  Vector best[4] = {Vector(kLowest), Vector(kLowest), Vector(kLowest), Vector(kLowest)};
+  int64_t i = 0;
+  for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; u++) best[u] = greater(best[u], term(i + u * kWidth, kWidth));
+  }
+  for (; i < n; i += kWidth) {
+    const int m = static_cast<int>(least(kWidth, n - i));
+    best[0] = greater(best[0], fill_beyond(term(i, m), m, kLowest));
+  }
+  const auto op = [](Vector a, Vector b) { return greater(a, b); };
+  return canonical(butterfly(op(op(best[0], best[1]), op(best[2], best[3])), op) + 0.0f);
+}
+
+// range(begin, end) over 0 .. n on the pool's threads, cut at multiples of `align`; on this thread alone below `grain` * 2
+// steps. What is computed must not depend on the cuts.
+template <class Range>
+inline void parallel(Pool* pool, int64_t n, int64_t grain, int64_t align, Range range) {
+  const int64_t units = (n + align - 1) / align;
+  int64_t parts = pool == nullptr ? 1 : least(least(pool->threads(), units), n / (grain > 0 ? grain : 1));
+  if (parts <= 1) {
+    require_cpu_state();
+    range(int64_t{0}, n);
+    return;
+  }
+  struct Job {
+    Range* range;
+    int64_t n, units, parts, align;
+  } job{&range, n, units, parts, align};
+  pool->run(static_cast<int>(parts), [](void* data, int part) {
+    const Job& j = *static_cast<Job*>(data);
+    const int64_t begin = j.units * part / j.parts * j.align;
+    const int64_t end = least(j.n, j.units * (part + 1) / j.parts * j.align);
+    if (begin < end) (*j.range)(begin, end);
+  }, &job);
+}
+inline constexpr int64_t kGrain = 16384;  // elements of light work that pay for waking a thread
+
+}  // namespace cairn::kernels::CAIRN_ISA

@@ -1,0 +1,28 @@
+// Operators run by their definition, for tests and start-up.
+#pragma once
+
+#include "kernels/ops/op.h"
+
+namespace cairn::kernels {
+
+// The operands of a call and outputs of an operator in memory, as a fold sees them.
+class MemorySource final : public Source {
+ public:
+  MemorySource(const CallShape& call, std::span<const void* const> in, std::span<void* const> out);
+  uint64_t bits(size_t operand, int64_t element) override;
+
+ private:
+  struct Operand {
+    const void* data;
+    DType dtype;
+  };
+  std::vector<Operand> operands_;
+};
+
+KnownCall known_call(const Operator& op);
+// The operands of a known call: bytes by Philox.
+std::vector<Bytes> known_operands(const KnownCall& call);
+// BLAKE3 over all outputs of the known call at steps 0 and 3, seed 2026, run by `fold` (isa empty) or by a host body.
+Hash known_answer(const Operator& op, std::optional<Isa> isa, Pool* pool = nullptr);
+
+}  // namespace cairn::kernels
