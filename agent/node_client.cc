@@ -1,0 +1,172 @@
+#include "agent/node_client.h"
+
+#include <curl/curl.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+
+namespace cairn::agent {
+
+namespace {
+
+constexpr uint32_t kAnswerMs = 10'000;
+constexpr uint32_t kConnectMs = 2'000;
+constexpr uint32_t kBlockMs = 30'000;          // how long a transaction may wait for its block
+constexpr uint64_t kExpiryMs = 60'000;         // chain time
+constexpr size_t kAnswerMaxBytes = 256u << 20;
+
+size_t collect(char* data, size_t size, size_t count, void* into) {
+  auto& out = *static_cast<std::string*>(into);
+  if (out.size() + size * count > kAnswerMaxBytes) return 0;
+  out.append(data, size * count);
+  return size * count;
+}
+
+Code code_named(const std::string& word) {
+  for (unsigned n = 1; n < 1000; n++)
+    if (is_valid(static_cast<Code>(n)) && name(static_cast<Code>(n)) == word) return static_cast<Code>(n);
+  return Code::internal;
+}
+
+std::string text_of(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+}  // namespace
+
+struct NodeClient::Connection {
+  CURL* handle = nullptr;
+  Connection() {
+    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CHECK(ready == CURLE_OK);
+    handle = curl_easy_init();
+    CHECK(handle != nullptr);
+  }
+  ~Connection() { curl_easy_cleanup(handle); }
+};
+
+NodeClient::NodeClient(std::string address) : address_(std::move(address)), connection_(std::make_unique<Connection>()) {
+  if (address_.find("://") == std::string::npos) address_ = "http://" + address_;
+  while (address_.ends_with('/')) address_.pop_back();
+}
+NodeClient::~NodeClient() = default;
+
+Result<std::string> NodeClient::request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms) {
+  CURL* curl = connection_->handle;
+  const std::string url = address_ + path;
+  std::string answer;
+  curl_easy_reset(curl);
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(kConnectMs));
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+  curl_slist* headers = nullptr;
+  if (body) {
+    headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
+    headers = curl_slist_append(headers, "Expect:");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(body->data()));
+  }
+  const CURLcode done = curl_easy_perform(curl);
+  curl_slist_free_all(headers);
+  if (done != CURLE_OK)
+    return Error{Code::unreachable, "the node at " + address_ + " does not answer: " + curl_easy_strerror(done),
+                 "start it (`cairn net up`, or systemctl start cairnd), or mend `node` in the configuration"};
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  if (status >= 200 && status < 300) return answer;
+  const auto told = nlohmann::json::parse(answer, nullptr, false);
+  if (told.is_object() && told.contains("code"))
+    return Error{code_named(text_of(told, "code")), text_of(told, "text"), text_of(told, "next")};
+  return Error{Code::malformed, "what answers at " + url + " is no node: HTTP status " + std::to_string(status),
+               "mend `node` in the configuration"};
+}
+
+Result<std::string> NodeClient::json(const std::string& path) { return request(path, nullptr, kAnswerMs); }
+
+Result<Bytes> NodeClient::raw(const std::string& path) {
+  TRY_LET(text, request(path + (path.find('?') == std::string::npos ? "?raw=1" : "&raw=1"), nullptr, kAnswerMs));
+  return Bytes(text.begin(), text.end());
+}
+
+Result<ledger::Quote> NodeClient::quote(const attest::JobSpec& spec) {
+  const Bytes bytes = encode(spec);
+  const ByteSpan body = bytes;
+  TRY_LET(text, request("/v1/quote?raw=1", &body, kAnswerMs));
+  return decode<ledger::Quote>(as_bytes(text));
+}
+
+Result<std::vector<ledger::Event>> NodeClient::events(uint64_t from, uint32_t wait_ms) {
+  TRY_LET(text, request("/v1/events?from=" + std::to_string(from) + "&wait_ms=" + std::to_string(wait_ms) + "&raw=1", nullptr,
+                        wait_ms + kAnswerMs));
+  return decode<std::vector<ledger::Event>>(as_bytes(text));
+}
+
+Result<ledger::TxResult> NodeClient::submit(ByteSpan transaction, bool wait) {
+  TRY_LET(text, request(wait ? "/v1/transactions?wait=1" : "/v1/transactions", &transaction, wait ? kBlockMs : kAnswerMs));
+  const auto told = nlohmann::json::parse(text, nullptr, false);
+  const auto id = told.is_object() ? Hash::from_hex(text_of(told, "id")) : std::nullopt;
+  if (!id) return Error{Code::malformed, address_ + " did not say what became of the transaction", "ask for it by its id"};
+  ledger::TxResult result;
+  result.id = *id;
+  result.text = text_of(told, "text");
+  const auto number_at = [&](const char* key) -> uint64_t {
+    const std::string text_value = text_of(told, key);
+    return text_value.empty() || text_value.find_first_not_of("0123456789") != std::string::npos ? 0 : std::stoull(text_value);
+  };
+  result.height = Height{number_at("height")};
+  result.code = static_cast<uint16_t>(number_at("code"));
+  if (const auto code = told.find("code"); code != told.end() && code->is_string() && result.code == 0) {
+    const std::string word = code->get<std::string>();
+    if (!word.empty() && word != "ok" && word != "0") result.code = static_cast<uint16_t>(code_named(word));
+  }
+  return result;
+}
+
+Sender::Sender(NodeClient& node, const SecretKey& key, attest::Genesis genesis)
+    : node_(&node),
+      key_(key),
+      genesis_(std::move(genesis)),
+      chain_(attest::genesis_hash(genesis_)),
+      account_(account_of(key.public_key())) {}
+
+Result<Sender> Sender::make(NodeClient& node, const SecretKey& key) {
+  TRY_LET(genesis, node.genesis());
+  return Sender(node, key, std::move(genesis));
+}
+
+Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
+  for (int attempt = 0;; attempt++) {
+    TRY_LET(status, node_->status());
+    ledger::Transaction transaction;
+    transaction.genesis = chain_;
+    transaction.sender = account_;
+    transaction.expiry = after(status.time, kExpiryMs);
+    transaction.body = body;
+    if (auto view = node_->account(account_)) {
+      transaction.nonce = view->account.nonce;
+    } else if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) {
+      return view.error();
+    }
+    ledger::sign(transaction, key_, genesis_.params.fee_per_byte);
+    const auto result = node_->submit(encode(transaction), true);
+    const Code code = result ? static_cast<Code>(result->code) : result.error().code;
+    if (code == Code::wrong_nonce && attempt < 20) continue;
+    if (!result) return result.error();
+    if (result->code != 0)
+      return Error{code, std::string(ledger::name(body)) + " was refused: " + result->text,
+                   code == Code::insufficient ? "add CRN to account " + account_.hex() : ""};
+    return result;
+  }
+}
+
+}  // namespace cairn::agent
