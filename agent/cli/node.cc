@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "agent/cli.h"
+#include "agent/cli/cli.h"
 #include "base/json.h"
 
 namespace cairn::agent {

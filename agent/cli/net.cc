@@ -2,7 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "agent/cli.h"
+#include "agent/cli/cli.h"
 #include "agent/devnet.h"
 
 namespace cairn::agent {

@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 
-#include "agent/cli.h"
+#include "agent/cli/cli.h"
 #include "base/log.h"
 
 int main(int argc, char** argv) {

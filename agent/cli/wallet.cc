@@ -2,7 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "agent/cli.h"
+#include "agent/cli/cli.h"
 #include "base/json.h"
 
 namespace cairn::agent {
