@@ -257,6 +257,7 @@ struct Game {
   uint32_t challenger_moves = 0;
   uint64_t move_bytes = 0;      // of all accepted moves
 
+  bool about_call = false;      // no step differs: the game is about terms.claim
   Walk walk;                    // phases steps, calls, slots
   Hash steps_root;              // zero when the segment is one step
   uint64_t step = 0;            // the disputed step, absolute
@@ -283,7 +284,7 @@ struct Game {
   kernels::Carry agreed;        // before first_block
   ContestedCarry carry;         // after last_block - 1; of the last block only `lo` counts
   std::vector<kernels::Carry> carries_shown;
-  kernels::Carry found;         // by the referee
+  std::optional<kernels::Carry> found;  // by the referee
 
   std::optional<Party> winner;  // set when decided
   bool plan_false = false;      // decided without a winner: the plan's leaf breaks its operator's rules
@@ -295,6 +296,7 @@ struct Game {
                       field("provider_moves", &Game::provider_moves),
                       field("challenger_moves", &Game::challenger_moves),
                       field("move_bytes", &Game::move_bytes),
+                      field("about_call", &Game::about_call),
                       field("walk", &Game::walk),
                       field("steps_root", &Game::steps_root),
                       field("step", &Game::step),

@@ -231,6 +231,11 @@ Result<> check_path(const Hash& root, uint64_t count, uint64_t index, const Hash
 
 Hash state_top(uint64_t step, const Hash& ids_tree_root) { return hash_numbers("cairn.state.v1", step, ids_tree_root); }
 Hash state_root(uint64_t step, std::span<const Hash> ids) { return state_top(step, tree_root(ids)); }
+Result<> check_state_path(const Hash& root, uint64_t step, uint64_t count, uint64_t index, const Hash& id, const TreePath& path) {
+  TRY_LET(top, climb(count, index, id, path.groups, tree_node));
+  if (state_top(step, tree_top(count, top)) != root) return no_proof("a path does not lead to the state root");
+  return {};
+}
 Hash call_id(std::span<const Hash> output_ids) { return hash_list("cairn.outputs.v1", output_ids); }
 
 // ---- the plan's tree ----

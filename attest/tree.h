@@ -28,6 +28,8 @@ Result<> check_path(const Hash& root, uint64_t count, uint64_t index, const Hash
 // State root: over the step number (how many steps have run) and the ids of all state buffers in plan order:
 // tagged_hash("cairn.state.v1", step:u64, tree_root(ids)), so that one buffer opens by a path.
 Hash state_root(uint64_t step, std::span<const Hash> ids);
+// That buffer `index` of `count` had this id when `step` steps had run. Error: proof.
+Result<> check_state_path(const Hash& root, uint64_t step, uint64_t count, uint64_t index, const Hash& id, const TreePath& path);
 // Id of everything one call gave: tagged_hash("cairn.outputs.v1", ids of its outputs in order).
 Hash call_id(std::span<const Hash> output_ids);
 
