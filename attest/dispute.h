@@ -86,14 +86,15 @@ Result<> check(const GameTerms& terms);
 
 // ---- moves ----
 
-// Where a value's id comes from, checked against what is agreed. Which members are filled follows from the reference.
+// Where a value's id comes from, checked against what is agreed. Which members are filled follows from the reference; the
+// others are empty.
 struct ConstantProof {
   PlanHead head;
   ConstantLeaf leaf;
   static constexpr auto fields() { return std::tuple{field("head", &ConstantProof::head), field("leaf", &ConstantProof::leaf)}; }
 };
 struct ValueProof {
-  Hash id;                             // of the value
+  Hash id;                             // state: of the value
   std::vector<Hash> output_ids;        // from a call: all of its outputs
   TreePath path;                       // call: in the step's call tree; state: in the state before; constant: in the plan
   std::optional<ConstantProof> constant;

@@ -218,7 +218,8 @@ Result<Move> pick_carry(const Game& game, Replay& replay) {
   const std::vector<kernels::Carry> mine = carries(game, replay);
   for (size_t part = 0; part < game.carries_shown.size(); part++)
     if (!(mine[part] == game.carries_shown[part])) return Move{PickCarry{static_cast<uint8_t>(part), mine[part]}};
-  return Move{PickCarry{static_cast<uint8_t>(mine.size() - 1), mine.back()}};
+  // Then it is in the last part, at whose end the challenger has already said what it holds.
+  return Move{PickCarry{static_cast<uint8_t>(mine.size() - 1), game.carry.challenger}};
 }
 
 Result<Move> pick(const Game& game, Replay& replay) {

@@ -44,6 +44,10 @@ class OpenedSource final : public kernels::Source {
 }  // namespace
 
 Result<Hash> open_value(const Game& game, const ValueRef& ref, uint32_t before_call, const ValueProof& proof) {
+  // One opening has one encoding: what a reference does not need is empty.
+  if ((ref.from != From::state && !proof.id.is_zero()) || (ref.from != From::call && !proof.output_ids.empty()) ||
+      (ref.from == From::input && !proof.path.groups.empty()) || (ref.from != From::constant && proof.constant))
+    return no_proof("a value's proof holds what its reference does not need");
   switch (ref.from) {
     case From::input:
       if (ref.index >= game.terms.input_ids.size()) return no_proof("the job has no such input");
@@ -84,6 +88,7 @@ Result<kernels::Carry> referee(const Game& game, const OpenBlock& opening) {
       TRY_LET(found, open_value(game, call.inputs[opened.operand], game.call, opened.value));
       id = found;
     } else {
+      if (encode(opened.value) != encode(ValueProof{})) return no_proof("an earlier output needs no proof of its id");
       id = game.output_ids[opened.operand - inputs];  // before the disputed output: agreed
     }
     if (opened.slices.size_bytes != static_cast<uint64_t>(kernels::bytes(*operand.type)))
