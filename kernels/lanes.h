@@ -102,6 +102,28 @@ struct Lane<Vector> {
   static constexpr int kWidth = 16;
   using Int = VectorInt;
 };
+// Row i, lane j becomes row j, lane i.
+LANES_FN void transpose(Vector (&row)[16]) {
+  __m512 a[16];
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {  // 4 x 4 within each quarter of a register
+    const __m512 t0 = _mm512_unpacklo_ps(row[i].v, row[i + 1].v), t1 = _mm512_unpackhi_ps(row[i].v, row[i + 1].v);
+    const __m512 t2 = _mm512_unpacklo_ps(row[i + 2].v, row[i + 3].v), t3 = _mm512_unpackhi_ps(row[i + 2].v, row[i + 3].v);
+    a[i] = _mm512_shuffle_ps(t0, t2, 0x44);
+    a[i + 1] = _mm512_shuffle_ps(t0, t2, 0xEE);
+    a[i + 2] = _mm512_shuffle_ps(t1, t3, 0x44);
+    a[i + 3] = _mm512_shuffle_ps(t1, t3, 0xEE);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {  // then the quarters themselves
+    const __m512 t0 = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x44), t1 = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xEE);
+    const __m512 t2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x44), t3 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xEE);
+    row[i].v = _mm512_shuffle_f32x4(t0, t2, 0x88);
+    row[i + 4].v = _mm512_shuffle_f32x4(t0, t2, 0xDD);
+    row[i + 8].v = _mm512_shuffle_f32x4(t1, t3, 0x88);
+    row[i + 12].v = _mm512_shuffle_f32x4(t1, t3, 0xDD);
+  }
+}
 
 #elif defined(__AVX2__)
 
@@ -175,10 +197,29 @@ struct Lane<Vector> {
   static constexpr int kWidth = 8;
   using Int = VectorInt;
 };
+// Row i, lane j becomes row j, lane i.
+LANES_FN void transpose(Vector (&row)[8]) {
+  __m256 a[8];
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {  // 4 x 4 within each half of a register
+    const __m256 t0 = _mm256_unpacklo_ps(row[i].v, row[i + 1].v), t1 = _mm256_unpackhi_ps(row[i].v, row[i + 1].v);
+    const __m256 t2 = _mm256_unpacklo_ps(row[i + 2].v, row[i + 3].v), t3 = _mm256_unpackhi_ps(row[i + 2].v, row[i + 3].v);
+    a[i] = _mm256_shuffle_ps(t0, t2, 0x44);
+    a[i + 1] = _mm256_shuffle_ps(t0, t2, 0xEE);
+    a[i + 2] = _mm256_shuffle_ps(t1, t3, 0x44);
+    a[i + 3] = _mm256_shuffle_ps(t1, t3, 0xEE);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {  // then the halves themselves
+    row[i].v = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+    row[i + 4].v = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+  }
+}
 
 #else
 
 using Vector = float;
+LANES_FN void transpose(float (&)[1]) {}
 template <class Op>
 LANES_FN float butterfly(float x, Op) {
   return x;
