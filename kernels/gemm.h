@@ -82,8 +82,7 @@ struct Tile {
   int64_t depth;
   float* c;
   int64_t c_stride;
-  int last_lanes;     // of the last register of a row
-  bool b_padded;      // the last register may be read whole
+  int last_lanes;     // of the last register of a row; a masked load, or B is padded
   bool first, last;   // block of k
   const float* bias;  // of the first column, or null
 };
@@ -108,30 +107,25 @@ void run_tile(const Tile& t) {
   for (int g = 0; g < kBases; g++) base[g] = t.a + (kRows ? 3 * g * t.a_stride : 0);
   const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
   const float* b = t.b;
-  const bool whole = t.b_padded || t.last_lanes == kWidth;
-
-  const auto steps = [&](auto load_last) __attribute__((always_inline)) {
-    for (int64_t k = t.depth; k > 0; k--) {
-      Vector row[kWide];
+  const auto lanes_of_last = lanes_below(t.last_lanes);
+  for (int64_t k = t.depth; k > 0; k--) {
+    Vector row[kWide];
 #pragma GCC unroll 8
-      for (int v = 0; v + 1 < kWide; v++) row[v] = load<Vector>(b + v * kWidth);
-      row[kWide - 1] = load_last(b + (kWide - 1) * kWidth);
+    for (int v = 0; v < kWide; v++)
+      row[v] = v + 1 == kWide ? load_masked(b + v * kWidth, lanes_of_last) : load<Vector>(b + v * kWidth);
 #pragma GCC unroll 16
-      for (int i = 0; i < kTall; i++) {
-        const Vector x(kRows ? base[i / 3][i % 3 * a_stride] : base[0][i]);
+    for (int i = 0; i < kTall; i++) {
+      const Vector x(kRows ? base[i / 3][i % 3 * a_stride] : base[0][i]);
 #pragma GCC unroll 8
-        for (int v = 0; v < kWide; v++) acc[i][v] = fused(x, row[v], acc[i][v]);
-      }
-      b += b_stride;
-#pragma GCC unroll 8
-      for (int g = 0; g < kBases; g++) {
-        base[g] += kRows ? 1 : a_stride;
-        asm("" : "+r"(base[g]));  // keeps the compiler from one pointer a row
-      }
+      for (int v = 0; v < kWide; v++) acc[i][v] = fused(x, row[v], acc[i][v]);
     }
-  };
-  if (whole) steps([](const float* p) __attribute__((always_inline)) { return load<Vector>(p); });
-  else steps([n = t.last_lanes](const float* p) __attribute__((always_inline)) { return load_some<Vector>(p, n, 0.0f); });
+    b += b_stride;
+#pragma GCC unroll 8
+    for (int g = 0; g < kBases; g++) {
+      base[g] += kRows ? 1 : a_stride;
+      asm("" : "+r"(base[g]));  // keeps the compiler from one pointer a row
+    }
+  }
 
 #pragma GCC unroll 16
   for (int i = 0; i < kTall; i++)
@@ -172,7 +166,8 @@ inline void gemm_part(const Gemm& g, const float* a, const float* b, const float
   static thread_local Scratch scratch_a, scratch_b;
   const int64_t m = m1 - m0, n = n1 - n0;
   const int64_t a_ld = g.trans_a ? g.m : g.k, b_ld = g.trans_b ? g.k : g.n;
-  const bool pack_b = g.trans_b || (m >= 96 && g.k * g.n >= 32768), pack_a = n >= 256 && m >= 2;
+  const bool pack_a = n >= 256 && m >= 2;
+  const bool pack_b = g.trans_b || (m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
 
   for (int64_t jn = n0; jn < n1; jn += kBlockN) {
     const int64_t cols = least(kBlockN, n1 - jn), panels = (cols + kPanel - 1) / kPanel;
@@ -201,7 +196,6 @@ inline void gemm_part(const Gemm& g, const float* a, const float* b, const float
           t.first = k == 0;
           t.last = k + depth == g.k;
           t.bias = bias ? bias + jn + j : nullptr;
-          t.b_padded = pack_b;
           if (pack_b) {
             float* panel = packed_b + j * depth;
             if (im == m0) {  // just before its first use

@@ -83,6 +83,9 @@ template <>
 LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
   return _mm512_mask_loadu_ps(_mm512_set1_ps(fill), first(n), p);
 }
+// Masked loads cost nothing here; elsewhere only whole registers are read this way.
+LANES_FN Mask lanes_below(int n) { return {first(n)}; }
+LANES_FN Vector load_masked(const float* p, Mask m) { return _mm512_maskz_loadu_ps(m.m, p); }
 LANES_FN void store(float* p, Vector x) { _mm512_storeu_ps(p, x.v); }
 LANES_FN void store_some(float* p, int n, Vector x) { _mm512_mask_storeu_ps(p, first(n), x.v); }
 LANES_FN Vector fill_beyond(Vector x, int n, float fill) {
@@ -225,6 +228,11 @@ LANES_FN float butterfly(float x, Op) {
   return x;
 }
 
+#endif
+
+#if !defined(__AVX512F__)
+LANES_FN bool lanes_below(int) { return true; }
+LANES_FN Vector load_masked(const float* p, bool) { return load<Vector>(p); }
 #endif
 
 inline constexpr int kWidth = Lane<Vector>::kWidth;
