@@ -1,7 +1,8 @@
 // A provider takes a match.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -18,7 +19,7 @@ struct Accept {
   static constexpr auto fields() {
     return std::tuple{field("job", &Accept::job)};
   }
-  Result<> apply(State& state, const TxContext& context) const { return accept_job(state, context, job); }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A provider answers a check.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -24,10 +25,7 @@ struct AnswerCheck {
                       field("call_id", &AnswerCheck::call_id),
                       field("roots", &AnswerCheck::roots)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::answer_check(state, context, job, segment, call_id, roots);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A requester thinks again.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -17,10 +18,7 @@ struct CancelJob {
   static constexpr auto fields() {
     return std::tuple{field("job", &CancelJob::job)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::cancel_job(state, context, job);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

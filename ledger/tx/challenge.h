@@ -1,7 +1,8 @@
 // Anybody disputes a commitment.
 #pragma once
 
-#include "ledger/disputes.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -27,10 +28,7 @@ struct Challenge {
                       field("end_root", &Challenge::end_root),
                       field("roots", &Challenge::roots)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return open_challenge(state, context, job, segment, end_root, roots);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

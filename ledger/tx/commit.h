@@ -1,7 +1,8 @@
 // A provider claims a result.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -17,10 +18,7 @@ struct Commit {
   static constexpr auto fields() {
     return std::tuple{field("commitment", &Commit::commitment)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return commit_job(state, context, commitment);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

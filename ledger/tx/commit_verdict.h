@@ -1,7 +1,8 @@
 // A verifier binds what it knows.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -21,10 +22,7 @@ struct CommitVerdict {
                       field("segment", &CommitVerdict::segment),
                       field("hash", &CommitVerdict::hash)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::commit_verdict(state, context, job, segment, hash);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A requester buys a computation.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -19,10 +20,7 @@ struct OpenJob {
   static constexpr auto fields() {
     return std::tuple{field("spec", &OpenJob::spec)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::open_job(state, context, spec);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A move in a dispute.
 #pragma once
 
-#include "ledger/disputes.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -16,10 +17,7 @@ struct PlayMove {
   GameId game;
   attest::Move move;
   static constexpr auto fields() { return std::tuple{field("game", &PlayMove::game), field("move", &PlayMove::move)}; }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::play_move(state, context, game, move);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

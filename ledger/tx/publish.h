@@ -1,7 +1,8 @@
 // Second step of publishing.
 #pragma once
 
-#include "ledger/assets.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -38,7 +39,7 @@ struct Publish {
                       field("parents", &Publish::parents),
                       field("origin", &Publish::origin)};
   }
-  Result<> apply(State& state, const TxContext& context) const { return publish(state, context, *this); }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

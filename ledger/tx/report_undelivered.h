@@ -1,7 +1,8 @@
 // A verifier was not served.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -19,10 +20,7 @@ struct ReportUndelivered {
   static constexpr auto fields() {
     return std::tuple{field("job", &ReportUndelivered::job), field("segment", &ReportUndelivered::segment)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::report_undelivered(state, context, job, segment);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A requester makes the draw its own.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -19,10 +20,7 @@ struct RevealSecret {
   static constexpr auto fields() {
     return std::tuple{field("job", &RevealSecret::job), field("secret", &RevealSecret::secret)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::reveal_secret(state, context, job, secret);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A verifier reveals what it knows.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/context.h"
+#include "ledger/records.h"
 
 namespace cairn::ledger {
 
@@ -27,10 +28,7 @@ struct RevealVerdict {
                       field("salt", &RevealVerdict::salt),
                       field("knowledge", &RevealVerdict::knowledge), field("call", &RevealVerdict::call)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return ledger::reveal_verdict(state, context, job, segment, salt, knowledge, call);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

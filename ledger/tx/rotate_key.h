@@ -1,7 +1,8 @@
 // Accounts are named, keys are not (R9).
 #pragma once
 
-#include "ledger/state.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -14,16 +15,7 @@ struct RotateKey {
   static constexpr auto fields() {
     return std::tuple{field("key", &RotateKey::key)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    if (key.is_zero()) return Error{Code::invalid, "a key of zero signs nothing", "name the new public key"};
-    auto account = state.account(context.sender);
-    CHECK(account.has_value());
-    account->key = key;
-    state.put(*account);
-    context.block.emit("account.key", context.sender.as<HashTag>(), {{"key", to_json(key)}});
-    return {};
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // What a provider may put into jobs.
 #pragma once
 
-#include "ledger/market.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -16,14 +17,7 @@ struct Stake {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Stake::amount)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
-    TRY(state.move(Holder::account(context.sender), Holder::stake(context.sender), amount));
-    for (const auto device : {attest::Device::cpu, attest::Device::cuda})
-      match_waiting(state, context.block, {device, attest::NumericClass::f32});
-    return {};
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // Paying somebody.
 #pragma once
 
-#include "ledger/state.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -17,10 +18,7 @@ struct Transfer {
   static constexpr auto fields() {
     return std::tuple{field("to", &Transfer::to), field("amount", &Transfer::amount)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    return state.move(Holder::account(context.sender), Holder::account(to), amount);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // Stake on its way back.
 #pragma once
 
-#include "ledger/state.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -16,11 +17,7 @@ struct Unstake {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Unstake::amount)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
-    return unbond(state, context, Holder::stake(context.sender), amount);
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

@@ -1,7 +1,8 @@
 // A provider takes its offer back.
 #pragma once
 
-#include "ledger/market.h"
+#include "base/amount.h"
+#include "ledger/context.h"
 
 namespace cairn::ledger {
 
@@ -16,14 +17,7 @@ struct WithdrawOffer {
   static constexpr auto fields() {
     return std::tuple{field("offer", &WithdrawOffer::offer)};
   }
-
-  Result<> apply(State& state, const TxContext& context) const {
-    auto found = state.offer(offer);
-    if (!found) return gone("offer", offer.as<HashTag>());
-    if (found->owner != context.sender) return Error{Code::not_party, "the offer is somebody else's", "sign with its owner's key"};
-    remove_offer(state, context.block, *std::move(found), "withdrawn");
-    return {};
-  }
+  Result<> apply(State& state, const TxContext& context) const;
 };
 
 }  // namespace cairn::ledger

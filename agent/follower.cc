@@ -1,0 +1,117 @@
+#include "agent/follower.h"
+
+#include <csignal>
+
+#include "base/log.h"
+
+namespace cairn::agent {
+
+namespace {
+
+std::atomic<bool> stop_flag{false};
+void on_signal(int) { stop_flag = true; }
+
+void pause_ms(uint32_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+}  // namespace
+
+const std::atomic<bool>& stop_on_signals() {
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+  return stop_flag;
+}
+
+Follower::Follower(const std::string& node, const SecretKey& key, const std::atomic<bool>& stop)
+    : node_address_(node), stop_(stop), send_node_(node) {
+  for (int attempt = 0; !sender_; attempt++) {
+    if (stop_) throw Fault({Code::cancelled, "asked to stop before the node answered", ""});
+    auto made = Sender::make(send_node_, key);
+    if (made) {
+      sender_ = *std::move(made);
+      break;
+    }
+    if (attempt % 50 == 0) log_warning("chain.unreachable", {{"node", node}, {"error", made.error().text}});
+    pause_ms(100);
+  }
+  listener_ = std::thread([this] { listen(); });
+}
+
+Follower::~Follower() {
+  if (listener_.joinable()) listener_.join();
+}
+
+void Follower::listen() {
+  constexpr uint32_t kPollMs = 1000;
+  NodeClient node(node_address_);
+  uint64_t next = 0;
+  bool away = false;
+  while (!stop_) {
+    if (next == 0) {
+      const auto status = node.status();
+      if (status) next = status->next_event;
+    }
+    const auto events = next == 0 ? Result<std::vector<ledger::Event>>(Error{Code::unreachable, "", ""})
+                                  : node.events(next, kPollMs);
+    if (!events) {
+      if (!away) log_warning("chain.unreachable", {{"node", node_address_}, {"error", events.error().text}});
+      away = true;
+      pause_ms(200);
+      continue;
+    }
+    if (away) log_info("chain.back", {{"node", node_address_}});
+    away = false;
+    if (events->empty()) continue;
+    next = events->back().seq + 1;
+    wake();
+  }
+  wake();
+}
+
+void Follower::wake() {
+  {
+    const std::lock_guard lock(seen_mutex_);
+    happened_++;
+  }
+  changed_.notify_all();
+}
+
+void Follower::wait(uint64_t& seen, uint32_t timeout_ms) {
+  std::unique_lock lock(seen_mutex_);
+  changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return happened_ != seen || stop_; });
+  seen = happened_;
+}
+
+Result<ledger::TxResult> Follower::send(const ledger::Body& body) {
+  const std::lock_guard lock(send_mutex_);
+  return sender_->send(body);
+}
+
+bool Follower::try_send(const ledger::Body& body, const JobId& job) {
+  const auto done = send(body);
+  if (done) {
+    log_info("chain.sent", {{"what", ledger::name(body)}, {"job", job}, {"height", number(done->height)}});
+    return true;
+  }
+  log_warning("chain.refused", {{"what", ledger::name(body)},
+                                {"job", job},
+                                {"code", name(done.error().code)},
+                                {"text", done.error().text}});
+  return false;
+}
+
+Result<PublicKey> key_of(NodeClient& node, const AccountId& account) {
+  TRY_LET(view, node.account(account));
+  if (view.account.key.is_zero())
+    return Error{Code::not_found, "account " + account.hex().substr(0, 16) + " has never signed, so it has no key", ""};
+  return view.account.key;
+}
+
+void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts) {
+  for (const auto& account : accounts) {
+    if (account.is_zero() || desk.knows(account)) continue;
+    if (const auto key = key_of(node, account)) desk.know(account, *key);
+  }
+}
+
+}  // namespace cairn::agent

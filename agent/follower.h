@@ -1,0 +1,62 @@
+// What the two daemons share: one account's way of following the chain and acting on it.
+//
+// An event thread long-polls the node and wakes whoever waits; `send` signs for the account, one transaction at a time. A
+// node that does not answer is waited for: nothing is torn down because the chain is away.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "agent/desk.h"
+#include "agent/journal.h"
+#include "agent/node_client.h"
+
+namespace cairn::agent {
+
+class Follower {
+ public:
+  // Waits for the node; returns when it answers, or throws Fault (cancelled) when `stop` becomes true.
+  Follower(const std::string& node, const SecretKey& key, const std::atomic<bool>& stop);
+  ~Follower();
+
+  const AccountId& account() const { return sender_->account(); }
+  const SecretKey& key() const { return sender_->key(); }
+  const attest::ChainParams& params() const { return sender_->genesis().params; }
+
+  // Errors: those of Sender::send.
+  Result<ledger::TxResult> send(const ledger::Body& body);
+  // Sends unless the chain has moved on meanwhile; logs what was refused. True when it stands on the chain.
+  bool try_send(const ledger::Body& body, const JobId& job);
+
+  // Sleeps until something happens on the chain, `timeout_ms` at most; at once when something did since `seen`, which is
+  // brought up to date.
+  void wait(uint64_t& seen, uint32_t timeout_ms);
+  void wake();
+
+  bool stopping() const { return stop_; }
+
+ private:
+  void listen();
+  const std::string node_address_;
+  const std::atomic<bool>& stop_;
+  NodeClient send_node_;
+  std::mutex send_mutex_;
+  std::optional<Sender> sender_;
+  std::mutex seen_mutex_;
+  std::condition_variable changed_;
+  uint64_t happened_ = 0;
+  std::thread listener_;
+};
+
+// Asks the chain for the keys of accounts that the desk does not know yet; those that never signed are left out.
+void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts);
+
+// The public key of an account. Errors: not_found (it never signed), and the node's.
+Result<PublicKey> key_of(NodeClient& node, const AccountId& account);
+
+// SIGTERM and SIGINT set the flag that this returns.
+const std::atomic<bool>& stop_on_signals();
+
+}  // namespace cairn::agent
