@@ -1,8 +1,7 @@
 // A provider takes a match.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -19,7 +18,7 @@ struct Accept {
   static constexpr auto fields() {
     return std::tuple{field("job", &Accept::job)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+  Result<> apply(State& state, const TxContext& context) const { return accept_job(state, context, job); }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A provider answers a check.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -25,7 +24,10 @@ struct AnswerCheck {
                       field("call_id", &AnswerCheck::call_id),
                       field("roots", &AnswerCheck::roots)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::answer_check(state, context, job, segment, call_id, roots);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // Becoming a verifier.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -18,7 +17,17 @@ struct Bond {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Bond::amount), field("endpoint", &Bond::endpoint)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (endpoint.size() > 256) return Error{Code::invalid, "the endpoint is too long", "use at most 256 bytes"};
+    TRY(state.move(Holder::account(context.sender), Holder::bond(context.sender), amount));
+    if (state.balance(Holder::bond(context.sender)) < least_bond(context.params()))
+      return Error{Code::insufficient, "a bond must be at least " + pretty(least_bond(context.params())), "bond more"};
+    state.put(Verifier{context.sender, endpoint});
+    context.block.emit("verifier.bonded", context.sender.as<HashTag>(),
+                       {{"bond", to_json(state.balance(Holder::bond(context.sender)))}, {"endpoint", json_quote(endpoint)}});
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A requester thinks again.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -18,7 +17,10 @@ struct CancelJob {
   static constexpr auto fields() {
     return std::tuple{field("job", &CancelJob::job)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::cancel_job(state, context, job);
+  }
 };
 
 }  // namespace cairn::ledger

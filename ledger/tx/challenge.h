@@ -1,8 +1,7 @@
 // Anybody disputes a commitment.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/disputes.h"
 
 namespace cairn::ledger {
 
@@ -28,7 +27,10 @@ struct Challenge {
                       field("end_root", &Challenge::end_root),
                       field("roots", &Challenge::roots)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return open_challenge(state, context, job, segment, end_root, roots);
+  }
 };
 
 }  // namespace cairn::ledger

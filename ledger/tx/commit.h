@@ -1,8 +1,7 @@
 // A provider claims a result.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -18,7 +17,10 @@ struct Commit {
   static constexpr auto fields() {
     return std::tuple{field("commitment", &Commit::commitment)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return commit_job(state, context, commitment);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A verifier binds what it knows.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -22,7 +21,10 @@ struct CommitVerdict {
                       field("segment", &CommitVerdict::segment),
                       field("hash", &CommitVerdict::hash)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::commit_verdict(state, context, job, segment, hash);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A requester buys a computation.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -20,7 +19,10 @@ struct OpenJob {
   static constexpr auto fields() {
     return std::tuple{field("spec", &OpenJob::spec)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::open_job(state, context, spec);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A move in a dispute.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/disputes.h"
 
 namespace cairn::ledger {
 
@@ -17,7 +16,10 @@ struct PlayMove {
   GameId game;
   attest::Move move;
   static constexpr auto fields() { return std::tuple{field("game", &PlayMove::game), field("move", &PlayMove::move)}; }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::play_move(state, context, game, move);
+  }
 };
 
 }  // namespace cairn::ledger

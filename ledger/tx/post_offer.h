@@ -1,8 +1,10 @@
 // A provider offers its machine.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include <algorithm>
+#include <functional>
+
+#include "ledger/market.h"
 
 namespace cairn::ledger {
 
@@ -32,7 +34,30 @@ struct PostOffer {
                       field("policies", &PostOffer::policies),
                       field("expiry", &PostOffer::expiry)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (price.pebbles == 0 || jobs_max == 0 || endpoint.size() > kMaxTextBytes || policies.empty() ||
+        std::adjacent_find(policies.begin(), policies.end(), std::greater_equal<>()) != policies.end())
+      return Error{Code::invalid, "an offer needs a price, a slot, ascending policies and a short endpoint", "check the offer"};
+    if (ms(expiry) <= ms(context.block.now)) return Error{Code::expired, "the offer's expiry has passed", "choose a later one"};
+    TRY(lock_deposit(state, context, context.id, context.size_bytes));
+    Offer offer;
+    offer.id = context.id.as<OfferIdTag>();
+    offer.owner = context.sender;
+    offer.payee = payee.is_zero() ? context.sender : payee;
+    offer.klass = klass;
+    offer.price = price;
+    offer.endpoint = endpoint;
+    offer.memory_bytes = memory_bytes;
+    offer.jobs_max = jobs_max;
+    offer.policies = policies;
+    offer.seq = context.seq;
+    offer.expiry = state.arm(Due::offer, context.id, expiry, context.block.next_seq());
+    context.block.emit("offer.posted", context.id,
+                       {{"owner", to_json(offer.owner)}, {"class", to_json(klass)}, {"price", to_json(price)}});
+    list_offer(state, context.block, offer);
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // Second step of publishing.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/assets.h"
 
 namespace cairn::ledger {
 
@@ -39,7 +38,7 @@ struct Publish {
                       field("parents", &Publish::parents),
                       field("origin", &Publish::origin)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+  Result<> apply(State& state, const TxContext& context) const { return publish(state, context, *this); }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A verifier was not served.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -20,7 +19,10 @@ struct ReportUndelivered {
   static constexpr auto fields() {
     return std::tuple{field("job", &ReportUndelivered::job), field("segment", &ReportUndelivered::segment)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::report_undelivered(state, context, job, segment);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // First step of publishing.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -17,7 +16,13 @@ struct Reserve {
   static constexpr auto fields() {
     return std::tuple{field("hash", &Reserve::hash)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (state.reservation(hash)) return Error{Code::already, "this hash is reserved", "publish it, or take another salt"};
+    TRY(lock_deposit(state, context, hash, context.size_bytes));
+    state.put(Reservation{hash, context.sender, context.block.height, context.seq});
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

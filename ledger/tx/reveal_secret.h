@@ -1,8 +1,7 @@
 // A requester makes the draw its own.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -20,7 +19,10 @@ struct RevealSecret {
   static constexpr auto fields() {
     return std::tuple{field("job", &RevealSecret::job), field("secret", &RevealSecret::secret)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::reveal_secret(state, context, job, secret);
+  }
 };
 
 }  // namespace cairn::ledger

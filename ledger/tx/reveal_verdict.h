@@ -1,8 +1,7 @@
 // A verifier reveals what it knows.
 #pragma once
 
-#include "ledger/context.h"
-#include "ledger/records.h"
+#include "ledger/jobs.h"
 
 namespace cairn::ledger {
 
@@ -28,7 +27,10 @@ struct RevealVerdict {
                       field("salt", &RevealVerdict::salt),
                       field("knowledge", &RevealVerdict::knowledge), field("call", &RevealVerdict::call)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return ledger::reveal_verdict(state, context, job, segment, salt, knowledge, call);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // Accounts are named, keys are not (R9).
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -15,7 +14,16 @@ struct RotateKey {
   static constexpr auto fields() {
     return std::tuple{field("key", &RotateKey::key)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (key.is_zero()) return Error{Code::invalid, "a key of zero signs nothing", "name the new public key"};
+    auto account = state.account(context.sender);
+    CHECK(account.has_value());
+    account->key = key;
+    state.put(*account);
+    context.block.emit("account.key", context.sender.as<HashTag>(), {{"key", to_json(key)}});
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // What a provider may put into jobs.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/market.h"
 
 namespace cairn::ledger {
 
@@ -17,7 +16,14 @@ struct Stake {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Stake::amount)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
+    TRY(state.move(Holder::account(context.sender), Holder::stake(context.sender), amount));
+    for (const auto device : {attest::Device::cpu, attest::Device::cuda})
+      match_waiting(state, context.block, {device, attest::NumericClass::f32});
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // Paying somebody.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -18,7 +17,10 @@ struct Transfer {
   static constexpr auto fields() {
     return std::tuple{field("to", &Transfer::to), field("amount", &Transfer::amount)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    return state.move(Holder::account(context.sender), Holder::account(to), amount);
+  }
 };
 
 }  // namespace cairn::ledger

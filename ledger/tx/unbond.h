@@ -1,8 +1,7 @@
 // A verifier steps back.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -10,7 +9,6 @@ namespace cairn::ledger {
 // or be nothing: then the sender is a verifier no more.
 // Rejects: invalid       an amount of 0
 //          insufficient  less is bonded, or too little would be left
-//          wrong_state   drawn for a check that is not over
 // Keeps:   the sender's sum
 struct Unbond {
   static constexpr uint16_t kTag = 8;
@@ -19,7 +17,17 @@ struct Unbond {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Unbond::amount)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
+    TRY(unbond(state, context, Holder::bond(context.sender), amount));
+    const Amount left = state.balance(Holder::bond(context.sender));
+    if (left.pebbles != 0 && left < least_bond(context.params()))
+      return Error{Code::insufficient, "a bond must be at least " + pretty(least_bond(context.params())) + ", or nothing",
+                   "take less, or all of it"};
+    if (left.pebbles == 0) state.erase(Verifier{context.sender, {}});
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // Stake on its way back.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 
@@ -17,7 +16,11 @@ struct Unstake {
   static constexpr auto fields() {
     return std::tuple{field("amount", &Unstake::amount)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
+    return unbond(state, context, Holder::stake(context.sender), amount);
+  }
 };
 
 }  // namespace cairn::ledger

@@ -1,8 +1,7 @@
 // A provider takes its offer back.
 #pragma once
 
-#include "base/amount.h"
-#include "ledger/context.h"
+#include "ledger/market.h"
 
 namespace cairn::ledger {
 
@@ -17,7 +16,14 @@ struct WithdrawOffer {
   static constexpr auto fields() {
     return std::tuple{field("offer", &WithdrawOffer::offer)};
   }
-  Result<> apply(State& state, const TxContext& context) const;
+
+  Result<> apply(State& state, const TxContext& context) const {
+    auto found = state.offer(offer);
+    if (!found) return gone("offer", offer.as<HashTag>());
+    if (found->owner != context.sender) return Error{Code::not_party, "the offer is somebody else's", "sign with its owner's key"};
+    remove_offer(state, context.block, *std::move(found), "withdrawn");
+    return {};
+  }
 };
 
 }  // namespace cairn::ledger

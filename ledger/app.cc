@@ -1,0 +1,281 @@
+#include "ledger/app.h"
+
+#include <algorithm>
+#include <set>
+
+#include "ledger/disputes.h"
+#include "ledger/jobs.h"
+#include "ledger/market.h"
+
+namespace cairn::ledger {
+namespace {
+
+template <class Record>
+std::optional<Record> first_of(const State& state, char table) {
+  auto one = state.all<Record>(make_key(table), 1);
+  if (one.empty()) return std::nullopt;
+  return std::move(one.front());
+}
+
+// A deadline has come; it is out of the queue already.
+void fire(State& state, BlockContext& block, const Deadline& deadline) {
+  switch (deadline.what) {
+    case Due::job: return job_due(state, block, *state.job(deadline.id.as<JobIdTag>()));
+    case Due::game: return game_due(state, block, *state.dispute(deadline.id.as<GameIdTag>()));
+    case Due::offer: {
+      auto offer = *state.offer(deadline.id.as<OfferIdTag>());
+      offer.expiry = {};
+      return remove_offer(state, block, offer, "expired");
+    }
+    case Due::prune: return prune_job(state, block, *state.job(deadline.id.as<JobIdTag>()));
+    case Due::unbonding: {
+      const auto back = *state.find<Unbonding>(make_key('u', deadline.timer.seq));
+      state.move_up_to(Holder::unbonding(back.account), Holder::account(back.account), back.amount);
+      state.erase(back);
+      return;
+    }
+  }
+}
+
+// Everything that time does, before any transaction: draws first, then deadlines, both in order, a bounded number.
+void let_time_pass(State& state, BlockContext& block) {
+  uint32_t left = block.params().max_deadlines_per_block;
+  for (; left > 0; left--) {
+    const auto draw = first_of<DueDraw>(state, 'q');
+    if (!draw || number(draw->height) > number(block.height)) break;
+    state.erase(*draw);
+    draw_checks(state, block, *state.job(draw->job));
+  }
+  for (; left > 0; left--) {
+    const auto deadline = first_of<Deadline>(state, 'd');
+    if (!deadline || ms(deadline->timer.due) > ms(block.now)) break;
+    state.erase(*deadline);
+    fire(state, block, *deadline);
+  }
+}
+
+}  // namespace
+
+attest::MapEntry map_entry(const Bytes& key, const Bytes& value) {
+  if (key.front() == static_cast<uint8_t>(kReceiptTable)) {
+    const auto receipt = must(decode<ReceiptRoot>(value));
+    return {receipt.key, receipt.root};
+  }
+  return {blake3(key), blake3(value)};
+}
+
+App::App(attest::Genesis genesis) : genesis_(std::move(genesis)), chain_(attest::genesis_hash(genesis_)) {}
+
+u128 App::genesis_supply() const {
+  u128 sum = 0;
+  for (const auto& entry : genesis_.accounts) sum += entry.balance.pebbles;
+  return sum;
+}
+
+Result<> App::init() {
+  if (genesis_supply() > UINT64_MAX)
+    return Error{Code::invalid, "the genesis hands out more than can be counted", "lower its balances"};
+  state_.mint(Amount{static_cast<uint64_t>(genesis_supply())});
+  for (const auto& entry : genesis_.accounts)
+    TRY(state_.move(Holder::mint(), Holder::account(entry.account), entry.balance));
+  update_tree();
+  floor_ = state_.mark();
+  return {};
+}
+
+Result<> App::resume(const attest::SignedHeader& last) {
+  for (const auto& [key, value] : state_.map()) {
+    const auto entry = map_entry(key, value);
+    tree_.set(entry.key, entry.value);
+  }
+  state_.forget_journal();
+  head_ = last;
+  const std::string next = "restore the data folder from a copy, or start from an empty one";
+  if (number(last.header.height) > 0) {
+    if (last.header.genesis != chain_)
+      return Error{Code::wrong_chain, "the data are of chain " + last.header.genesis.hex().substr(0, 16),
+                   "start with that chain's genesis file, or with another data folder"};
+    if (tree_.root() != last.header.state_root)
+      return Error{Code::internal, "the stored state is not that of header " + std::to_string(number(last.header.height)), next};
+  }
+  if (state_.supply() != genesis_supply())
+    return Error{Code::internal, "the stored holdings do not add up to what the genesis handed out", next};
+  return {};
+}
+
+Hash App::beacon() const {
+  return number(head_.header.height) == 0 ? attest::first_beacon(chain_) : head_.header.beacon.beacon;
+}
+
+bool App::pending() const { return state_.any('d') || state_.any('q'); }
+
+// ---- transactions ----
+
+Result<> App::ladder(const Transaction& tx, size_t size_bytes, const TransactionId& id, const Known& known, ChainTime now,
+                     bool nonce_may_lead) const {
+  if (tx.genesis != chain_)
+    return Error{Code::wrong_chain, "signed for chain " + tx.genesis.hex().substr(0, 16),
+                 "use the genesis file of the chain that this node runs"};
+  const auto account = state_.account(tx.sender);
+  const bool its_key =
+      account && !account->key.is_zero() ? account->key == tx.key : account_of(tx.key) == tx.sender;
+  if (!its_key)
+    return Error{Code::bad_signature, "the key is not account " + tx.sender.hex().substr(0, 16) + "'s", "sign with its present key"};
+  if (!known || !known(id)) TRY(check_signature(tx, chain_));
+  const uint64_t nonce = account ? account->nonce : 0;
+  if (tx.nonce != nonce && !(nonce_may_lead && tx.nonce > nonce))
+    return Error{Code::wrong_nonce, "the account's next nonce is " + std::to_string(nonce) + ", not " + std::to_string(tx.nonce),
+                 "ask for the account and sign again"};
+  if (ms(tx.expiry) <= ms(now))
+    return Error{Code::expired, "it expired at chain time " + std::to_string(ms(tx.expiry)) + ", now is " + std::to_string(ms(now)),
+                 "sign again with a later expiry"};
+  const auto least = scale(Amount{genesis_.params.fee_per_byte}, size_bytes, 1);
+  if (!least || tx.fee < *least)
+    return Error{Code::fee_too_low, "the fee of " + pretty(tx.fee) + " is below " + pretty(least.value_or(Amount{UINT64_MAX})),
+                 "pay at least fee_per_byte for each byte"};
+  const Amount held = state_.balance(Holder::account(tx.sender));
+  if (held < tx.fee)
+    return Error{Code::insufficient, "the balance of " + pretty(held) + " does not cover the fee of " + pretty(tx.fee), "add funds"};
+  return {};
+}
+
+Result<Transaction> App::check(ByteSpan bytes, bool signature_known) const {
+  if (bytes.size() > kMaxTransactionBytes)
+    return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
+  TRY_LET(transaction, decode<Transaction>(bytes));
+  TRY(ladder(transaction, bytes.size(), transaction_id(bytes), [&](const TransactionId&) { return signature_known; },
+             head_.header.time, true));
+  return transaction;
+}
+
+TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
+  const TransactionId id = transaction_id(bytes);
+  const auto refused = [&](const Error& error) {
+    return TxResult{id, block.height, static_cast<uint16_t>(error.code), error.text};
+  };
+  if (bytes.size() > kMaxTransactionBytes) return refused({Code::limit, "the transaction is too large", ""});
+  const auto transaction = decode<Transaction>(bytes);
+  if (!transaction) return refused(transaction.error());
+  if (auto passed = ladder(*transaction, bytes.size(), id, known, block.now, false); !passed) return refused(passed.error());
+
+  auto account = state_.account(transaction->sender).value_or(Account{transaction->sender, {}, 0});
+  account.key = transaction->key;
+  account.nonce++;
+  state_.put(account);
+  must(state_.move(Holder::account(transaction->sender), Holder::fees(), transaction->fee));
+
+  const size_t mark = state_.mark();
+  const size_t events = block.events.size();
+  const size_t receipts = block.receipts.size();
+  const TxContext context{block, transaction->sender, id, block.next_seq(), bytes.size()};
+  const auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction->body);
+  if (applied) return {id, block.height, 0, ""};
+  state_.undo(mark);
+  block.events.resize(events);
+  block.receipts.resize(receipts);
+  return refused(applied.error());
+}
+
+// ---- blocks ----
+
+Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
+                                std::span<const Bytes> transactions, uint64_t next_event, const Known& signature_known) {
+  CHECK(state_.mark() == floor_);  // the block before is committed or dropped
+  const attest::Header* previous = number(head_.header.height) == 0 ? nullptr : &head_.header;
+  Finalized out;
+  attest::Header& header = out.header;
+  header.genesis = chain_;
+  header.height = height;
+  header.wall_ms = wall_ms;
+  header.beacon = beacon;
+  if (previous) {
+    header.wall_ms = std::max(wall_ms, previous->wall_ms);
+    header.time = after(previous->time, std::min(header.wall_ms - previous->wall_ms, 2 * genesis_.params.interval_ms));
+    header.previous = attest::header_id(*previous);
+  }
+  TRY(attest::check_successor(genesis_, previous, header));
+
+  BlockContext block{genesis_, chain_, height, header.time, beacon.beacon, out.events, out.receipts};
+  let_time_pass(state_, block);
+  std::vector<Hash> ids;
+  for (const Bytes& bytes : transactions) {
+    out.results.push_back(apply(block, bytes, signature_known));
+    ids.push_back(out.results.back().id);
+  }
+  check_moves();
+  update_tree();
+  header.transactions_root = attest::tree_root(ids);
+  header.state_root = tree_.root();
+  for (Event& event : out.events) event.seq = next_event++;
+  return out;
+}
+
+std::vector<std::pair<Bytes, std::optional<Bytes>>> App::changes() const {
+  std::vector<std::pair<Bytes, std::optional<Bytes>>> out;
+  std::vector<const Bytes*> keys;
+  for (const auto& change : state_.journal()) keys.push_back(&change.key);
+  std::sort(keys.begin(), keys.end(), [](const Bytes* a, const Bytes* b) { return KeyOrder{}(*a, *b); });
+  keys.erase(std::unique(keys.begin(), keys.end(), [](const Bytes* a, const Bytes* b) { return *a == *b; }), keys.end());
+  for (const Bytes* key : keys) {
+    const auto at = state_.map().find(*key);
+    out.emplace_back(*key, at == state_.map().end() ? std::nullopt : std::optional(at->second));
+  }
+  return out;
+}
+
+void App::update_tree() {
+  for (const auto& [key, value] : changes()) {
+    if (value) {
+      const auto entry = map_entry(key, *value);
+      tree_.set(entry.key, entry.value);
+    } else {
+      CHECK(key.front() != static_cast<uint8_t>(kReceiptTable));  // receipts stay
+      tree_.erase(blake3(key));
+    }
+  }
+}
+
+// That the block's moves sum to zero per currency (R7), from the journal and not from what the moves say.
+void App::check_moves() const {
+  std::map<Currency, u128> before, after;
+  if (number(head_.header.height) == 0) before[{}] = genesis_supply();
+  std::set<Bytes, KeyOrder> seen;
+  for (const auto& change : state_.journal()) {
+    if (change.key.front() != 'h' || !seen.insert(change.key).second) continue;
+    const auto add_to = [&](std::map<Currency, u128>& sums, const Bytes& bytes) {
+      const auto holding = must(decode<Holding>(bytes));
+      sums[holding.currency] += holding.amount.pebbles;
+    };
+    if (change.old) add_to(before, *change.old);
+    const auto at = state_.map().find(change.key);
+    if (at != state_.map().end()) add_to(after, at->second);
+  }
+  std::erase_if(before, [](const auto& entry) { return entry.second == 0; });
+  std::erase_if(after, [](const auto& entry) { return entry.second == 0; });
+  if (before != after)
+    throw Fault({Code::internal, "a block made or lost value", "stop, keep the data folder, and report this with its last block"});
+}
+
+void App::committed(const attest::SignedHeader& header) {
+  head_ = header;
+  state_.forget_journal();
+  floor_ = 0;
+}
+
+void App::dropped() {
+  std::vector<Bytes> keys;
+  for (const auto& [key, value] : changes()) {
+    keys.push_back(key);
+    if (!value) continue;
+    tree_.erase(map_entry(key, *value).key);
+  }
+  state_.undo(floor_);
+  for (const Bytes& key : keys) {
+    const auto at = state_.map().find(key);
+    if (at == state_.map().end()) continue;
+    const auto entry = map_entry(key, at->second);
+    tree_.set(entry.key, entry.value);
+  }
+}
+
+}  // namespace cairn::ledger

@@ -1,0 +1,81 @@
+// The ledger as one pure state machine: (state, block) -> (state', results, root). Whoever decides the next block drives it.
+//
+// No clock but the header's, no disk, no thread. A block is finalized on a journalled state, and then either committed, after
+// the caller has made it durable, or dropped. One thread at a time; readers must be kept out between finalize and either.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "ledger/state.h"
+#include "ledger/state_tree.h"
+#include "ledger/transaction.h"
+
+namespace cairn::ledger {
+
+struct Finalized {
+  attest::Header header;  // to be signed by the producer
+  std::vector<TxResult> results;
+  std::vector<Event> events;  // numbered from the caller's `next_event` on
+  std::vector<attest::ReceiptBody> receipts;
+};
+
+// Where a stored record stands in the state's tree: a receipt's root under its receipt_key, everything else under the hashes of
+// its key and its value.
+attest::MapEntry map_entry(const Bytes& key, const Bytes& value);
+
+class App {
+ public:
+  explicit App(attest::Genesis genesis);
+
+  // The state of height 0; it is stored with block 1. Error: invalid (a genesis that hands out too much).
+  Result<> init();
+  // After every stored record has been given to state().load(): checks root and supply against the last header.
+  // Errors: wrong_chain, internal (root or supply differ: the store is damaged).
+  Result<> resume(const attest::SignedHeader& last);
+
+  // The ladder, for a mempool: what would be refused at once. The nonce may lie ahead. `signature_known` skips the one
+  // costly step, for bytes that passed it before. Gives the decoded transaction.
+  // Errors, in order: limit, malformed, wrong_chain, bad_signature, wrong_nonce, expired, fee_too_low, insufficient.
+  Result<Transaction> check(ByteSpan transaction, bool signature_known = false) const;
+
+  // Applies a block. The wall time may not lie before the last header's: it is lifted to it. `signature_known` is asked for
+  // ids whose signature the caller has already checked. Transactions that the ladder refuses stand in the block, cost
+  // nothing and change nothing. Error: proof (height or beacon do not follow); the state is then as before.
+  // Throws Fault when value was made or lost: the node must halt.
+  using Known = std::function<bool(const TransactionId&)>;
+  Result<Finalized> finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
+                             std::span<const Bytes> transactions, uint64_t next_event = 1, const Known& signature_known = {});
+  // What the finalized block changed: the value of every key now, nullopt for those that went. In key order.
+  std::vector<std::pair<Bytes, std::optional<Bytes>>> changes() const;
+  void committed(const attest::SignedHeader& header);
+  void dropped();
+
+  bool pending() const;  // a deadline or a draw is waiting: blocks come at every interval
+  const attest::Genesis& genesis() const { return genesis_; }
+  const Hash& chain() const { return chain_; }
+  const attest::SignedHeader& head() const { return head_; }  // last committed; height 0 before the first
+  Height next_height() const { return Height{number(head_.header.height) + 1}; }
+  Hash beacon() const;  // of the last block, or the first beacon
+  const State& state() const { return state_; }
+  State& state() { return state_; }
+  Hash state_root() { return tree_.root(); }
+  attest::MapProof prove(const Hash& key) { return tree_.prove(key); }
+
+ private:
+  Result<> ladder(const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
+                  ChainTime now, bool nonce_may_lead) const;
+  TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
+  void update_tree();
+  void check_moves() const;
+  u128 genesis_supply() const;
+
+  attest::Genesis genesis_;
+  Hash chain_;
+  attest::SignedHeader head_;
+  size_t floor_ = 0;  // of the journal: what init did is dropped with no block
+  State state_;
+  StateTree tree_;
+};
+
+}  // namespace cairn::ledger

@@ -1,0 +1,21 @@
+// Games inside the ledger: their fees, their clocks, and what follows from their end (R1: losing punishes the accuser and
+// acquits nobody).
+#pragma once
+
+#include "ledger/jobs.h"
+
+namespace cairn::ledger {
+
+// A drawn verifier's revealed verdict differs: it becomes the challenger. `call` is set when the end roots are equal.
+void open_from_check(State& state, BlockContext& block, Job& job, size_t check, const std::optional<DrawnCall>& call);
+// Anybody's challenge; see tx/challenge.h.
+Result<> open_challenge(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& end_root,
+                        const SegmentRoots& roots);
+Result<> play_move(State& state, const TxContext& context, const GameId& id, const attest::Move& move);
+
+// The clock of the side to move has run out; or, for a game that is over, its record goes.
+void game_due(State& state, BlockContext& block, Dispute dispute);
+// Ends a game that its job has outlived, nobody winning: both fees go back.
+void drop_game(State& state, BlockContext& block, const GameId& id);
+
+}  // namespace cairn::ledger

@@ -1,0 +1,54 @@
+// The life of a job, from escrow to receipt. Every wait has a deadline and a named loser.
+//
+//   open -> matched -> running -> committed (secret, draw, verdicts, answers, reveals, window) -> settled | void
+//
+//   wait                  ends early when            at its deadline
+//   matched               the provider accepts       lapses without fault: the offer leaves the book, the job is open again
+//   running               the provider commits       late: a part of R from the stake to the requester, open again
+//   secret                the requester reveals      the draw goes on without it
+//   draw                  (a height)                 nobody to draw: once more, then the window opens with nothing checked
+//   verdicts              all have committed         silent ones lose bond; if none committed, one redraw
+//   answers               all are answered           the provider loses like a lost game
+//   reveals               all are revealed           silent ones lose bond
+//   window                -                          settles, if no game is open; else when the last one is over
+//
+// The functions are called with a job as it stands in the state, and leave it stored.
+#pragma once
+
+#include "ledger/state.h"
+
+namespace cairn::ledger {
+
+// Transactions; their rejections are documented in tx/.
+Result<> open_job(State& state, const TxContext& context, const attest::JobSpec& spec);
+Result<> cancel_job(State& state, const TxContext& context, const JobId& id);
+Result<> accept_job(State& state, const TxContext& context, const JobId& id);
+Result<> commit_job(State& state, const TxContext& context, const attest::Commitment& commitment);
+Result<> reveal_secret(State& state, const TxContext& context, const JobId& id, const Hash& secret);
+Result<> commit_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& hash);
+Result<> report_undelivered(State& state, const TxContext& context, const JobId& id, uint64_t segment);
+Result<> answer_check(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& call_id,
+                      const SegmentRoots& roots);
+Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& salt,
+                        const attest::Knowledge& knowledge, const std::optional<DrawnCall>& call);
+
+// A block begins whose beacon draws for this job.
+void draw_checks(State& state, BlockContext& block, Job job);
+// The job's deadline has come.
+void job_due(State& state, BlockContext& block, Job job);
+// An ended job leaves the state; its deposit goes back.
+void prune_job(State& state, BlockContext& block, const Job& job);
+
+// Settles if the window is over and no game is open.
+void settle_if_done(State& state, BlockContext& block, Job& job);
+// The provider has lost: its stake is split, the job is open again with its escrow. `winner` takes the challenger's part.
+void slash(State& state, BlockContext& block, Job& job, const AccountId& winner, Code code, std::string sentence);
+// Before that, when the referee itself found the segment false: whoever agreed on it forfeits bond.
+void punish_false_verdicts(State& state, BlockContext& block, const Job& job, uint64_t segment);
+// Ends a job without pay: the escrow goes back, and the stake.
+void void_job(State& state, BlockContext& block, Job& job, Code code, attest::Blame fault, std::string sentence);
+
+// Reference time of one segment on a slow machine, in chain milliseconds: added to a clock that waits for a re-run.
+uint64_t rerun_ms(const attest::ChainParams& params, const attest::JobSpec& spec);
+
+}  // namespace cairn::ledger

@@ -1,0 +1,243 @@
+// The ledger's state: one ordered map of encoded records, and the holdings table with its one writer.
+//
+//   key   := table:u8 place...        integers of a key are big-endian, so that a table is in the order of its numbers
+//   value := the record, by its fields()
+//
+// Every change is journalled: `mark` and `undo` make a transaction's apply a throwaway overlay, and let a finalized block be
+// dropped. Nothing here touches a disk, a clock or a thread.
+#pragma once
+
+#include <map>
+
+#include "attest/header.h"
+#include "base/json.h"
+#include "ledger/records.h"
+
+namespace cairn::ledger {
+
+// ---- tables: a letter and a key for each kind of record ----
+
+inline void append_key(Bytes& out, uint64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<uint8_t>(number >> shift));
+}
+inline void append_key(Bytes& out, uint8_t number) { out.push_back(number); }
+template <class Tag>
+void append_key(Bytes& out, const Bytes32<Tag>& id) {
+  out.insert(out.end(), id.v.begin(), id.v.end());
+}
+
+// Places of an offer on the book and of a job that waits for one; a draw that waits for its block.
+struct BookEntry {
+  attest::OfferClass klass;
+  Amount price;
+  uint64_t seq = 0;
+  OfferId offer;
+  static constexpr auto fields() {
+    return std::tuple{field("class", &BookEntry::klass), field("price", &BookEntry::price), field("seq", &BookEntry::seq),
+                      field("offer", &BookEntry::offer)};
+  }
+};
+struct WaitingJob {
+  attest::OfferClass klass;
+  uint64_t seq = 0;
+  JobId job;
+  static constexpr auto fields() {
+    return std::tuple{field("class", &WaitingJob::klass), field("seq", &WaitingJob::seq), field("job", &WaitingJob::job)};
+  }
+};
+struct DueDraw {
+  Height height{};
+  JobId job;
+  static constexpr auto fields() { return std::tuple{field("height", &DueDraw::height), field("job", &DueDraw::job)}; }
+};
+// The 32 bytes that an ended attempt at a job leaves for good.
+struct ReceiptRoot {
+  Hash key;   // attest::receipt_key
+  Hash root;  // attest::receipt_root
+  static constexpr auto fields() { return std::tuple{field("key", &ReceiptRoot::key), field("root", &ReceiptRoot::root)}; }
+};
+// Which asset has a content.
+struct ContentAsset {
+  Hash content;
+  AssetId asset;
+  static constexpr auto fields() {
+    return std::tuple{field("content", &ContentAsset::content), field("asset", &ContentAsset::asset)};
+  }
+};
+
+template <class... Parts>
+Bytes make_key(char table, const Parts&... parts) {
+  Bytes out{static_cast<uint8_t>(table)};
+  (append_key(out, parts), ...);
+  return out;
+}
+inline constexpr char kReceiptTable = 'R';
+
+inline Bytes key_of(const Account& r) { return make_key('a', r.id); }
+inline Bytes key_of(const Holder& h, const Currency& c) { return make_key('h', static_cast<uint8_t>(h.kind), h.id, c); }
+inline Bytes key_of(const Holding& r) { return key_of(r.holder, r.currency); }
+inline Bytes key_of(const Unbonding& r) { return make_key('u', r.seq); }
+inline Bytes key_of(const Verifier& r) { return make_key('v', r.account); }
+inline Bytes key_of(const Deadline& r) { return make_key('d', ms(r.timer.due), r.timer.seq); }
+inline Bytes key_of(const Offer& r) { return make_key('o', r.id); }
+inline Bytes key_of(const BookEntry& r) {
+  return make_key('b', static_cast<uint8_t>(r.klass.device), static_cast<uint8_t>(r.klass.numeric), r.price.pebbles, r.seq);
+}
+inline Bytes key_of(const WaitingJob& r) {
+  return make_key('w', static_cast<uint8_t>(r.klass.device), static_cast<uint8_t>(r.klass.numeric), r.seq);
+}
+inline Bytes key_of(const DueDraw& r) { return make_key('q', number(r.height), r.job); }
+inline Bytes key_of(const Job& r) { return make_key('j', r.id); }
+inline Bytes key_of(const Dispute& r) { return make_key('g', r.id); }
+inline Bytes key_of(const Asset& r) { return make_key('s', r.id); }
+inline Bytes key_of(const ContentAsset& r) { return make_key('c', r.content); }
+inline Bytes key_of(const Reservation& r) { return make_key('r', r.hash); }
+inline Bytes key_of(const ReceiptRoot& r) { return make_key(kReceiptTable, r.key); }
+
+// ---- the map ----
+
+// Order of keys: as unsigned bytes, a prefix first.
+struct KeyOrder {
+  bool operator()(const Bytes& a, const Bytes& b) const {
+    const int first = std::memcmp(a.data(), b.data(), std::min(a.size(), b.size()));
+    return first != 0 ? first < 0 : a.size() < b.size();
+  }
+};
+
+class State {
+ public:
+  using Map = std::map<Bytes, Bytes, KeyOrder>;
+
+  // The record at `key`, an id or a whole record of which only the key's members are filled.
+  template <class Record>
+  std::optional<Record> find(const Bytes& key) const {
+    const auto at = map_.find(key);
+    if (at == map_.end()) return std::nullopt;
+    return must(decode<Record>(at->second));
+  }
+  std::optional<Account> account(const AccountId& id) const { return find<Account>(make_key('a', id)); }
+  std::optional<Verifier> verifier(const AccountId& id) const { return find<Verifier>(make_key('v', id)); }
+  std::optional<Offer> offer(const OfferId& id) const { return find<Offer>(make_key('o', id)); }
+  std::optional<Job> job(const JobId& id) const { return find<Job>(make_key('j', id)); }
+  std::optional<Dispute> dispute(const GameId& id) const { return find<Dispute>(make_key('g', id)); }
+  std::optional<Asset> asset(const AssetId& id) const { return find<Asset>(make_key('s', id)); }
+  std::optional<Reservation> reservation(const Hash& hash) const { return find<Reservation>(make_key('r', hash)); }
+
+  template <class Record>
+  void put(const Record& record) {
+    set(key_of(record), encode(record));
+  }
+  template <class Record>
+  void erase(const Record& record) {
+    remove(key_of(record));
+  }
+
+  // Records whose keys begin with `prefix`, in order, until visit() says false. The state must not change meanwhile.
+  template <class Record, class Visit>
+  void scan(const Bytes& prefix, Visit&& visit) const {
+    for (auto at = map_.lower_bound(prefix); at != map_.end() && begins_with(at->first, prefix); ++at)
+      if (!visit(must(decode<Record>(at->second)))) return;
+  }
+  template <class Record>
+  std::vector<Record> all(const Bytes& prefix, size_t limit = SIZE_MAX) const {
+    std::vector<Record> out;
+    scan<Record>(prefix, [&](Record record) {
+      out.push_back(std::move(record));
+      return out.size() < limit;
+    });
+    return out;
+  }
+  bool any(char table) const {
+    const Bytes prefix = make_key(table);
+    const auto at = map_.lower_bound(prefix);
+    return at != map_.end() && begins_with(at->first, prefix);
+  }
+  size_t count(char table) const;
+
+  // ---- value ----
+
+  Amount balance(const Holder& holder, const Currency& currency = {}) const;
+  // The only writer of value. Errors: insufficient, limit (the receiver would overflow). 0 and moves to oneself change nothing.
+  Result<> move(const Holder& from, const Holder& to, Amount amount, const Currency& currency = {});
+  // Moves at most `amount`: as much as `from` has. Gives what was moved. For penalties.
+  Amount move_up_to(const Holder& from, const Holder& to, Amount amount);
+  Amount move_all(const Holder& from, const Holder& to);
+  // Genesis only: gives the mint what it hands out.
+  void mint(Amount amount, const Currency& currency = {});
+  // Sum of everything that is held.
+  u128 supply(const Currency& currency = {}) const;
+
+  // ---- deadlines ----
+
+  Timer arm(Due what, const Hash& id, ChainTime due, uint64_t seq);
+  void disarm(Timer& timer);  // and clears it
+
+  // ---- journal ----
+
+  struct Change {
+    Bytes key;
+    std::optional<Bytes> old;
+  };
+  size_t mark() const { return journal_.size(); }
+  void undo(size_t mark);
+  const std::vector<Change>& journal() const { return journal_; }
+  void forget_journal() { journal_.clear(); }
+
+  const Map& map() const { return map_; }
+  void load(Bytes key, Bytes value) { map_.insert_or_assign(std::move(key), std::move(value)); }  // at start-up
+
+ private:
+  static bool begins_with(const Bytes& key, const Bytes& prefix) {
+    return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
+  }
+  void set(Bytes key, Bytes value);
+  void remove(const Bytes& key);
+  void set_balance(const Holder& holder, const Currency& currency, Amount amount);
+
+  Map map_;
+  std::vector<Change> journal_;
+};
+
+// ---- the block that is being applied ----
+
+struct BlockContext {
+  const attest::Genesis& genesis;
+  Hash genesis_hash;
+  Height height{};
+  ChainTime now{};
+  Hash beacon;
+  std::vector<Event>& events;                   // their seq is filled in at the block's end
+  std::vector<attest::ReceiptBody>& receipts;   // kept beside the state
+  uint64_t steps = 0;                           // counts what happened in this block
+
+  const attest::ChainParams& params() const { return genesis.params; }
+  // Orders everything that ever happened on the chain.
+  uint64_t next_seq() { return (number(height) << 24) + ++steps; }
+  // `facts` are names and JSON values.
+  void emit(std::string_view kind, const Hash& id, std::initializer_list<std::pair<std::string_view, std::string>> facts = {});
+};
+
+struct TxContext {
+  BlockContext& block;
+  AccountId sender;
+  Hash id;       // of the transaction: also the id of the job, offer or asset that it makes
+  uint64_t seq;  // of the transaction
+  size_t size_bytes = 0;
+
+  const attest::ChainParams& params() const { return block.params(); }
+};
+
+// Deposits by the byte (R8), held under the record's id. Error: insufficient.
+Amount deposit_of(const attest::ChainParams& params, size_t bytes);
+Result<> lock_deposit(State& state, const TxContext& context, const Hash& record, size_t bytes);
+
+// Moves stake or bond on its way back to its account. Errors: insufficient.
+Result<> unbond(State& state, const TxContext& context, const Holder& from, Amount amount);
+// What a verifier's bond must cover: its side of one game, and one silence.
+inline Amount least_bond(const attest::ChainParams& params) { return Amount{params.game_fee + params.verifier_silence}; }
+
+inline Error gone(std::string_view what, const Hash& id) {
+  return {Code::not_found, "no " + std::string(what) + " " + id.hex().substr(0, 16), "check its id, or look at an earlier block"};
+}
+
+}  // namespace cairn::ledger
