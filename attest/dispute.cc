@@ -59,11 +59,10 @@ Result<> apply(Game& game, const ShowSteps& move) {
 
 Result<> apply(Game& game, const ShowCalls& move) {
   if (game.phase != Phase::calls || !game.calls_root.is_zero()) return not_now(game);
-  const uint64_t step = game.step - game.terms.start_step;
-  if (step == 0) {
-    if (move.before != game.terms.start_root) return no_proof("the state before the segment's first step is not the agreed one");
+  if (!game.before_root.is_zero()) {
+    if (move.before != game.before_root || !move.before_path.groups.empty()) return no_proof("the state before the step is another one");
   } else {
-    TRY(check_path(game.steps_root, steps_of(game), step - 1, move.before, move.before_path));
+    TRY(check_path(game.steps_root, steps_of(game), game.step - game.terms.start_step - 1, move.before, move.before_path));
   }
   const uint32_t calls = game.terms.calls;
   if (move.children.size() != node_children(calls, tree_levels(calls), 0) || tree_top(calls, tree_node(move.children)) != move.root)
@@ -156,6 +155,7 @@ Result<> apply(Game& game, const OpenBlock& move) {
 
 void enter_calls(Game& game, uint64_t step) {
   game.step = step;
+  if (step == game.terms.start_step) game.before_root = game.terms.start_root;
   enter_tree(game, Phase::calls, game.terms.calls, Hash{});
 }
 
@@ -204,6 +204,7 @@ Result<> apply(Game& game, const Pick& move) {
   } else {
     const uint64_t index = game.walk.index * kArity + child;
     if (game.walk.level == 1) {
+      if (game.phase == Phase::steps && child > 0) game.before_root = (*shown)[child - 1];
       descend_from(game, index, contested);
     } else {
       game.walk = {game.walk.count, game.walk.level - 1, index, contested.provider, {}};

@@ -133,7 +133,7 @@ struct ShowCalls {
   static constexpr uint16_t kTag = 5;
   static constexpr std::string_view kName = "show_calls";
   Hash before;                 // state root before the disputed step
-  TreePath before_path;        // in the step tree; empty for the segment's first step
+  TreePath before_path;        // in the step tree; empty when it is known: of the first step, or shown beside the pick
   Hash root;                   // tree over the step's call ids
   std::vector<Hash> children;  // of its top node
   TreePath claim_path;         // when the game is about a claimed call id: that it stands in this tree; else empty
@@ -263,7 +263,7 @@ struct Game {
   Hash steps_root;              // zero when the segment is one step
   uint64_t step = 0;            // the disputed step, absolute
   Contested step_root;          // state root after it
-  Hash before_root;             // state root before it: agreed
+  Hash before_root;             // state root before it: agreed; zero until it has been shown
   Hash calls_root;
   uint32_t call = 0;            // the disputed call
   Contested call_id;

@@ -129,12 +129,12 @@ ShowSteps show_steps(Replay& replay) {
 
 ShowCalls show_calls(const Game& game, Replay& replay) {
   ShowCalls move;
-  const uint64_t step = game.step - game.terms.start_step;
-  move.before = game.terms.start_root;
-  if (step > 0) {
+  move.before = game.before_root;
+  if (move.before.is_zero()) {
     const std::vector<Hash> roots = replay.step_roots();
-    move.before = roots[step - 1];
-    move.before_path = tree_path(roots, step - 1);
+    const uint64_t previous = game.step - game.terms.start_step - 1;
+    move.before = roots[previous];
+    move.before_path = tree_path(roots, previous);
   }
   const std::vector<Hash> ids = replay.call_ids(game.step);
   move.root = tree_root(ids);

@@ -25,7 +25,7 @@ SumLeaf sum_node(std::span<const SumLeaf> children) {
   SumLeaf node;
   for (const SumLeaf& child : children) {
     writer.put(child);
-    node.work_ns += child.work_ns;  // at most 2^24 leaves of 64 bits each: no overflow
+    node.work_ns += child.work_ns;
   }
   node.hash = tagged_hash("cairn.sum.v1", {writer.take()});
   return node;

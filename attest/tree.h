@@ -55,7 +55,7 @@ std::vector<Hash> tree_group(std::span<const Hash> leaves, uint32_t level, uint6
 //   state      tree over hash_of("cairn.slot.v1", StateSlot)
 struct SumLeaf {
   Hash hash;
-  u128 work_ns = 0;
+  uint64_t work_ns = 0;  // of everything below; a plan whose step passes 64 bits is refused by validate()
   friend bool operator==(const SumLeaf&, const SumLeaf&) = default;
   static constexpr auto fields() { return std::tuple{field("hash", &SumLeaf::hash), field("work_ns", &SumLeaf::work_ns)}; }
 };

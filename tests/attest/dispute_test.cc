@@ -319,6 +319,7 @@ void play_vast(int64_t rows, int64_t depth, int64_t columns) {
   EXPECT_TRUE(p.game.found);
   EXPECT_LE(p.game.provider_moves, 18u);
   EXPECT_LE(p.referee_ms, 10.0);
+  EXPECT_LE(p.game.move_bytes - p.largest_move, 14u << 10);
   EXPECT_LE(p.largest_move, kMaxMoveBytes);
   std::printf("10^5 steps, 10^5 calls, %llu chunks, %lld blocks: %u + %u moves, %llu bytes before the opening, opening %llu bytes, %.3f ms; state %zu bytes\n",
               static_cast<unsigned long long>(chunk_count(truth.size())), static_cast<long long>(blocks), p.game.provider_moves,
