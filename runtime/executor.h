@@ -1,0 +1,100 @@
+// Runs a plan over the operators, without autograd and without allocating: every buffer has its place before the first step.
+//
+// Intermediates share one arena, laid out by lifetime; an operator that may write in place does so when its operand dies
+// there, so parameters and moments are updated where they lie. A state slot whose next value cannot be written in place has
+// two buffers, which change roles after a step.
+//
+// Same bits as the operators' definitions, at every instruction set and thread count.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "attest/plan.h"
+#include "base/blake3.h"
+#include "kernels/operator.h"
+#include "kernels/pool.h"
+
+namespace cairn::runtime {
+
+// All state of a job between two steps.
+struct State {
+  uint64_t step = 0;          // how many steps have run
+  std::vector<Bytes> slots;   // in plan order
+};
+Hash root_of(const State& state);
+
+// Called after a call's outputs are written, once an output, and may change them. Empty in every honest program: it lets
+// tests and demonstrations build a dishonest one.
+using Tamper = std::function<void(uint64_t step, uint32_t call, uint8_t output, std::span<uint8_t> bytes)>;
+// The same moment, looking only.
+using Observe = std::function<void(uint32_t call, uint8_t output, ByteSpan bytes)>;
+
+struct ExecutorOptions {
+  kernels::Isa isa = kernels::best_isa();
+  int threads = 1;
+  Tamper tamper;
+};
+
+class Executor {
+ public:
+  // `plan` must have been validated and outlive the executor. `inputs` are the bytes of its input slots in order; they are
+  // copied. Errors: shape (an input of the wrong size), memory_limit.
+  static Result<std::unique_ptr<Executor>> make(const attest::Plan& plan, std::span<const ByteSpan> inputs, uint64_t seed,
+                                                ExecutorOptions options);
+
+  // Error: shape, when a slot has another size than in the plan.
+  Result<> load(const State& state);
+  State save() const;
+  ByteSpan slot(size_t index) const;
+  uint64_t step() const { return step_; }
+  size_t memory_bytes() const { return memory_bytes_; }
+
+  // One step. Throws Fault `cpu_state` as the operators do; the state is then void.
+  void run_step(const Observe& observe = {});
+
+  // State root after the steps run so far.
+  Hash root() const;
+  // Error: not_finite, naming the slot, when a NaN or infinity stands in it.
+  Result<> check_finite() const;
+
+ private:
+  Executor(const attest::Plan& plan, uint64_t seed, ExecutorOptions options);
+  struct Memory {
+    void operator()(uint8_t* bytes) const;
+  };
+  using Block = std::unique_ptr<uint8_t[], Memory>;
+  Result<uint8_t*> allocate(uint64_t size_bytes);
+  Result<> lay_out(std::span<const ByteSpan> inputs);
+  uint32_t buffer_of(const attest::ValueRef& ref) const;
+
+  struct Step {  // one call, ready to run
+    const kernels::Operator* op;
+    uint32_t call;
+    std::vector<uint32_t> in, out;  // buffers
+  };
+  struct Move {  // after a step
+    uint32_t to, from;
+    uint64_t size_bytes;
+  };
+
+  const attest::Plan& plan_;
+  const uint64_t seed_;
+  const ExecutorOptions options_;
+  std::unique_ptr<kernels::Pool> pool_;
+  uint64_t step_ = 0;
+  size_t memory_bytes_ = 0;
+  std::vector<Block> blocks_;
+  std::vector<uint8_t*> buffers_;          // state slots, inputs, constants, then call outputs
+  std::vector<uint32_t> first_output_;     // of a call, among the buffers
+  std::vector<Step> steps_;
+  std::vector<Move> copies_, swaps_;
+  std::vector<const void*> in_;            // operands of the call that runs
+  std::vector<void*> out_;
+};
+
+// State before step 0: `given` slots from `given` (by slot, empty spans elsewhere), the others by the rules of plan.h.
+// Error: shape, when a given slot is missing or has another size.
+Result<State> initial_state(const attest::Plan& plan, uint64_t seed, std::span<const ByteSpan> given);
+
+}  // namespace cairn::runtime

@@ -1,0 +1,47 @@
+"""Small programs for the tests of runtime/: each holds one thing that the digits do not."""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+
+
+class Static(nn.Module):  # weights inside, tied, batch fixed at 8, a tensor constant
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 4, bias=False)
+        self.b = nn.Linear(4, 4, bias=False)
+        self.b.weight = self.a.weight
+        self.register_buffer("shift", torch.arange(4.0), persistent=False)
+
+    def forward(self, x, y):
+        return F.mse_loss(self.b(torch.tanh(self.a(x)) * 0.5 + self.shift), y)
+
+
+class Undefined(nn.Module):  # cumsum has no definition on exact
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+
+    def forward(self, x, y):
+        return F.cross_entropy(torch.cumsum(self.a(x), 1), y)
+
+
+class Counter(nn.Module):  # a buffer that the graph writes
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x, y):
+        h = torch.sigmoid(self.a(x))
+        self.seen.mul_(0.9).add_(h.detach().mean(0), alpha=0.1)
+        return F.cross_entropy(h.view(2, -1, 3).flatten(0, 1) / 0.5, y)
+
+
+for name, module, args in (
+    ("static", Static(), (torch.zeros(8, 4), torch.zeros(8, 4))),
+    ("undefined", Undefined(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
+    ("counter", Counter(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
+):
+    torch.export.save(torch.export.export(module.train(), args), f"{name}.pt2")

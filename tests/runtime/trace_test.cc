@@ -1,0 +1,224 @@
+// From an exported program to a trained model: the plan, its bits, its errors.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "attest/tree.h"
+#include "base/file.h"
+#include "runtime/executor.h"
+#include "runtime/trace.h"
+
+namespace cairn::runtime {
+namespace {
+
+Import program(const std::string& path) { return must(import_pt2(must(read_file(path, 1 << 20)))); }
+
+struct Data {
+  Bytes bytes;
+  TensorFile file;
+  explicit Data(const std::string& path) : bytes(must(read_file(path, 1 << 24))), file(must(parse_tensors(bytes))) {}
+  std::vector<DataType> types() const {
+    std::vector<DataType> out;
+    for (const NamedTensor& tensor : file.tensors) out.push_back({tensor.name, tensor.type});
+    return out;
+  }
+};
+
+// The digits' training, traced once for all cases.
+struct Training {
+  Import import = program("examples/digits/train.pt2");
+  Data data{"examples/digits/train.safetensors"};
+  TraceRequest request;
+  Trace traced;
+  Bytes rates;
+
+  explicit Training(uint64_t steps) {
+    request.data = data.types();
+    request.steps = steps;
+    request.optimizer.lr_bits = std::bit_cast<uint32_t>(2e-3f);
+    traced = must(trace(import.program, request));
+    rates = schedule(request.optimizer, steps);
+  }
+  std::vector<ByteSpan> inputs() const {
+    std::vector<ByteSpan> out;
+    for (const attest::InputSlot& slot : traced.plan.inputs)
+      out.push_back(slot.name == kSchedule ? ByteSpan(rates) : data.file.find(slot.name)->bytes);
+    return out;
+  }
+  std::unique_ptr<Executor> executor(ExecutorOptions options = {}, uint64_t seed = 7) const {
+    auto executor = must(Executor::make(traced.plan, inputs(), seed, std::move(options)));
+    must(executor->load(must(initial_state(traced.plan, seed, {}))));
+    return executor;
+  }
+};
+
+// Share of held-out rows that the trained state classifies rightly, by the prediction program's own plan.
+double held_out_accuracy(const Training& training, const State& state) {
+  const Import predict = program("examples/digits/predict.pt2");
+  const Data test("examples/digits/test.safetensors");
+  TraceRequest request;
+  request.train = false;
+  request.data = {{"x", test.file.find("x")->type}};
+  const Trace traced = must(trace(predict.program, request));
+  std::vector<ByteSpan> inputs;
+  for (const attest::InputSlot& slot : traced.plan.inputs) {
+    if (slot.name == "x") inputs.push_back(test.file.find("x")->bytes);
+    for (size_t s = 0; s < training.traced.plan.state.size(); s++)
+      if (training.traced.plan.state[s].name == slot.name) inputs.push_back(state.slots[s]);
+  }
+  auto executor = must(Executor::make(traced.plan, inputs, 0, {}));
+  must(executor->load(must(initial_state(traced.plan, 0, {}))));
+  for (uint64_t step = 0; step < traced.steps; step++) executor->run_step();
+  const auto* scores = reinterpret_cast<const float*>(executor->slot(0).data());
+  const auto* labels = test.file.find("y")->bytes.data();
+  int right = 0;
+  for (int row = 0; row < 360; row++) {
+    int64_t label = 0;
+    std::memcpy(&label, labels + 8 * row, 8);
+    right += std::max_element(scores + 10 * row, scores + 10 * row + 10) - (scores + 10 * row) == label;
+  }
+  return right / 360.0;
+}
+
+TEST(Trace, DigitsTrainToHeldOutAccuracyWithOneRootEverywhere) {
+  const Training training(600);
+  EXPECT_LE(training.traced.facts.work_ns, 1'000'000u);
+  auto executor = training.executor();
+  for (int step = 0; step < 600; step++) executor->run_step();
+  must(executor->check_finite());
+  EXPECT_GE(held_out_accuracy(training, executor->save()), 0.90);
+
+  const Hash root = executor->root();
+  for (const kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512}) {
+    if (isa > kernels::best_isa()) continue;
+    for (const int threads : {1, 2}) {
+      auto other = training.executor({isa, threads, {}});
+      for (int step = 0; step < 600; step++) other->run_step();
+      EXPECT_EQ(other->root(), root) << kernels::name(isa) << " on " << threads << " threads";
+    }
+  }
+}
+
+TEST(Trace, SameProgramSamePlan) { EXPECT_EQ(Training(5).traced.facts.id, Training(5).traced.facts.id); }
+
+TEST(Trace, DispatcherAndExecutorGiveTheSameBits) {
+  Training training(1);
+  Rehearsal rehearsal;
+  rehearsal.seed = 7;
+  for (const NamedTensor& tensor : training.data.file.tensors) rehearsal.bytes[tensor.name] = tensor.bytes;
+  rehearsal.bytes[std::string(kSchedule)] = training.rates;
+  const Trace traced = must(trace(training.import.program, training.request, &rehearsal));
+  EXPECT_EQ(traced.facts.id, training.traced.facts.id);
+  auto executor = training.executor();
+  std::vector<std::vector<Hash>> ids(traced.plan.calls.size());
+  executor->run_step([&](uint32_t call, uint8_t, ByteSpan bytes) { ids[call].push_back(blake3(bytes)); });
+  EXPECT_EQ(ids, rehearsal.output_ids);
+}
+
+TEST(Executor, ResumingGivesTheSameBits) {
+  const Training training(40);
+  auto whole = training.executor();
+  for (int step = 0; step < 40; step++) whole->run_step();
+  auto first = training.executor();
+  for (int step = 0; step < 17; step++) first->run_step();
+  auto second = training.executor();
+  must(second->load(first->save()));
+  EXPECT_EQ(second->root(), first->root());
+  while (second->step() < 40) second->run_step();
+  EXPECT_EQ(second->root(), whole->root());
+  EXPECT_EQ(root_of(whole->save()), whole->root());
+}
+
+TEST(Executor, OneNumberChangedOnceChangesTheRoot) {
+  const Training training(6);
+  auto honest = training.executor();
+  ExecutorOptions options;
+  const auto last = static_cast<uint32_t>(training.traced.plan.calls.size()) - 2;  // the last parameter's adam.v1
+  options.tamper = [last](uint64_t step, uint32_t call, uint8_t output, std::span<uint8_t> bytes) {
+    if (step == 3 && call == last && output == 2) bytes[2] ^= 0x20;  // a low bit may be rounded away again
+  };
+  auto liar = training.executor(options);
+  for (int step = 0; step < 6; step++) {
+    honest->run_step();
+    liar->run_step();
+    EXPECT_EQ(honest->root() == liar->root(), step < 3) << step;
+  }
+}
+
+TEST(Executor, NotANumberIsFoundByName) {
+  const Training training(3);
+  ExecutorOptions options;
+  options.tamper = [](uint64_t, uint32_t call, uint8_t, std::span<uint8_t> bytes) {
+    const uint32_t nan = 0x7FC00000;
+    if (call == 2) std::memcpy(bytes.data(), &nan, 4);
+  };
+  auto executor = training.executor(options);
+  executor->run_step();
+  const auto finite = executor->check_finite();
+  ASSERT_FALSE(finite);
+  EXPECT_EQ(finite.error().code, Code::not_finite);
+}
+
+std::vector<DataType> rows_of_four(int64_t rows, kernels::TensorType y) { return {{"x", {kernels::DType::f32, {rows, 4}}}, {"y", std::move(y)}}; }
+
+TEST(Trace, UndefinedOperatorIsNamedWithItsPlace) {
+  const Import import = program("tests/runtime/programs/undefined.pt2");
+  TraceRequest request;
+  request.data = rows_of_four(32, {kernels::DType::i64, {32}});
+  const auto traced = trace(import.program, request);
+  ASSERT_FALSE(traced);
+  EXPECT_EQ(traced.error().code, Code::undefined_operator);
+  EXPECT_NE(traced.error().text.find("cumsum"), std::string::npos) << traced.error().text;
+  EXPECT_NE(traced.error().text.find("node 'cumsum' (aten.cumsum.default)"), std::string::npos) << traced.error().text;
+
+  const Inspection inspection = must(inspect(import));  // goes on, and finds what backward would miss too
+  EXPECT_GE(inspection.undefined.size(), 2u);
+  bool backward = false;
+  for (const std::string& one : inspection.undefined) backward |= one.find("backward pass of node 'cumsum'") != std::string::npos;
+  EXPECT_TRUE(backward) << inspection.undefined.back();
+}
+
+TEST(Trace, StaticBatchSaysWhatToAdd) {
+  const Import import = program("tests/runtime/programs/static.pt2");
+  TraceRequest request;
+  request.data = rows_of_four(32, {kernels::DType::f32, {32, 4}});
+  EXPECT_EQ(must(trace(import.program, request)).batch, 8u);
+  request.batch = 16;
+  const auto traced = trace(import.program, request);
+  ASSERT_FALSE(traced);
+  EXPECT_NE(traced.error().next.find("dynamic_shapes=({0: torch.export.Dim(\"batch\")}, {0: torch.export.Dim(\"batch\")})"), std::string::npos)
+      << traced.error().next;
+}
+
+TEST(Trace, StateIsWhatTheGraphWrites) {
+  const Import import = program("tests/runtime/programs/counter.pt2");
+  TraceRequest request;
+  request.data = rows_of_four(32, {kernels::DType::i64, {32}});
+  request.optimizer.kind = OptimizerKind::sgd;
+  const Trace traced = must(trace(import.program, request));
+  std::vector<std::string> names;
+  for (uint32_t s = 0; s < traced.plan.state.size(); s++) {
+    names.push_back(traced.plan.state[s].name);
+    const bool stays = traced.plan.state[s].next == attest::ValueRef{attest::From::state, s, 0};
+    EXPECT_FALSE(stays) << names.back();
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"a.weight", "a.bias", "seen", "momentum:a.weight", "momentum:a.bias", "losses"}));
+}
+
+TEST(Trace, WrongDataIsExplained) {
+  const Import import = program("examples/digits/train.pt2");
+  TraceRequest request;
+  request.data = {{"x", {kernels::DType::f32, {100, 64}}}};
+  EXPECT_EQ(trace(import.program, request).error().code, Code::usage);  // no y
+  request.data.push_back({"y", {kernels::DType::i64, {99}}});
+  EXPECT_EQ(trace(import.program, request).error().code, Code::usage);  // lengths differ
+  request.data[1].type = {kernels::DType::f32, {100}};
+  EXPECT_EQ(trace(import.program, request).error().code, Code::usage);  // dtype
+  request.data[1].type = {kernels::DType::i64, {100}};
+  EXPECT_TRUE(trace(import.program, request));
+  request.data[0].type.shape[1] = 63;
+  EXPECT_EQ(trace(import.program, request).error().code, Code::usage);  // width
+}
+
+}  // namespace
+}  // namespace cairn::runtime
