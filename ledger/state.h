@@ -67,7 +67,9 @@ struct ContentAsset {
 
 template <class... Parts>
 Bytes make_key(char table, const Parts&... parts) {
-  Bytes out{static_cast<uint8_t>(table)};
+  Bytes out;
+  out.reserve(80);  // the longest key
+  out.push_back(static_cast<uint8_t>(table));
   (append_key(out, parts), ...);
   return out;
 }

@@ -1,0 +1,66 @@
+// What a node keeps on disk, in one RocksDB: the only door to it.
+//
+//   s key            -> a state record          key as in state.h
+//   b height:be64    -> Block                   header, transactions, results
+//   t transaction id -> TxResult
+//   r job attempt:be32 -> attest::ReceiptBody
+//   e seq:be64       -> Event
+//   m "format" | "genesis" | "head"
+//
+// A block is one batch, written and synced as a whole: after a crash or a power cut the store holds a prefix of the blocks
+// that were committed, and every block whose commit() returned. Reads may come from any thread; commit() from one at a time.
+// Whatever RocksDB complains of is thrown as a Fault (`io`): a node that cannot trust its disk must halt.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "attest/receipt.h"
+#include "ledger/records.h"
+
+namespace cairn::ledger {
+
+// All that one block leaves behind.
+struct BlockWrites {
+  const Block& block;
+  std::span<const std::pair<Bytes, std::optional<Bytes>>> state;  // each changed key's value now; nullopt: it went
+  std::span<const Event> events;
+  std::span<const attest::ReceiptBody> receipts;
+};
+
+class Store {
+ public:
+  // Opens or makes the store of one chain. Errors: io (with what holds the folder or is damaged), wrong_chain (the folder holds
+  // another genesis; nothing is changed), malformed (written by a program of another version).
+  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const Hash& genesis);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Blocks follow each other: the height is the head's plus one. Cost: one write and one sync of a file.
+  void commit(const BlockWrites& writes);
+
+  Height head() const;  // 0 before the first block
+  // Every state record in the order of its key; the spans live until visit returns. For start-up.
+  void each_state(const std::function<void(ByteSpan key, ByteSpan value)>& visit) const;
+
+  std::optional<Block> block(Height height) const;
+  std::optional<attest::SignedHeader> header(Height height) const;
+  std::optional<TxResult> result(const TransactionId& id) const;
+  std::optional<attest::ReceiptBody> receipt(const JobId& job, uint32_t attempt) const;
+  std::vector<attest::ReceiptBody> receipts(const JobId& job) const;  // every attempt, in order
+  // At most `limit` events numbered `from` or higher, in order.
+  std::vector<Event> events(uint64_t from, size_t limit) const;
+  uint64_t last_event() const;  // 0 before the first
+
+ private:
+  struct Disk;
+  explicit Store(std::unique_ptr<Disk> disk);
+  std::unique_ptr<Disk> disk_;
+};
+
+}  // namespace cairn::ledger
