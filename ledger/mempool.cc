@@ -1,0 +1,195 @@
+#include "ledger/mempool.h"
+
+#include <algorithm>
+#include <queue>
+
+namespace cairn::ledger {
+
+Waiting Waiting::of(const Transaction& transaction, Bytes bytes) {
+  Waiting out;
+  out.id = transaction_id(bytes);
+  out.bytes = std::move(bytes);
+  out.sender = transaction.sender;
+  out.nonce = transaction.nonce;
+  out.fee = transaction.fee;
+  out.expiry = transaction.expiry;
+  out.is_move = std::holds_alternative<PlayMove>(transaction.body);
+  return out;
+}
+
+Waiting Mempool::remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at) {
+  Waiting out = std::move(at->second);
+  lane->second.waiting.erase(at);
+  lane->second.fees -= out.fee.pebbles;
+  if (out.is_move) {
+    lane->second.moves--;
+    moves_--;
+    moves_bytes_ -= out.bytes.size();
+  } else {
+    ranks_.erase(rank_of(out));
+    bytes_ -= out.bytes.size();
+  }
+  ids_.erase(out.id);
+  expiries_.erase({out.expiry, out.id});
+  note_head(lane);
+  return out;
+}
+
+void Mempool::note_head(Lanes::iterator lane) {
+  const auto& waiting = lane->second.waiting;
+  if (!waiting.empty() && waiting.begin()->first == lane->second.next) {
+    heads_.insert(lane->first);
+  } else {
+    heads_.erase(lane->first);
+  }
+  if (waiting.empty()) lanes_.erase(lane);
+}
+
+Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& sender, ChainTime now) {
+  if (holds(transaction.id)) return Error{Code::already, "this transaction waits for a block already", "wait for it"};
+  if (transaction.expiry <= now)
+    return Error{Code::expired, "it expired at chain time " + std::to_string(ms(transaction.expiry)) + " ms, now is " + std::to_string(ms(now)),
+                 "sign it again with a later expiry"};
+  if (transaction.nonce < sender.nonce || transaction.nonce - sender.nonce >= limits_.lane)
+    return Error{Code::wrong_nonce, "nonce " + std::to_string(transaction.nonce) + ", the account's next is " + std::to_string(sender.nonce),
+                 "sign it again with that nonce"};
+
+  std::vector<Waiting> left;
+  const auto found = lanes_.find(transaction.sender);
+  const Waiting* rival = nullptr;
+  u128 fees = transaction.fee.pebbles;
+  if (found != lanes_.end()) {
+    fees += found->second.fees;
+    if (const auto at = found->second.waiting.find(transaction.nonce); at != found->second.waiting.end()) rival = &at->second;
+  }
+  if (rival) {
+    fees -= rival->fee.pebbles;
+    const u128 needed = static_cast<u128>(rival->fee.pebbles) * 11 * transaction.bytes.size();
+    if (static_cast<u128>(transaction.fee.pebbles) * 10 * rival->bytes.size() < needed)
+      return Error{Code::fee_too_low, "another transaction with nonce " + std::to_string(transaction.nonce) + " waits already",
+                   "offer a tenth more per byte than it does"};
+  }
+  if (fees > sender.balance.pebbles)
+    return Error{Code::insufficient, "the fees of this account's waiting transactions come to more than it holds, " + pretty(sender.balance),
+                 "add funds, or wait for a block"};
+
+  const Error full{Code::mempool_full, "too many transactions wait", "offer a higher fee, or try again after a block"};
+  transaction.arrival = ++arrivals_;
+  if (transaction.is_move) {
+    if (!(rival && rival->is_move) && (moves_ >= limits_.moves_count || moves_bytes_ + transaction.bytes.size() > limits_.moves_bytes))
+      return full;
+  } else {
+    const auto lacks_room = [&](size_t count, size_t bytes) {
+      return count + 1 > limits_.count || bytes + transaction.bytes.size() > limits_.bytes;
+    };
+    const size_t freed = rival && !rival->is_move ? 1 : 0;
+    size_t count = ranks_.size() - freed, bytes = bytes_ - (freed ? rival->bytes.size() : 0);
+    std::vector<TransactionId> evicted;
+    auto lanes_end = std::map<AccountId, size_t>();  // evicted from each lane's end
+    for (auto worst = ranks_.begin(); lacks_room(count, bytes); ++worst) {
+      if (worst == ranks_.end() || !(worst->first < rank_of(transaction)) || worst->second == transaction.sender) return full;
+      // Whoever pays least gives way from the end of its lane, so that what stays can still be used.
+      const Lane& lane = lanes_.at(worst->second);
+      if (lane.moves > 0) continue;
+      const auto& waiting = lane.waiting;
+      size_t& skipped = lanes_end[worst->second];
+      if (skipped >= waiting.size()) continue;
+      const Waiting& last = std::prev(waiting.end(), static_cast<ptrdiff_t>(++skipped))->second;
+      evicted.push_back(last.id);
+      count--;
+      bytes -= last.bytes.size();
+    }
+    for (const auto& id : evicted) {
+      const auto [owner, nonce] = ids_.at(id);
+      const auto lane = lanes_.find(owner);
+      left.push_back(remove(lane, lane->second.waiting.find(nonce)));
+    }
+  }
+  if (rival) {
+    const auto lane = lanes_.find(transaction.sender);
+    left.push_back(remove(lane, lane->second.waiting.find(transaction.nonce)));
+  }
+
+  const auto lane = lanes_.try_emplace(transaction.sender).first;
+  lane->second.next = sender.nonce;
+  lane->second.fees += transaction.fee.pebbles;
+  ids_.emplace(transaction.id, std::pair(transaction.sender, transaction.nonce));
+  expiries_.emplace(transaction.expiry, transaction.id);
+  if (transaction.is_move) {
+    lane->second.moves++;
+    moves_++;
+    moves_bytes_ += transaction.bytes.size();
+  } else {
+    ranks_.emplace(rank_of(transaction), transaction.sender);
+    bytes_ += transaction.bytes.size();
+  }
+  const uint64_t nonce = transaction.nonce;
+  lane->second.waiting.emplace(nonce, std::move(transaction));
+  note_head(lane);
+  return left;
+}
+
+std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
+  struct Turn {
+    bool first;  // a move stands in this lane
+    Rank rank;
+    const Lane* lane;
+    std::map<uint64_t, Waiting>::const_iterator at;
+    bool operator<(const Turn& other) const { return first != other.first ? first < other.first : rank < other.rank; }
+  };
+  std::priority_queue<Turn> turns;
+  const auto queue = [&](const Lane& lane, std::map<uint64_t, Waiting>::const_iterator at, size_t moves_left) {
+    turns.push({moves_left > 0, rank_of(at->second), &lane, at});
+  };
+  std::map<const Lane*, size_t> moves_left;  // looked up, never walked
+  for (const auto& sender : heads_) {
+    const Lane& lane = lanes_.at(sender);
+    if (lane.moves > 0) moves_left[&lane] = lane.moves;
+    queue(lane, lane.waiting.begin(), lane.moves);
+  }
+  std::vector<const Waiting*> out;
+  size_t bytes = 0;
+  while (!turns.empty()) {
+    const Turn turn = turns.top();
+    turns.pop();
+    const Waiting& next = turn.at->second;
+    if (bytes + next.bytes.size() > max_bytes) continue;  // its lane waits; a smaller one may still fit
+    bytes += next.bytes.size();
+    out.push_back(&next);
+    size_t left = 0;
+    if (const auto moves = moves_left.find(turn.lane); moves != moves_left.end()) left = moves->second -= next.is_move ? 1 : 0;
+    const auto after = std::next(turn.at);
+    if (after != turn.lane->waiting.end() && after->first == turn.at->first + 1) queue(*turn.lane, after, left);
+  }
+  return out;
+}
+
+std::vector<Waiting> Mempool::settle(const std::map<AccountId, uint64_t>& nonces, ChainTime now) {
+  std::vector<Waiting> left;
+  for (const auto& [sender, next] : nonces) {
+    auto lane = lanes_.find(sender);
+    if (lane == lanes_.end()) continue;
+    lane->second.next = next;
+    while (lane != lanes_.end() && lane->second.waiting.begin()->first < next) {
+      const bool last = lane->second.waiting.size() == 1;
+      left.push_back(remove(lane, lane->second.waiting.begin()));
+      if (last) lane = lanes_.end();
+    }
+    if (lane != lanes_.end()) note_head(lane);
+  }
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    const auto [sender, nonce] = ids_.at(expiries_.begin()->second);
+    const auto lane = lanes_.find(sender);
+    left.push_back(remove(lane, lane->second.waiting.find(nonce)));
+  }
+  return left;
+}
+
+void Mempool::drop(const TransactionId& id) {
+  const auto at = ids_.find(id);
+  if (at == ids_.end()) return;
+  const auto lane = lanes_.find(at->second.first);
+  remove(lane, lane->second.waiting.find(at->second.second));
+}
+
+}  // namespace cairn::ledger

@@ -1,0 +1,106 @@
+// Transactions that wait for a block.
+//
+// A sender's transactions stand in a lane, by nonce. A block takes lanes' heads by fee per byte, so that a sender is always
+// served in its order and senders compete by fee; dispute moves, and whatever stands before one in its lane, go first and have
+// room that others cannot fill. Bounded in count, bytes and length of a lane.
+//
+// Signatures are the caller's: what is added here has been verified, once. Nothing here reads the state; the caller says what
+// it knows of the sender. One thread.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "ledger/transaction.h"
+
+namespace cairn::ledger {
+
+struct MempoolLimits {
+  size_t count = 65'536;
+  size_t bytes = 64u << 20;
+  size_t moves_count = 4'096;  // on top of the above, for dispute moves alone
+  size_t moves_bytes = 16u << 20;
+  size_t lane = 4'096;         // waiting transactions of one sender
+};
+
+struct Waiting {
+  TransactionId id;
+  Bytes bytes;
+  AccountId sender;
+  uint64_t nonce = 0;
+  Amount fee;
+  ChainTime expiry{};
+  bool is_move = false;
+  uint64_t arrival = 0;
+
+  static Waiting of(const Transaction& transaction, Bytes bytes);
+};
+
+// What the state says of a sender.
+struct Standing {
+  uint64_t nonce = 0;  // of its next transaction
+  Amount balance;
+};
+
+class Mempool {
+ public:
+  explicit Mempool(MempoolLimits limits = {}) : limits_(limits) {}
+
+  bool holds(const TransactionId& id) const { return ids_.contains(id); }
+
+  // Gives the transactions that had to make room (replaced, or evicted for a better fee). Refuses, in this order:
+  //   already       it waits here
+  //   expired       of no use at `now`
+  //   wrong_nonce   below the account's next, or further ahead than a lane is long
+  //   fee_too_low   it would replace one of the same nonce, for less than a tenth more fee per byte
+  //   insufficient  the fees in the lane come to more than the balance
+  //   mempool_full  no room, and nothing here pays less
+  Result<std::vector<Waiting>> add(Waiting transaction, const Standing& sender, ChainTime now);
+
+  // The next block: at most `max_bytes`, in order. They stay until settle().
+  std::vector<const Waiting*> take(size_t max_bytes) const;
+
+  // After a block: `nonces` are the next ones of every sender in it. Gives what left: below its sender's nonce, or expired.
+  std::vector<Waiting> settle(const std::map<AccountId, uint64_t>& nonces, ChainTime now);
+  // Takes one out, e.g. what a block could not use.
+  void drop(const TransactionId& id);
+
+  size_t size() const { return ids_.size(); }
+  size_t bytes() const { return bytes_ + moves_bytes_; }
+  // Transactions whose turn is now, so that a block would not be empty.
+  bool ready() const { return !heads_.empty(); }
+
+ private:
+  // Worse first: less fee per byte, then later.
+  struct Rank {
+    uint64_t fee = 0;
+    uint64_t size = 1;
+    uint64_t arrival = 0;
+    friend bool operator<(const Rank& a, const Rank& b) {
+      const u128 left = static_cast<u128>(a.fee) * b.size, right = static_cast<u128>(b.fee) * a.size;
+      return left != right ? left < right : a.arrival > b.arrival;
+    }
+  };
+  struct Lane {
+    uint64_t next = 0;                   // the account's
+    std::map<uint64_t, Waiting> waiting;
+    u128 fees = 0;
+    size_t moves = 0;
+  };
+  using Lanes = std::map<AccountId, Lane>;
+
+  static Rank rank_of(const Waiting& w) { return {w.fee.pebbles, w.bytes.size(), w.arrival}; }
+  Waiting remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at);
+  void note_head(Lanes::iterator lane);
+
+  MempoolLimits limits_;
+  Lanes lanes_;
+  std::map<TransactionId, std::pair<AccountId, uint64_t>> ids_;
+  std::map<Rank, AccountId> ranks_;                               // every one that is no move
+  std::set<std::pair<ChainTime, TransactionId>> expiries_;
+  std::set<AccountId> heads_;                                     // lanes whose head's turn is now
+  size_t bytes_ = 0, moves_ = 0, moves_bytes_ = 0;
+  uint64_t arrivals_ = 0;
+};
+
+}  // namespace cairn::ledger
