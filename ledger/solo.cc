@@ -1,0 +1,276 @@
+#include "ledger/solo.h"
+
+#include "base/log.h"
+#include "base/vrf.h"
+
+namespace cairn::ledger {
+namespace {
+
+constexpr size_t kArrivedMax = 65'536;         // transactions whose signature nobody has checked yet
+constexpr size_t kArrivedMaxBytes = 64u << 20;
+constexpr size_t kVerifyAtOnce = 16;           // taken from the queue by one thread
+constexpr size_t kLoadBytes = 256u << 10;      // waiting: enough that a block is worth its sync now
+
+const Error kStopping{Code::unreachable, "the node is stopping", "ask again when it is back"};
+
+Error halted_because(const Error& why) { return {Code::halted, "this node makes no more blocks: " + why.text, why.next}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Solo>> Solo::start(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock,
+                                          SoloConfig config) {
+  const auto differs = [&](const char* what) {
+    return Error{Code::unauthorised, std::string("the ") + what + " key is not the one that genesis " + chain.genesis().name + " names",
+                 "use the key file that the genesis was made with"};
+  };
+  if (producer.public_key() != chain.genesis().producer) return differs("producer's");
+  if (vrf.public_key() != chain.genesis().producer_vrf) return differs("producer's VRF");
+  std::unique_ptr<Solo> solo(new Solo(chain, producer, vrf, clock, config));
+  const unsigned verifiers = config.verifiers ? config.verifiers : std::max(1u, std::thread::hardware_concurrency());
+  for (unsigned i = 0; i < verifiers; i++) solo->threads_.emplace_back([s = solo.get()] { s->verify_signatures(); });
+  solo->threads_.emplace_back([s = solo.get()] { s->run(); });
+  return solo;
+}
+
+Solo::Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config)
+    : chain_(chain), producer_(producer), vrf_(vrf), clock_(clock), mempool_(config.mempool), on_block_(config.on_block) {}
+
+Solo::~Solo() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  arrived_wake_.notify_all();
+  engine_wake_.notify_all();
+  for (auto& thread : threads_) thread.join();
+  for (auto& arrived : arrived_)
+    if (arrived.admitted) arrived.admitted(kStopping);
+  for (auto& checked : checked_)
+    if (checked.arrived.admitted) checked.arrived.admitted(kStopping);
+  for (const auto& [id, answers] : known_)
+    for (const auto& answer : answers) answer(kStopping);
+}
+
+std::optional<Error> Solo::halted() const {
+  std::lock_guard lock(mutex_);
+  return halted_;
+}
+
+void Solo::submit(Bytes transaction, Until until, Answer answer) {
+  const TransactionId id = transaction_id(transaction);
+  std::optional<Result<TxResult>> at_once;
+  {
+    std::lock_guard lock(mutex_);
+    const auto known = known_.find(id);
+    if (halted_) {
+      at_once = halted_because(*halted_);
+    } else if (stopping_) {
+      at_once = kStopping;
+    } else if (known != known_.end()) {
+      if (until == Until::committed) {
+        known->second.push_back(std::move(answer));
+      } else {
+        at_once = TxResult{id, Height{}, static_cast<uint16_t>(Code::already), "it waits for a block already"};
+      }
+    } else if (arrived_.size() >= kArrivedMax || arrived_bytes_ + transaction.size() > kArrivedMaxBytes) {
+      at_once = Error{Code::mempool_full, "too many transactions wait", "try again after a block"};
+    } else {
+      auto& waiters = known_[id];
+      if (until == Until::committed) waiters.push_back(std::move(answer));
+      arrived_bytes_ += transaction.size();
+      arrived_.push_back({std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}});
+    }
+  }
+  if (at_once) {
+    answer(*std::move(at_once));
+  } else {
+    arrived_wake_.notify_one();
+  }
+}
+
+void Solo::verify_signatures() {
+  for (;;) {
+    std::vector<Arrived> mine;
+    {
+      std::unique_lock lock(mutex_);
+      arrived_wake_.wait(lock, [&] { return stopping_ || !arrived_.empty(); });
+      if (stopping_) return;
+      while (!arrived_.empty() && mine.size() < kVerifyAtOnce) {
+        arrived_bytes_ -= arrived_.front().bytes.size();
+        mine.push_back(std::move(arrived_.front()));
+        arrived_.pop_front();
+      }
+    }
+    std::vector<Checked> passed;
+    for (auto& arrived : mine) {
+      const auto decoded = [&]() -> Result<Transaction> {
+        if (arrived.bytes.size() > kMaxTransactionBytes)
+          return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
+        TRY_LET(transaction, decode<Transaction>(arrived.bytes));
+        TRY(check_signature(transaction, chain_.id()));
+        return transaction;
+      }();
+      if (decoded) {
+        passed.push_back({std::move(arrived), *decoded});
+      } else {
+        finish(arrived.id, arrived.admitted, decoded.error());
+      }
+    }
+    if (passed.empty()) continue;
+    std::optional<Error> halted;
+    {
+      std::lock_guard lock(mutex_);
+      halted = halted_;
+      if (!halted) std::move(passed.begin(), passed.end(), std::back_inserter(checked_));
+    }
+    engine_wake_.notify_one();
+    if (halted)
+      for (const auto& one : passed) finish(one.arrived.id, one.arrived.admitted, halted_because(*halted));
+  }
+}
+
+void Solo::finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result) {
+  std::vector<Answer> waiters;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto known = known_.extract(id)) waiters = std::move(known.mapped());
+  }
+  if (admitted) admitted(result);
+  for (const auto& answer : waiters) answer(result);
+}
+
+void Solo::run() {
+  try {
+    bool pending = chain_.read([](const App& app) { return app.pending(); });
+    for (;;) {
+      const bool wanted = mempool_.ready() || pending;
+      const bool loaded = mempool_.ready() && mempool_.bytes() >= kLoadBytes;
+      std::vector<Checked> checked;
+      {
+        std::unique_lock lock(mutex_);
+        const auto called = [&] { return stopping_ || !checked_.empty(); };
+        if (!wanted) {
+          engine_wake_.wait(lock, called);
+        } else if (const uint64_t now = clock_.steady_ns(); !loaded && now < next_block_ns_) {
+          engine_wake_.wait_for(lock, std::chrono::nanoseconds(next_block_ns_ - now), called);
+        }
+        if (stopping_) return;
+        checked.swap(checked_);
+      }
+      admit(std::move(checked));
+      waiting_ = mempool_.size();
+      if (!mempool_.ready() && !pending) continue;
+      const uint64_t now = clock_.steady_ns();
+      if (now < next_block_ns_ && mempool_.bytes() < kLoadBytes) continue;
+      next_block_ns_ = now + chain_.genesis().params.interval_ms * 1'000'000;
+      make_block();
+      waiting_ = mempool_.size();
+      pending = chain_.read([](const App& app) { return app.pending(); });
+    }
+  } catch (const Fault& fault) {
+    halt(fault.error());
+  } catch (const std::exception& error) {
+    halt({Code::internal, error.what(), "report this with the node's log"});
+  }
+}
+
+void Solo::admit(std::vector<Checked> checked) {
+  if (checked.empty()) return;
+  std::vector<Result<TxResult>> results;
+  std::vector<Waiting> left;
+  chain_.read([&](const App& app) {
+    const ChainTime now = app.head().header.time;
+    for (auto& [arrived, transaction] : checked) {
+      const auto admitted = [&]() -> Result<> {
+        TRY(app.check(arrived.bytes, true));
+        const auto account = app.state().account(transaction.sender);
+        const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
+        TRY_LET(gone, mempool_.add(Waiting::of(transaction, std::move(arrived.bytes)), standing, now));
+        std::move(gone.begin(), gone.end(), std::back_inserter(left));
+        return {};
+      }();
+      if (admitted) {
+        results.push_back(TxResult{arrived.id, Height{}, 0, "it waits for a block"});
+      } else {
+        results.push_back(admitted.error());
+      }
+    }
+  });
+  for (size_t i = 0; i < checked.size(); i++) {
+    const Arrived& arrived = checked[i].arrived;
+    if (results[i]) {
+      if (arrived.admitted) arrived.admitted(results[i]);
+      continue;
+    }
+    const auto before = results[i].error().code == Code::wrong_nonce ? chain_.store().result(arrived.id) : std::nullopt;
+    if (!before) {
+      finish(arrived.id, arrived.admitted, results[i].error());
+      continue;
+    }
+    if (arrived.admitted)
+      arrived.admitted(TxResult{arrived.id, before->height, static_cast<uint16_t>(Code::already),
+                                "it stands in block " + std::to_string(number(before->height)) + " already"});
+    finish(arrived.id, {}, *before);
+  }
+  for (const auto& gone : left)
+    finish(gone.id, {}, Error{Code::mempool_full, "it made room for one that pays a higher fee", "sign it again with a higher fee"});
+}
+
+void Solo::make_block() {
+  const attest::Genesis& genesis = chain_.genesis();
+  const auto [height, beacon] = chain_.read([](const App& app) { return std::pair(app.next_height(), app.beacon()); });
+  const Bytes input = attest::beacon_input(beacon, height);
+  attest::BeaconEntry entry;
+  entry.vrf_proof = vrf_prove(vrf_, input);
+  entry.beacon = attest::next_beacon(beacon, must(vrf_verify(genesis.producer_vrf, input, entry.vrf_proof)));
+
+  const auto taken = mempool_.take(genesis.params.max_block_bytes);
+  std::map<AccountId, uint64_t> nonces;
+  std::vector<Bytes> transactions;
+  for (const Waiting* waiting : taken) {
+    nonces[waiting->sender] = 0;
+    transactions.push_back(waiting->bytes);
+  }
+  const Block block = chain_.extend(clock_.wall_ms(), entry, std::move(transactions),
+                                    [&](const attest::Header& header) { return attest::sign_header(producer_, header); });
+
+  for (const auto& result : block.results) mempool_.drop(result.id);
+  const ChainTime now = block.header.header.time;
+  chain_.read([&](const App& app) {
+    for (auto& [sender, nonce] : nonces)
+      if (const auto account = app.state().account(sender)) nonce = account->nonce;
+  });
+  const auto left = mempool_.settle(nonces, now);
+  for (const auto& result : block.results) finish(result.id, {}, result);
+  for (const auto& gone : left) {
+    const bool expired = gone.expiry <= now;
+    finish(gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
+                              expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
+                              "sign it again"});
+  }
+  if (on_block_) on_block_(block);
+}
+
+void Solo::halt(const Error& why) {
+  log_error("solo.halted", {{"code", name(why.code)}, {"text", why.text}});
+  std::map<TransactionId, std::vector<Answer>> known;
+  std::deque<Arrived> arrived;
+  std::vector<Checked> checked;
+  {
+    std::lock_guard lock(mutex_);
+    halted_ = why;
+    known.swap(known_);
+    arrived.swap(arrived_);
+    checked.swap(checked_);
+    arrived_bytes_ = 0;
+  }
+  const Error error = halted_because(why);
+  for (const auto& one : arrived)
+    if (one.admitted) one.admitted(error);
+  for (const auto& one : checked)
+    if (one.arrived.admitted) one.arrived.admitted(error);
+  for (const auto& [id, answers] : known)
+    for (const auto& answer : answers) answer(error);
+}
+
+}  // namespace cairn::ledger

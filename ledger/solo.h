@@ -1,0 +1,88 @@
+// The embedded engine: one producer that decides every block.
+//
+// A thread of its own makes a block every `interval_ms` while a transaction, a deadline or a draw waits, at once when the load
+// is high, and rests otherwise. A pool of threads verifies signatures beside it, each once; nothing else of a transaction runs
+// outside the engine's thread. A block is answered for only after it is synced to disk.
+//
+// A failed invariant or disk halts it for good: what waits, and whatever comes later, is answered `halted`.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "base/clock.h"
+#include "ledger/chain.h"
+#include "ledger/mempool.h"
+
+namespace cairn::ledger {
+
+struct SoloConfig {
+  unsigned verifiers = 0;  // threads that check signatures; 0: one a core
+  MempoolLimits mempool;
+  std::function<void(const Block&)> on_block;  // called after every block from the engine's thread: quick
+};
+
+class Solo {
+ public:
+  // Errors: unauthorised (the keys are not those that the genesis names).
+  static Result<std::unique_ptr<Solo>> start(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock,
+                                             SoloConfig config = {});
+  // Finishes the block under way, answers what waits with `unreachable`.
+  ~Solo();
+  Solo(const Solo&) = delete;
+  Solo& operator=(const Solo&) = delete;
+
+  enum class Until { admitted, committed };
+  // Called once, from one of the engine's threads: must be quick and may not call the engine.
+  using Answer = std::function<void(Result<TxResult>)>;
+  // Hands over an encoded transaction. Any thread; never blocks. Admitted: answered with height 0. Committed: with the height
+  // and code of its block. One that is known already: `already` (with the height of its block, if it is in one), or, until
+  // committed, the same answer that its first sender gets.
+  void submit(Bytes transaction, Until until, Answer answer);
+
+  size_t waiting() const { return waiting_; }      // in the mempool
+  std::optional<Error> halted() const;
+
+ private:
+  struct Arrived {
+    Bytes bytes;
+    TransactionId id;
+    Answer admitted;  // null when the sender waits for the block
+  };
+  struct Checked {
+    Arrived arrived;
+    Transaction transaction;
+  };
+
+  Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config);
+  void verify_signatures();
+  void run();
+  void admit(std::vector<Checked> checked);
+  void make_block();
+  void halt(const Error& why);
+  // Answers who asked for admission (if anybody), and everybody who waits for the same transaction's block.
+  void finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result);
+
+  Chain& chain_;
+  const SecretKey producer_, vrf_;
+  const Clock& clock_;
+  Mempool mempool_;  // the engine's thread alone
+  uint64_t next_block_ns_ = 0;
+  const std::function<void(const Block&)> on_block_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable arrived_wake_, engine_wake_;
+  std::deque<Arrived> arrived_;
+  size_t arrived_bytes_ = 0;
+  std::vector<Checked> checked_;
+  std::map<TransactionId, std::vector<Answer>> known_;  // from submit to block: who waits for it
+  std::optional<Error> halted_;
+  bool stopping_ = false;
+  std::atomic<size_t> waiting_{0};
+
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace cairn::ledger
