@@ -1,0 +1,282 @@
+#include "attest/receipt.h"
+
+#include <algorithm>
+
+namespace cairn::attest {
+namespace {
+
+constexpr uint64_t kPriceUnit = 1'000'000'000'000'000'000;  // pebbles are priced per 10^9 seconds of 10^9 ns
+
+template <class E, size_t N>
+std::string_view named(const std::string_view (&names)[N], E value) {
+  const auto i = static_cast<size_t>(value);
+  return i < N ? names[i] : "?";
+}
+
+std::string brief(const Hash& hash) { return hash.hex().substr(0, 16); }
+std::string brief(const AccountId& id) { return id.is_zero() ? "nobody" : id.hex().substr(0, 16); }
+std::string count_of(size_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+// The findings of one receipt, in order; nothing is added after the first that is not ok.
+class Examination {
+ public:
+  Examination(const Receipt& receipt, const Genesis& genesis) : receipt_(receipt), body_(receipt.body), genesis_(genesis) {}
+
+  std::vector<Finding> run() {
+    chain();
+    root();
+    job();
+    pay();
+    commitment();
+    draws();
+    checks();
+    games();
+    settlement();
+    outcome();
+    return std::move(findings_);
+  }
+
+ private:
+  bool failed() const { return !findings_.empty() && !findings_.back().ok; }
+  void add(std::string what, std::string expected, std::string found, std::string proof, bool ok) {
+    if (!failed()) findings_.push_back({std::move(what), std::move(expected), std::move(found), std::move(proof), ok});
+  }
+  void same(std::string what, const std::string& expected, const std::string& found, std::string proof) {
+    add(std::move(what), expected, found, std::move(proof), expected == found);
+  }
+  void holds(std::string what, std::string expected, const Result<>& result, std::string found_if_ok, std::string proof) {
+    add(std::move(what), std::move(expected), result ? std::move(found_if_ok) : result.error().text, std::move(proof),
+        static_cast<bool>(result));
+  }
+  std::string header_name() const { return "header " + std::to_string(number(receipt_.header.header.height)); }
+
+  void chain() {
+    same("chain", brief(genesis_hash(genesis_)), brief(body_.genesis), "genesis");
+    same("receipt version", std::to_string(ReceiptBody::kVersion), std::to_string(body_.version), "body");
+    holds("block " + std::to_string(number(receipt_.header.header.height)), "signed by the chain's producer",
+          check_header(genesis_, receipt_.header), "signed, chain time " + std::to_string(ms(receipt_.header.header.time)) + " ms",
+          "signature of " + genesis_.producer.hex().substr(0, 16));
+  }
+
+  void root() {
+    if (failed()) return;
+    const MapEntry entry{receipt_key(body_.job, body_.attempt), receipt_root(body_)};
+    holds("receipt root", brief(entry.value) + " in the state", check_present(receipt_.header.header.state_root, entry, receipt_.path),
+          brief(entry.value), count_of(receipt_.path.steps.size(), "hash") + " up to the state root of " + header_name());
+  }
+
+  void job() {
+    if (failed()) return;
+    holds("job " + brief(body_.job.as<HashTag>()), "a well-formed job", check(body_.spec),
+          body_.spec.title + ": " + std::to_string(body_.spec.steps) + " steps, tier " + std::string(name(body_.spec.tier)) + ", audit " +
+              std::string(name(body_.spec.policy)),
+          "body");
+    const bool matched = !body_.provider.is_zero();
+    const uint64_t times[] = {ms(body_.opened), matched ? ms(body_.matched) : ms(body_.opened),
+                              body_.commitment ? ms(body_.committed) : matched ? ms(body_.matched) : ms(body_.opened), ms(body_.ended),
+                              ms(receipt_.header.header.time)};
+    std::string found;
+    for (uint64_t time : times) found += (found.empty() ? "" : " ") + std::to_string(time);
+    add("times", "opened, matched, committed, ended, header: in order", found + " ms", "body", std::is_sorted(std::begin(times), std::end(times)));
+  }
+
+  void pay() {
+    if (failed() || body_.provider.is_zero()) return;
+    const auto reward = pay_for(body_.spec, body_.price);
+    same("pay at the matched price", reward ? pretty(*reward) : "an amount", pretty(body_.reward), "body");
+    add("price", "at most " + pretty(body_.spec.price_ceiling), pretty(body_.price), "body", body_.price <= body_.spec.price_ceiling);
+  }
+
+  void commitment() {
+    if (failed() || !body_.commitment) return;
+    const Commitment& c = *body_.commitment;
+    same("commitment: job", brief(body_.job.as<HashTag>()), brief(c.job.as<HashTag>()), "body");
+    same("commitment: plan", brief(body_.spec.plan_root), brief(c.plan_root), "body");
+    same("commitment: inputs", brief(input_root(body_.spec)), brief(c.input_root), "body");
+    same("commitment: steps", std::to_string(body_.spec.steps), std::to_string(c.steps), "body");
+  }
+
+  void draws() {
+    if (failed()) return;
+    same("draws", count_of(body_.draws.size(), "draw"), count_of(receipt_.draw_headers.size(), "draw"), "headers of the draws");
+    add("draws", "after a commitment, at most two", count_of(body_.draws.size(), "draw"), "body",
+        body_.draws.size() <= 2 && (body_.draws.empty() || body_.commitment.has_value()));
+    for (size_t round = 0; round < body_.draws.size() && !failed(); round++) draw_of(round);
+    for (const CheckRecord& check : body_.checks)
+      if (check.round >= body_.draws.size()) add("check", "of a draw", "of no draw", "body", false);
+  }
+
+  void draw_of(size_t round) {
+    const DrawRecord& record = body_.draws[round];
+    const SignedHeader& signed_header = receipt_.draw_headers[round];
+    const std::string block = "block " + std::to_string(number(record.height));
+    holds("draw " + std::to_string(round), block + " signed by the chain's producer", check_header(genesis_, signed_header), "signed", block);
+    same("draw: block", block, "block " + std::to_string(number(signed_header.header.height)), block);
+    same("draw: beacon", brief(signed_header.header.beacon.beacon), brief(record.beacon), "beacon of " + block);
+    add("draw: later than the commitment", "after " + std::to_string(ms(body_.committed)) + " ms",
+        std::to_string(ms(signed_header.header.time)) + " ms", block, signed_header.header.time >= body_.committed);
+    if (!record.secret.is_zero())
+      same("draw: the requester's secret", brief(body_.spec.secret_hash), brief(tagged_hash("cairn.secret.v1", {record.secret.span()})), "body");
+    same("draw: segments ordered", std::to_string(genesis_.params.rule(body_.spec.policy).segments), std::to_string(record.segments), "genesis");
+    std::vector<Candidate> candidates;
+    bool fit = true;
+    for (const CandidateRecord& candidate : record.candidates) {
+      fit &= candidate.account != body_.provider && candidate.account != body_.payee;
+      fit &= candidates.empty() || candidates.back().account < candidate.account;
+      candidates.push_back({candidate.account, candidate.bond});
+    }
+    add("draw: candidates", "in order, without provider and payee", count_of(candidates.size(), "candidate"), "body", fit);
+    if (failed()) return;
+    const Hash randomness = draw_randomness(record.beacon, record.secret, body_.job, commitment_hash(*body_.commitment));
+    const std::vector<DrawnCheck> expected = draw(randomness, body_.spec, record.segments, candidates);
+    std::vector<DrawnCheck> found;
+    for (const CheckRecord& check : body_.checks)
+      if (check.round == round) found.push_back(check.draw);
+    add("draw: made again", count_of(expected.size(), "check"), count_of(found.size(), "check"), "beacon of " + block, encode(expected) == encode(found));
+  }
+
+  void checks() {
+    for (const CheckRecord& check : body_.checks) {
+      if (failed()) return;
+      const std::string what = "check of segment " + std::to_string(check.draw.segment) + " by " + brief(check.draw.verifier);
+      const bool revealed = check.knowledge.has_value();
+      if (revealed)
+        same(what + ": verdict", brief(check.verdict), brief(verdict_hash(check.salt, check.draw.verifier, body_.job, check.draw.segment, *check.knowledge)),
+             "committed before the provider's answer");
+      const bool equal = revealed && check.provider && *check.knowledge == *check.provider;
+      switch (check.did) {
+        case Checked::agreed: add(what, "the provider's knowledge", equal ? "the same" : "another", "body", equal); break;
+        case Checked::differed: add(what, "another knowledge than the provider's", equal ? "the same" : "another", "body", revealed && !equal); break;
+        case Checked::silent:
+        case Checked::undelivered: add(what, "nothing revealed", std::string(name(check.did)), "body", !revealed); break;
+      }
+    }
+    if (failed()) return;
+    same("audit", std::string(name(audit_reached(body_))), std::string(name(body_.audit)), count_of(body_.checks.size(), "check"));
+  }
+
+  void games() {
+    for (const GameRecord& game : body_.games) {
+      if (failed()) return;
+      const std::string what = "game on segment " + std::to_string(game.terms.segment) + " by " + brief(game.challenger);
+      const JobSpec& spec = body_.spec;
+      bool fits = check(game.terms) && game.terms.job == body_.job && game.terms.plan_root == spec.plan_root &&
+                  game.terms.calls == spec.calls && game.terms.state_slots == spec.state_slots && game.terms.seed == spec.seed &&
+                  game.terms.segment < spec.segments() && game.terms.input_ids.size() <= spec.inputs.size();
+      if (fits)
+        fits = game.terms.start_step == spec.segment_start(game.terms.segment) && game.terms.end_step == spec.segment_end(game.terms.segment);
+      for (size_t i = 0; fits && i < game.terms.input_ids.size(); i++) fits = game.terms.input_ids[i] == spec.inputs[i].id;
+      add(what, "about this job", fits ? (game.winner ? "the " + std::string(name(*game.winner)) + " won: " + game.reason : game.reason) : "another job",
+          "body", fits);
+    }
+  }
+
+  void settlement() {
+    if (failed()) return;
+    u128 sum = 0;
+    for (const SettlementLine& line : body_.lines) sum += line.amount.pebbles;
+    add("settlement", pretty(body_.held), sum > UINT64_MAX ? "more than all" : pretty(Amount{static_cast<uint64_t>(sum)}),
+        count_of(body_.lines.size(), "line"), sum == body_.held.pebbles);
+    if (body_.state != Ended::settled) return;
+    u128 paid = 0;
+    for (const SettlementLine& line : body_.lines)
+      if (line.purpose == Purpose::pay || line.purpose == Purpose::vested) paid += line.amount.pebbles;
+    add("settlement: the provider's pay", pretty(body_.reward), paid > UINT64_MAX ? "more than all" : pretty(Amount{static_cast<uint64_t>(paid)}), "body",
+        paid == body_.reward.pebbles);
+  }
+
+  void outcome() {
+    if (failed()) return;
+    const bool lost = std::any_of(body_.games.begin(), body_.games.end(), [](const GameRecord& g) { return g.winner == Party::challenger; });
+    std::string expected = "no fault";
+    bool fits = true;
+    switch (body_.state) {
+      case Ended::settled: fits = body_.fault == Blame::none && !lost && body_.commitment.has_value(); break;
+      case Ended::slashed:
+        expected = "the provider's fault";
+        fits = body_.fault == Blame::provider;
+        break;
+      default: expected = "a fault of one of the parties, or none"; break;
+    }
+    add("outcome: " + std::string(name(body_.state)), expected, body_.sentence, header_name(), fits);
+  }
+
+  const Receipt& receipt_;
+  const ReceiptBody& body_;
+  const Genesis& genesis_;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+std::string_view name(Ended e) {
+  constexpr std::string_view kNames[] = {"?", "settled", "void", "cancelled", "slashed", "preempted", "lapsed"};
+  return named(kNames, e);
+}
+std::string_view name(Blame b) {
+  constexpr std::string_view kNames[] = {"none", "requester", "provider", "verifier", "network"};
+  return named(kNames, b);
+}
+std::string_view name(Audit a) {
+  constexpr std::string_view kNames[] = {"?", "unaudited", "partly", "as_ordered"};
+  return named(kNames, a);
+}
+std::string_view name(Checked c) {
+  constexpr std::string_view kNames[] = {"?", "silent", "agreed", "differed", "undelivered"};
+  return named(kNames, c);
+}
+std::string_view name(Purpose p) {
+  constexpr std::string_view kNames[] = {"?",          "pay",             "royalty",          "audit", "change",   "stake_back", "slash_burn",
+                                         "slash_requester", "slash_challenger", "late",  "game_fee", "vested",     "refund"};
+  return named(kNames, p);
+}
+
+GameRecord record_of(const Game& game, const AccountId& challenger, bool by_clock) {
+  return {game.terms, challenger, game.winner, by_clock, game.reason, hash_of("cairn.game.v1", game)};
+}
+
+std::optional<Amount> pay_for(const JobSpec& spec, Amount price) {
+  const u128 work = static_cast<u128>(spec.step_work_ns) * spec.steps;  // below 2^128
+  const u128 whole = work / kPriceUnit, rest = work % kPriceUnit;       // below 2^69 and 2^60
+  if (whole > UINT64_MAX) return price.pebbles == 0 ? std::optional(Amount{}) : std::nullopt;
+  const u128 low = rest * price.pebbles / kPriceUnit;
+  const u128 pay = whole * price.pebbles;  // below 2^128
+  if (pay > UINT64_MAX || pay + low > UINT64_MAX) return std::nullopt;
+  return Amount{static_cast<uint64_t>(pay + low)};
+}
+
+Hash commitment_hash(const Commitment& commitment) { return hash_of("cairn.commitment.v1", commitment); }
+
+Audit audit_reached(const ReceiptBody& body) {
+  size_t drawn = 0, agreed = 0;
+  for (const CheckRecord& check : body.checks) {
+    if (check.round + size_t{1} != body.draws.size()) continue;
+    drawn++;
+    agreed += check.did == Checked::agreed;
+  }
+  return agreed == 0 ? Audit::unaudited : agreed == drawn ? Audit::as_ordered : Audit::partly;
+}
+
+Hash receipt_root(const ReceiptBody& body) { return hash_of("cairn.receipt.v1", body); }
+Hash receipt_key(const JobId& job, uint32_t attempt) {
+  const Bytes number = encode(attempt);
+  return tagged_hash("cairn.receipt_key.v1", {job.span(), number});
+}
+
+std::vector<Finding> examine(const Receipt& receipt, const Genesis& genesis) { return Examination(receipt, genesis).run(); }
+
+Result<std::vector<Finding>> check_receipt(const Receipt& receipt, const Genesis& genesis) {
+  std::vector<Finding> findings = examine(receipt, genesis);
+  const Finding& last = findings.back();
+  if (last.ok) return findings;
+  return Error{findings.size() == 1 ? Code::wrong_chain : Code::proof,
+               last.what + ": expected " + last.expected + ", found " + last.found + " (" + last.proof + ")",
+               findings.size() == 1 ? "use the genesis file of the chain that wrote the receipt" : "do not rely on this receipt; ask for another copy"};
+}
+
+Result<std::vector<Finding>> check_receipt(ByteSpan bytes, const Genesis& genesis) {
+  TRY_LET(receipt, decode<Receipt>(bytes));
+  return check_receipt(receipt, genesis);
+}
+
+}  // namespace cairn::attest
