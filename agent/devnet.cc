@@ -8,22 +8,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "agent/node_client.h"
 #include "agent/settings.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 
 extern char** environ;
 
 namespace cairn::agent {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 namespace {
 
@@ -31,12 +33,16 @@ constexpr uint64_t kFaucetPebbles = 1'000'000'000 * Amount::kPerCrn;
 constexpr uint64_t kRequesterPebbles = 1'000 * Amount::kPerCrn;
 constexpr uint64_t kProviderPebbles = 100 * Amount::kPerCrn;
 constexpr uint64_t kVerifierPebbles = 10 * Amount::kPerCrn;
-constexpr int kStartMs = 20'000;
+constexpr uint16_t kUsualPort = 7700;
+constexpr uint64_t kStartMs = 60'000;
+constexpr uint64_t kStopMs = 10'000;
+
+void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
 // Field 22 of /proc/PID/stat; 0 when there is no such process or it is a zombie.
 uint64_t start_ticks(int pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return 0;
   std::istringstream rest(text.substr(name_end + 1));
@@ -47,57 +53,67 @@ uint64_t start_ticks(int pid) {
   return std::strtoull(word.c_str(), nullptr, 10);
 }
 
-void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+// The program that runs as `pid`. A program that was rebuilt meanwhile is still the one that was started.
+std::string program_of(int pid) {
+  std::error_code fault;
+  std::string path = fs::read_symlink("/proc/" + std::to_string(pid) + "/exe", fault).string();
+  constexpr std::string_view kGone = " (deleted)";
+  if (path.ends_with(kGone)) path.resize(path.size() - kGone.size());
+  return fault ? "" : path;
+}
 
-// A port that nobody listens on now. Somebody else may take it before we do; then the start fails and says so.
-Result<uint16_t> free_port() {
+// A port of the loopback that nobody listens on now: `wanted` if it is free, any when that is 0. Somebody else may take it
+// before we do; then the start fails and says so.
+Result<uint16_t> free_port(uint16_t wanted) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(wanted);
   socklen_t size = sizeof address;
   const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
                   ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   if (fd >= 0) ::close(fd);
-  if (!ok) return Error{Code::io, "no port of 127.0.0.1 is free", "end what listens there"};
-  return ntohs(address.sin_port);
+  if (ok) return ntohs(address.sin_port);
+  if (wanted != 0) return free_port(0);
+  return Error{Code::io, "no port of 127.0.0.1 is free", "end what listens there"};
 }
 
-Result<SecretKey> key_in(const fs::path& path) {
-  if (!fs::exists(path)) {
-    std::error_code ignored;
-    fs::create_directories(path.parent_path(), ignored);
-    const SecretKey key = SecretKey::generate();
-    TRY(save_key(path, key));
-    return key;
-  }
-  return load_key(path);
+Result<std::string> free_endpoint() {
+  TRY_LET(port, free_port(0));
+  return "tcp://127.0.0.1:" + std::to_string(port);
 }
 
-Result<> write_text(const fs::path& path, const std::string& text) { return write_file(path, as_bytes(text)); }
+Result<> write_settings(const fs::path& path, const std::string& sample,
+                        const std::vector<std::pair<std::string, std::string>>& settings) {
+  std::string text = "# Written by `cairn net up`. Every setting is explained in configs/" + sample + ".\n";
+  for (const auto& [name, value] : settings) text += name + ": " + value + "\n";
+  return write_file(path, as_bytes(text));
+}
 
-std::string last_line(const fs::path& log) {
+// The last two lines: an error and what to do about it.
+std::string last_words(const fs::path& log) {
   const auto text = read_text(log, 16 << 20);
   if (!text) return "";
   const size_t end = text->find_last_not_of('\n');
   if (end == std::string::npos) return "";
-  // The last two lines: an error and what to do about it.
   size_t begin = text->rfind('\n', end);
   if (begin != std::string::npos && begin > 0) begin = text->rfind('\n', begin - 1);
-  return text->substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  begin = begin == std::string::npos ? 0 : begin + 1;
+  return text->substr(begin, end - begin + 1);
 }
 
 // Waits until `ready` says so. Errors: io when the process ends before, timed_out.
 template <class Ready>
-Result<> wait_for(const DevnetProcess& process, Ready&& ready) {
+Result<> wait_for(const DevnetMember& member, Ready&& ready) {
   const SystemClock clock;
-  const uint64_t end_ns = clock.steady_ns() + uint64_t{kStartMs} * 1'000'000;
+  const uint64_t end_ns = clock.steady_ns() + kStartMs * 1'000'000;
   while (!ready()) {
-    if (!process.running())
-      return Error{Code::io, process.name + " ended at once: " + last_line(process.log), "read " + process.log};
+    if (!member.running())
+      return Error{Code::io, member.name + " ended: " + last_words(member.log), "read " + member.log};
     if (clock.steady_ns() > end_ns)
-      return Error{Code::timed_out, process.name + " was not ready within " + std::to_string(kStartMs / 1000) + " s",
-                   "read " + process.log};
+      return Error{Code::timed_out, member.name + " was not ready within " + std::to_string(kStartMs / 1000) + " s",
+                   "read " + member.log};
     pause_ms(20);
   }
   return {};
@@ -105,43 +121,52 @@ Result<> wait_for(const DevnetProcess& process, Ready&& ready) {
 
 }  // namespace
 
-bool DevnetProcess::running() const {
+bool DevnetMember::running() const {
+  if (pid <= 0 || started == 0) return false;
   ::waitpid(pid, nullptr, WNOHANG);  // when it is our own child
-  return pid > 0 && started != 0 && start_ticks(pid) == started;
+  return start_ticks(pid) == started && program_of(pid) == program;
+}
+
+const DevnetMember* DevnetState::find(const std::string& member) const {
+  for (const auto& m : members)
+    if (m.name == member) return &m;
+  return nullptr;
+}
+
+bool DevnetState::running() const {
+  return std::any_of(members.begin(), members.end(), [](const auto& m) { return m.running(); });
 }
 
 Result<DevnetState> Devnet::state() const {
-  const auto text = read_text(folder_ / "net.json", 1 << 20);
-  if (!text)
+  const fs::path file = folder_ / "net.json";
+  if (!fs::exists(file))
     return Error{Code::not_found, "there is no devnet in " + folder_.string(), "cairn net up --dir " + folder_.string()};
-  const auto json = Json::parse(*text, nullptr, false);
-  try {
-    DevnetState state{json.at("node"), json.at("faucet"), json.at("requester"), {}};
-    for (const auto& p : json.at("processes"))
-      state.processes.push_back({p.at("name"), p.at("pid"), p.at("started"), p.at("account"), p.at("config"), p.at("log")});
-    return state;
-  } catch (const std::exception&) {
-    return Error{Code::malformed, (folder_ / "net.json").string() + " is not what `cairn net up` wrote", "use another folder"};
-  }
+  return read_config<DevnetState>(file);  // JSON is YAML
 }
 
 Result<> Devnet::save(const DevnetState& state) const {
-  Json json = {{"node", state.node}, {"faucet", state.faucet}, {"requester", state.requester}, {"processes", Json::array()}};
-  for (const auto& p : state.processes)
-    json["processes"].push_back({{"name", p.name}, {"pid", p.pid}, {"started", p.started}, {"account", p.account},
-                                 {"config", p.config}, {"log", p.log}});
-  return write_text(folder_ / "net.json", json.dump(1) + "\n");
+  return write_file(folder_ / "net.json", as_bytes(to_json(state) + "\n"));
 }
 
-Result<DevnetProcess> Devnet::launch(const std::string& process_name, const std::string& program,
-                                     const std::vector<std::string>& arguments) const {
-  DevnetProcess process;
-  process.name = process_name;
-  process.config = (folder_ / (process_name + ".yaml")).string();
-  process.log = (folder_ / "log" / (process_name + ".log")).string();
-  const std::string path = find_program(program).string();
-  std::vector<std::string> words{path};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+Result<SecretKey> Devnet::key(const std::string& member, const std::string& file) const {
+  const fs::path path = folder_ / member / file;
+  if (fs::exists(path)) return load_key(path);
+  std::error_code fault;
+  fs::create_directories(path.parent_path(), fault);
+  const SecretKey key = SecretKey::generate();
+  TRY(save_key(path, key));
+  return key;
+}
+
+Result<> Devnet::launch(DevnetMember& member) const {
+  const std::string role = member.role;
+  const std::string name = role == "node" ? "cairnd" : role == "verifier" ? "cairn-verify" : "cairn-agent";
+  std::error_code fault;
+  const fs::path path = fs::canonical(find_program(name), fault);
+  if (fault) return Error{Code::not_found, name + " is neither beside cairn nor in PATH", "build it with scripts/build, or install it"};
+  std::vector<std::string> words{path.string()};
+  if (role == "verifier") words.push_back("run");
+  words.insert(words.end(), {"--config", member.config});
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -149,174 +174,208 @@ Result<DevnetProcess> Devnet::launch(const std::string& process_name, const std:
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, process.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+  posix_spawn_file_actions_addopen(&actions, 1, member.log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  sigset_t none;
+  sigset_t none, usual;
   sigemptyset(&none);
+  sigemptyset(&usual);
+  sigaddset(&usual, SIGPIPE);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);  // outlives this terminal
+  posix_spawnattr_setsigdefault(&attributes, &usual);
+  // In a session of its own: it outlives this terminal.
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
-  const int fault = ::posix_spawnp(&pid, path.c_str(), &actions, &attributes, argv.data(), environ);
+  const int failed = ::posix_spawn(&pid, path.c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (fault != 0)
-    return Error{Code::io, program + " cannot be started: " + std::strerror(fault), "install it, or build it with scripts/build"};
-  process.pid = pid;
-  process.started = start_ticks(pid);
-  return process;
-}
-
-Result<DevnetState> Devnet::start_node() {
-  if (const auto old = state())
-    for (const auto& process : old->processes)
-      if (process.running())
-        return Error{Code::exists, "the devnet in " + folder_.string() + " runs already (" + process.name + ", process " +
-                         std::to_string(process.pid) + ")", "cairn net down --dir " + folder_.string()};
-  std::error_code fault;
-  fs::create_directories(folder_ / "log", fault);
-  if (fault) return Error{Code::io, "the folder " + folder_.string() + " cannot be made: " + fault.message(), "name another"};
-
-  TRY_LET(producer, key_in(folder_ / "producer.key"));
-  TRY_LET(vrf, key_in(folder_ / "producer-vrf.key"));
-  TRY_LET(faucet, key_in(folder_ / "faucet.key"));
-  TRY_LET(requester, key_in(folder_ / "wallet.key"));
-  const AccountId faucet_account = account_of(faucet.public_key()), requester_account = account_of(requester.public_key());
-  if (!fs::exists(folder_ / "genesis.bin")) {
-    attest::Genesis genesis;
-    genesis.name = "devnet-" + random_hash().hex().substr(0, 8);
-    genesis.created_wall_ms = SystemClock().wall_ms();
-    genesis.producer = producer.public_key();
-    genesis.producer_vrf = vrf.public_key();
-    genesis.faucet = faucet_account;
-    genesis.accounts = {{faucet_account, Amount::of_pebbles(kFaucetPebbles)},
-                        {requester_account, Amount::of_pebbles(kRequesterPebbles)}};
-    std::sort(genesis.accounts.begin(), genesis.accounts.end(),
-              [](const auto& a, const auto& b) { return a.account < b.account; });
-    TRY(write_file(folder_ / "genesis.bin", encode(genesis)));
-  }
-  TRY_LET(port, free_port());
-  const std::string address = "127.0.0.1:" + std::to_string(port);
-  TRY(write_text(folder_ / "node.yaml", "# a devnet's node; see configs/node.yaml\n"
-                                        "genesis: " + (folder_ / "genesis.bin").string() + "\n"
-                                        "folder: " + (folder_ / "chain").string() + "\n"
-                                        "listen: " + address + "\n"
-                                        "producer_key: " + (folder_ / "producer.key").string() + "\n"
-                                        "vrf_key: " + (folder_ / "producer-vrf.key").string() + "\n"));
-  TRY(write_text(folder_ / "requester.yaml", "# a devnet's requester; see configs/requester.yaml\n"
-                                             "node: http://" + address + "\n"
-                                             "key: " + (folder_ / "wallet.key").string() + "\n"
-                                             "folder: " + (folder_ / "requester").string() + "\n"));
-  DevnetState state{"http://" + address, faucet_account.hex(), requester_account.hex(), {}};
-  TRY_LET(process, launch("node", "cairnd", {"--config", (folder_ / "node.yaml").string()}));
-  state.processes.push_back(process);
-  TRY(save(state));
-  NodeClient node(state.node);
-  TRY(wait_for(process, [&] { return static_cast<bool>(node.status()); }));
-  return state;
-}
-
-Result<> Devnet::fund(const DevnetState& state, const AccountId& account, Amount amount) const {
-  TRY_LET(faucet, load_key(folder_ / "faucet.key"));
-  NodeClient node(state.node);
-  TRY_LET(sender, Sender::make(node, faucet));
-  TRY(sender.send(ledger::Transfer{account, amount}));
+  if (failed != 0) return Error{Code::io, path.string() + " cannot be started: " + std::strerror(failed), "build it anew"};
+  member.program = path.string();
+  member.pid = pid;
+  member.started = start_ticks(pid);
   return {};
 }
 
-Result<DevnetProcess> Devnet::add_provider(const ProviderWish& wish) {
-  TRY_LET(state, this->state());
-  int ordinal = 1;
-  for (const auto& process : state.processes) ordinal += process.name.starts_with("provider-") ? 1 : 0;
-  const std::string word = "provider-" + std::to_string(ordinal);
-  const fs::path home = folder_ / word;
-  TRY_LET(key, key_in(home / "agent.key"));
-  const AccountId account = account_of(key.public_key());
-  TRY(fund(state, account, Amount::of_pebbles(kProviderPebbles)));
-  TRY_LET(port, free_port());
-  TRY(write_text(folder_ / (word + ".yaml"), "# a devnet's provider; see configs/provider.yaml\n"
-                                             "node: " + state.node + "\n"
-                                             "key: " + (home / "agent.key").string() + "\n"
-                                             "folder: " + home.string() + "\n"
-                                             "listen: tcp://127.0.0.1:" + std::to_string(port) + "\n" +
-                                                 (wish.worker.empty() ? "" : "worker: " + wish.worker + "\n") +
-                                             "price: " + pretty(wish.price) + "\n"
-                                             "threads: 1\n"));
-  TRY_LET(process, launch(word, "cairn-agent", {"--config", (folder_ / (word + ".yaml")).string()}));
-  process.account = account.hex();
-  state.processes.push_back(process);
+Result<> Devnet::start_node(DevnetState& state, const std::string& name) {
+  TRY_LET(producer, key("node", "producer.key"));
+  TRY_LET(vrf, key("node", "vrf.key"));
+  TRY_LET(faucet, key("faucet", "faucet.key"));
+  TRY_LET(requester, key("requester", "wallet.key"));
+  const AccountId faucet_account = account_of(faucet.public_key());
+  const fs::path genesis_file = folder_ / "genesis.bin";
+
+  attest::Genesis genesis;
+  genesis.name = name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : name;
+  genesis.created_wall_ms = SystemClock().wall_ms();
+  genesis.producer = producer.public_key();
+  genesis.producer_vrf = vrf.public_key();
+  genesis.faucet = faucet_account;
+  genesis.accounts = {{faucet_account, Amount::of_pebbles(kFaucetPebbles)}};
+  TRY(write_file(genesis_file, encode(genesis)));
+
+  TRY_LET(port, free_port(kUsualPort));
+  const std::string address = "127.0.0.1:" + std::to_string(port);
+  state.name = genesis.name;
+  state.node = "http://" + address;
+  state.genesis = genesis_file.string();
+  state.config = (folder_ / "requester.yaml").string();
+  const auto file = [&](const char* member, const char* leaf) { return (folder_ / member / leaf).string(); };
+  DevnetMember node{"node", "node", account_of(producer.public_key()).hex(), file("node", "producer.key"),
+                    (folder_ / "node.yaml").string(), (folder_ / "logs" / "node.log").string(), "", 0, 0};
+  TRY(write_settings(node.config, "node.yaml",
+                     {{"genesis", state.genesis},
+                      {"folder", file("node", "chain")},
+                      {"listen", address},
+                      {"producer_key", node.key},
+                      {"vrf_key", file("node", "vrf.key")}}));
+  TRY(write_settings(state.config, "requester.yaml",
+                     {{"node", state.node}, {"key", file("requester", "wallet.key")}, {"folder", (folder_ / "requester").string()}}));
+  TRY(launch(node));
+  state.members = {node,
+                   {"faucet", "faucet", faucet_account.hex(), file("faucet", "faucet.key"), "", "", "", 0, 0},
+                   {"requester", "requester", account_of(requester.public_key()).hex(), file("requester", "wallet.key"),
+                    state.config, "", "", 0, 0}};
   TRY(save(state));
-  NodeClient node(state.node);
-  TRY(wait_for(process, [&] {
-    const auto offers = node.offers();
-    return offers && std::any_of(offers->begin(), offers->end(), [&](const auto& o) { return o.owner == account; });
-  }));
-  return process;
+  NodeClient client(state.node);
+  return wait_for(state.members.front(), [&] { return static_cast<bool>(client.status()); });
 }
 
-Result<DevnetProcess> Devnet::add_verifier(Amount bond) {
-  TRY_LET(state, this->state());
-  int ordinal = 1;
-  for (const auto& process : state.processes) ordinal += process.name.starts_with("verifier-") ? 1 : 0;
-  const std::string word = "verifier-" + std::to_string(ordinal);
-  const fs::path home = folder_ / word;
-  TRY_LET(key, key_in(home / "verify.key"));
-  const AccountId account = account_of(key.public_key());
-  TRY(fund(state, account, add(bond, Amount::of_pebbles(kVerifierPebbles)).value_or(bond)));
-  TRY_LET(port, free_port());
-  TRY(write_text(folder_ / (word + ".yaml"), "# a devnet's verifier; see configs/verifier.yaml\n"
-                                             "node: " + state.node + "\n"
-                                             "key: " + (home / "verify.key").string() + "\n"
-                                             "folder: " + home.string() + "\n"
-                                             "listen: tcp://127.0.0.1:" + std::to_string(port) + "\n"
-                                             "bond: " + pretty(bond) + "\n"
-                                             "threads: 1\n"));
-  TRY_LET(process, launch(word, "cairn-verify", {"run", "--config", (folder_ / (word + ".yaml")).string()}));
-  process.account = account.hex();
-  state.processes.push_back(process);
-  TRY(save(state));
-  NodeClient node(state.node);
-  TRY(wait_for(process, [&] {
-    const auto verifiers = node.verifiers();
-    return verifiers && std::any_of(verifiers->begin(), verifiers->end(),
-                                    [&](const auto& v) { return v.verifier.account == account; });
-  }));
-  return process;
-}
-
-Result<DevnetState> Devnet::restart() {
-  TRY_LET(state, this->state());
-  for (auto& process : state.processes) {
-    if (process.running()) continue;
-    const bool is_node = process.name == "node", is_verifier = process.name.starts_with("verifier-");
-    std::vector<std::string> arguments{"--config", process.config};
-    if (is_verifier) arguments.insert(arguments.begin(), "run");
-    TRY_LET(fresh, launch(process.name, is_node ? "cairnd" : is_verifier ? "cairn-verify" : "cairn-agent", arguments));
-    process.pid = fresh.pid;
-    process.started = fresh.started;
-    TRY(save(state));
-    if (is_node) {
-      NodeClient node(state.node);
-      TRY(wait_for(process, [&] { return static_cast<bool>(node.status()); }));
-    }
+Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage) {
+  TRY_LET(faucet, load_key(folder_ / "faucet" / "faucet.key"));
+  NodeClient client(state.node);
+  TRY_LET(sender, Sender::make(client, faucet));
+  const auto fund = [&](const std::string& account, uint64_t pebbles) -> Result<> {
+    TRY(sender.send(ledger::Transfer{*AccountId::from_hex(account), Amount::of_pebbles(pebbles)}));
+    return {};
+  };
+  const size_t all = wish.providers.size() + wish.bonds.size() + 1;
+  size_t done = 0;
+  const auto bare = [&](const std::string& role, const std::string& key_name) -> Result<DevnetMember> {
+    size_t ordinal = 1;
+    for (const auto& member : state.members) ordinal += member.role == role ? 1 : 0;
+    const std::string name = role + "-" + std::to_string(ordinal);
+    TRY_LET(secret, key(name, key_name));
+    return DevnetMember{name, role, account_of(secret.public_key()).hex(), (folder_ / name / key_name).string(),
+                        (folder_ / (name + ".yaml")).string(), (folder_ / "logs" / (name + ".log")).string(), "", 0, 0};
+  };
+  if (const auto* requester = state.find("requester"); requester && state.members.size() <= 3) {
+    stage("requester", double(done) / double(2 * all));
+    TRY(fund(requester->account, kRequesterPebbles));
   }
+  for (const Amount bond : wish.bonds) {
+    TRY_LET(member, bare("verifier", "verify.key"));
+    stage(member.name, double(++done) / double(2 * all));
+    TRY(fund(member.account, bond.pebbles + kVerifierPebbles));
+    TRY_LET(listen, free_endpoint());
+    TRY(write_settings(member.config, "verifier.yaml",
+                       {{"node", state.node}, {"key", member.key}, {"folder", (folder_ / member.name).string()},
+                        {"listen", listen}, {"bond", pretty(bond)}, {"threads", "1"}}));
+    TRY(launch(member));
+    state.members.push_back(member);
+    TRY(save(state));
+  }
+  for (const auto& provider : wish.providers) {
+    TRY_LET(member, bare("provider", "agent.key"));
+    stage(member.name, double(++done) / double(2 * all));
+    TRY(fund(member.account, kProviderPebbles));
+    TRY_LET(listen, free_endpoint());
+    std::vector<std::pair<std::string, std::string>> settings{
+        {"node", state.node}, {"key", member.key}, {"folder", (folder_ / member.name).string()},
+        {"listen", listen}, {"price", pretty(provider.price)}, {"threads", "1"}};
+    if (!provider.worker.empty()) settings.push_back({"worker", provider.worker});
+    TRY(write_settings(member.config, "provider.yaml", settings));
+    TRY(launch(member));
+    state.members.push_back(member);
+    TRY(save(state));
+  }
+  return {};
+}
+
+Result<> Devnet::wait_for_all(const DevnetState& state, const OnStage& stage) const {
+  NodeClient client(state.node);
+  size_t done = 0;
+  for (const auto& member : state.members) {
+    stage(member.name, 0.5 + double(done++) / double(2 * state.members.size()));
+    const auto account = AccountId::from_hex(member.account);
+    if (member.role == "provider")
+      TRY(wait_for(member, [&] {
+        const auto offers = client.offers();
+        return offers && std::any_of(offers->begin(), offers->end(), [&](const auto& o) { return o.owner == *account; });
+      }));
+    if (member.role == "verifier")
+      TRY(wait_for(member, [&] {
+        const auto all = client.verifiers();
+        return all && std::any_of(all->begin(), all->end(), [&](const auto& v) { return v.verifier.account == *account; });
+      }));
+  }
+  return {};
+}
+
+Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
+  if (fs::exists(folder_ / "net.json"))
+    return Error{Code::exists, "there is a devnet in " + folder_.string() + " already", "cairn net status --dir " + folder_.string()};
+  std::error_code fault;
+  fs::create_directories(folder_ / "logs", fault);
+  if (fault) return Error{Code::io, "the folder " + folder_.string() + " cannot be made: " + fault.message(), "name another by --dir"};
+  DevnetState state;
+  const auto made = [&]() -> Result<> {
+    stage("node", 0);
+    TRY(start_node(state, wish.name));
+    TRY(prepare(state, wish, stage));
+    return wait_for_all(state, stage);
+  }();
+  if (made) return state;
+  static_cast<void>(stop());
+  fs::remove(folder_ / "net.json", fault);  // half a devnet is none: the next try begins anew
+  fs::remove_all(folder_ / "node" / "chain", fault);
+  return made.error();
+}
+
+Result<DevnetState> Devnet::add(const DevnetWish& wish, const OnStage& stage) {
+  TRY_LET(state, this->state());
+  TRY(prepare(state, wish, stage));
+  TRY(wait_for_all(state, stage));
   return state;
 }
 
-Result<int> Devnet::stop() {
+Result<DevnetState> Devnet::restart(const OnStage& stage) {
   TRY_LET(state, this->state());
-  int ran = 0;
-  // Last started, first ended: nobody waits for a node that is gone.
-  for (auto process = state.processes.rbegin(); process != state.processes.rend(); ++process) {
-    if (!process->running()) continue;
-    ran++;
-    ::kill(process->pid, SIGTERM);
-    for (int i = 0; i < 500 && process->running(); i++) pause_ms(10);
-    if (process->running()) ::kill(process->pid, SIGKILL);
-    for (int i = 0; i < 100 && process->running(); i++) pause_ms(10);
+  for (auto& member : state.members) {
+    if (!member.has_process() || member.running()) continue;
+    stage(member.name, 0);
+    TRY(launch(member));
+    TRY(save(state));
+    if (member.role != "node") continue;
+    NodeClient client(state.node);
+    TRY(wait_for(member, [&] { return static_cast<bool>(client.status()); }));
   }
-  return ran;
+  TRY(wait_for_all(state, stage));
+  return state;
+}
+
+Result<std::vector<std::string>> Devnet::stop() {
+  TRY_LET(state, this->state());
+  std::vector<std::string> ended;
+  const auto wait_gone = [](const DevnetMember& member, uint64_t limit_ms) {
+    for (uint64_t waited = 0; waited < limit_ms && member.running(); waited += 10) pause_ms(10);
+  };
+  // The node last: whoever ends before it may still want to say so.
+  for (const bool node : {false, true}) {
+    std::vector<const DevnetMember*> asked;
+    for (const auto& member : state.members) {
+      if ((member.role == "node") != node || !member.running()) continue;
+      ::kill(member.pid, SIGTERM);
+      asked.push_back(&member);
+    }
+    for (const DevnetMember* member : asked) {
+      wait_gone(*member, kStopMs);
+      if (member->running()) ::kill(member->pid, SIGKILL);
+      wait_gone(*member, kStopMs);
+      ended.push_back(member->name);
+    }
+  }
+  return ended;
 }
 
 }  // namespace cairn::agent

@@ -1,14 +1,17 @@
 // A devnet: a whole network of real processes in one folder, on loopback, for trying and for tests.
 //
-//   FOLDER/net.json           what runs: names, process ids, their start times
-//   FOLDER/genesis.bin        the chain; faucet.key holds most of its money
+//   FOLDER/net.json            who is in it, and the process ids: what `net down` may end, and nothing else
+//   FOLDER/genesis.bin         the chain's first value; faucet.key holds most of its money
 //   FOLDER/node.yaml  provider-1.yaml ...  verifier-1.yaml ...  requester.yaml
-//   FOLDER/log/NAME.log       what each process says
+//   FOLDER/NAME/               keys (0600) and what the process keeps
+//   FOLDER/logs/NAME.log       what each process says
 //
-// A process is ended only when its id and start time are those in net.json: never one that happens to have the id now.
+// A process is ended only while its id still belongs to the program and the start time that net.json names: never one that
+// happens to have the id now.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,26 +21,50 @@
 
 namespace cairn::agent {
 
-struct DevnetProcess {
-  std::string name;        // "node", "provider-1", "verifier-1"
-  int pid = 0;
-  uint64_t started = 0;    // of /proc/PID/stat: clock ticks after boot
-  std::string account;     // empty for the node
+// One account of the devnet, most of them with a process. Empty where it has none of a thing.
+struct DevnetMember {
+  std::string name;        // "node", "faucet", "requester", "provider-1", "verifier-1"
+  std::string role;        // the same without the number
+  std::string account;
+  std::string key;
   std::string config;
   std::string log;
+  std::string program;     // as started
+  int32_t pid = 0;
+  uint64_t started = 0;    // of /proc/PID/stat: clock ticks after boot
+  static constexpr auto fields() {
+    using M = DevnetMember;
+    return std::tuple{field("name", &M::name), field("role", &M::role),       field("account", &M::account),
+                      field("key", &M::key),   field("config", &M::config),   field("log", &M::log),
+                      field("program", &M::program), field("pid", &M::pid), field("started", &M::started)};
+  }
+  bool has_process() const { return !program.empty(); }
   bool running() const;
 };
 
 struct DevnetState {
+  std::string name;
   std::string node;        // HTTP address
-  std::string faucet;      // account
-  std::string requester;   // account
-  std::vector<DevnetProcess> processes;
+  std::string genesis;     // file
+  std::string config;      // the requester's settings
+  std::vector<DevnetMember> members;
+  static constexpr auto fields() {
+    using S = DevnetState;
+    return std::tuple{field("name", &S::name), field("node", &S::node), field("genesis", &S::genesis),
+                      field("config", &S::config), field("members", &S::members)};
+  }
+  const DevnetMember* find(const std::string& member) const;
+  bool running() const;    // any process of it
 };
 
-struct ProviderWish {
-  std::string worker;      // empty: the usual one
-  Amount price = Amount::of_pebbles(500'000);
+struct DevnetWish {
+  struct Provider {
+    Amount price = Amount::of_pebbles(100'000'000);  // for an hour; large, so that the play money moves visibly
+    std::string worker;                              // empty: the usual one
+  };
+  std::string name;                  // of the chain; empty: one is made up
+  std::vector<Provider> providers;
+  std::vector<Amount> bonds;         // of the verifiers
 };
 
 class Devnet {
@@ -48,21 +75,27 @@ class Devnet {
   // Errors: not_found (no devnet there), malformed.
   Result<DevnetState> state() const;
 
-  // Makes keys and genesis where they are missing, starts the node and returns when it answers.
-  // Errors: exists (it runs already), io, and what the process said when it ended at once.
-  Result<DevnetState> start_node();
-  // Adds one more; funded by the faucet. Returns when its offer or bond is on the chain.
-  Result<DevnetProcess> add_provider(const ProviderWish& wish);
-  Result<DevnetProcess> add_verifier(Amount bond);
+  // Hears what is being done, and how much of the whole is behind.
+  using OnStage = std::function<void(const std::string& what, double share)>;
+
+  // Makes keys, genesis and settings, starts every process, funds its account from the faucet, and returns when all offers
+  // and bonds are visible. What was started is ended again when one of them fails.
+  // Errors: exists (a devnet is there already), io, timed_out, and what a process said when it ended.
+  Result<DevnetState> make(const DevnetWish& wish, const OnStage& stage);
+  // Adds to a devnet that runs.
+  Result<DevnetState> add(const DevnetWish& wish, const OnStage& stage);
   // Starts again whatever net.json names and does not run: after a reboot, or a kill.
-  Result<DevnetState> restart();
-  // Ends the processes of net.json: SIGTERM, then SIGKILL after five seconds. Returns how many ran.
-  Result<int> stop();
+  Result<DevnetState> restart(const OnStage& stage);
+  // Ends the processes of net.json: SIGTERM, then SIGKILL after ten seconds. Returns the names of those that ran.
+  Result<std::vector<std::string>> stop();
 
  private:
   Result<> save(const DevnetState& state) const;
-  Result<DevnetProcess> launch(const std::string& name, const std::string& program, const std::vector<std::string>& arguments) const;
-  Result<> fund(const DevnetState& state, const AccountId& account, Amount amount) const;
+  Result<SecretKey> key(const std::string& member, const std::string& file) const;
+  Result<> start_node(DevnetState& state, const std::string& name);
+  Result<> prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage);
+  Result<> launch(DevnetMember& member) const;
+  Result<> wait_for_all(const DevnetState& state, const OnStage& stage) const;
   std::filesystem::path folder_;
 };
 

@@ -1,83 +1,97 @@
 #include "agent/cli/cli.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
+#include <cstdlib>
 
-#include "base/json.h"
+#include "agent/devnet.h"
 
 namespace cairn::agent {
 
 namespace fs = std::filesystem;
 
-Output::Output(bool json) : json_(json), terminal_(::isatty(STDERR_FILENO) == 1) {}
-
-void Output::clear() const {
-  if (!bar_shown_) return;
-  std::fputs("\r\x1b[2K", stderr);
-  bar_shown_ = false;
+fs::path Cli::devnet_folder() const {
+  if (!dir.empty()) return fs::absolute(dir);
+  if (const char* named = std::getenv("CAIRN_NET"); named && *named) return fs::absolute(named);
+  std::error_code fault;
+  if (fs::exists("net.json", fault) && fs::exists("genesis.bin", fault)) return fs::current_path();
+  return expand_home("~/.local/share/cairn/devnet");
 }
 
-void Output::line(const std::string& text) const {
-  if (json_) return;
-  clear();
-  std::fprintf(stdout, "%s\n", text.c_str());
-  std::fflush(stdout);
+bool Cli::in_devnet() const {
+  std::error_code fault;
+  return fs::exists(devnet_folder() / "net.json", fault);
 }
 
-void Output::remark(const std::string& text) const {
-  clear();
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
-
-void Output::object(const std::string& json_object) const {
-  clear();
-  if (!json_) return;
-  std::fprintf(stdout, "%s\n", json_object.c_str());
-  std::fflush(stdout);
-}
-
-void Output::error(const Error& error) const {
-  clear();
-  std::fprintf(stderr, "%s\n", error.message().c_str());
-  if (json_)
-    object("{\"error\":{\"code\":" + json_quote(name(error.code)) + ",\"text\":" + json_quote(error.text) +
-           ",\"next\":" + json_quote(error.next) + "}}");
-}
-
-void Output::bar(const std::string& label, double share, const std::string& text) const {
-  if (!terminal_) return;
-  constexpr int kWidth = 32;
-  const int full = static_cast<int>(kWidth * std::clamp(share, 0.0, 1.0));
-  std::string drawn(static_cast<size_t>(full), '#');
-  drawn.resize(kWidth, '.');
-  std::fprintf(stderr, "\r\x1b[2K%s [%s] %s", label.c_str(), drawn.c_str(), text.c_str());
-  std::fflush(stderr);
-  bar_shown_ = true;
-}
-
-fs::path default_devnet() { return expand_home("~/.local/share/cairn/devnet"); }
-
-fs::path Cli::config_file() const {
-  if (!config_path.empty()) return config_path;
-  if (const char* named = std::getenv("CAIRN_CONFIG")) return named;
-  for (const fs::path& usual : {expand_home("~/.config/cairn/requester.yaml"), default_devnet() / "requester.yaml"})
-    if (fs::exists(usual)) return usual;
-  return {};
-}
-
-Result<RequesterConfig> Cli::config() const {
+Result<RequesterConfig> Cli::settings() const {
+  const auto file = [&]() -> fs::path {
+    if (!config_path.empty()) return config_path;
+    if (const char* named = std::getenv("CAIRN_CONFIG"); named && *named) return named;
+    for (const fs::path& usual : {devnet_folder() / "requester.yaml", expand_home("~/.config/cairn/requester.yaml")})
+      if (fs::exists(usual)) return usual;
+    return {};
+  }();
   RequesterConfig config;
-  const fs::path file = config_file();
   if (!file.empty()) {
     TRY_LET(read, read_config<RequesterConfig>(file));
     config = read;
   }
+  if (const char* named = std::getenv("CAIRN_NODE"); named && *named) config.node = named;
+  if (const char* named = std::getenv("CAIRN_KEY"); named && *named) config.key = named;
+  if (!node.empty()) config.node = node;
+  if (!key.empty()) config.key = key;
   config.key = expand_home(config.key);
   config.folder = expand_home(config.folder);
-  if (!node.empty()) config.node = node;
   return config;
 }
+
+Result<Wallet> Cli::wallet() const {
+  TRY_LET(config, settings());
+  auto secret = load_key(config.key);
+  if (!secret) {
+    Error error = secret.error();
+    if (error.code == Code::not_found)
+      error = {Code::key_file, "there is no key file " + config.key.string(), "cairn wallet new --key " + config.key.string() +
+               ", or name another by --key or CAIRN_KEY"};
+    return error;
+  }
+  return Wallet{config.key, *secret, account_of(secret->public_key())};
+}
+
+Result<AccountId> Cli::account(const std::string& text) const {
+  if (const auto id = AccountId::from_hex(text)) return *id;
+  if (const auto net = Devnet(devnet_folder()).state())
+    if (const DevnetMember* member = net->find(text))
+      if (const auto id = AccountId::from_hex(member->account)) return *id;
+  return Error{Code::usage, "`" + text + "` is no account", "an account is 64 hexadecimal digits, or a name that `cairn net status` shows"};
+}
+
+Result<Amount> amount_of(const std::string& text) {
+  if (const auto amount = parse_amount(text)) return *amount;
+  return Error{Code::usage, "`" + text + "` is no amount", "write for example \"12.5 CRN\" or \"7 pebbles\""};
+}
+
+Result<Hash> hash_of_text(const std::string& text, const std::string& what) {
+  if (const auto hash = Hash::from_hex(text)) return *hash;
+  return Error{Code::usage, "`" + text + "` is no id of " + what, "an id is 64 hexadecimal digits"};
+}
+
+constexpr uint64_t kReferenceSeconds = 1'000'000'000;
+constexpr uint64_t kHourSeconds = 3600;
+
+Amount per_hour(Amount price) {
+  return scale(price, kHourSeconds, kReferenceSeconds).value_or(Amount::of_pebbles(UINT64_MAX));
+}
+
+Result<Amount> per_reference(Amount hourly) {
+  if (const auto price = scale(hourly, kReferenceSeconds, kHourSeconds)) return *price;
+  return Error{Code::limit, pretty(hourly) + " per hour is more than a price can be", "ask for less than 60,000,000 CRN per hour"};
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(text.size() + 1, width), ' ');
+  return text;
+}
+
+std::string row(const std::string& label, const std::string& text) { return padded(label, 12) + text; }
 
 }  // namespace cairn::agent

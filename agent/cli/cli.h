@@ -1,7 +1,11 @@
-// What the verbs of `cairn` share: settings, wallet, and how they speak.
+// What the verbs of `cairn` share: one grammar, `cairn <noun> <verb>`; where settings come from; how accounts and amounts
+// are written.
 //
-// One grammar, `cairn <noun> <verb>`. With --json the last line of standard output is one object, also for an error:
-// {"error":{"code","text","next"}}. Progress and remarks go to standard error. The exit status follows base/codes.def.
+//   a setting is taken from     its flag, the environment (CAIRN_NODE, CAIRN_KEY), a settings file, its default
+//   the settings file is        --config, CAIRN_CONFIG, the devnet's, ~/.config/cairn/requester.yaml
+//   the devnet is in            --dir, CAIRN_NET, the present folder if a devnet lies there, ~/.local/share/cairn/devnet
+//
+// The exit status follows base/codes.def.
 #pragma once
 
 #include <functional>
@@ -9,6 +13,7 @@
 #include <string>
 
 #include "agent/node_client.h"
+#include "agent/output.h"
 #include "agent/settings.h"
 
 namespace CLI {
@@ -17,40 +22,54 @@ class App;
 
 namespace cairn::agent {
 
-class Output {
- public:
-  explicit Output(bool json = false);
-  bool json() const { return json_; }
-  void set_json(bool json) { json_ = json; }
-
-  void line(const std::string& text) const;    // the answer, for people; silent with --json
-  void remark(const std::string& text) const;  // on standard error
-  void object(const std::string& json_object) const;  // the answer, for programs; silent without --json
-  void error(const Error& error) const;
-  // A bar that the next line replaces; nothing where standard error is no terminal.
-  void bar(const std::string& label, double share, const std::string& text) const;
-
- private:
-  void clear() const;
-  bool json_;
-  bool terminal_;
-  mutable bool bar_shown_ = false;
+struct Wallet {
+  std::filesystem::path file;
+  SecretKey key;
+  AccountId account;
 };
 
 struct Cli {
   Output out;
-  std::filesystem::path config_path;  // --config
-  std::string node;                   // --node: instead of the file's
-  std::function<Result<>()> chosen;   // the verb of this command line
+  std::string config_path;  // --config
+  std::string node;         // --node
+  std::string key;          // --key
+  std::string dir;          // --dir
+  std::function<Result<>()> chosen;  // the verb of this command line
+
+  // Where a devnet is, or would be made.
+  std::filesystem::path devnet_folder() const;
+  bool in_devnet() const;
 
   // Errors: config, not_found when --config or CAIRN_CONFIG names no file.
-  Result<RequesterConfig> config() const;
-  // The file in force: --config, CAIRN_CONFIG, ~/.config/cairn/requester.yaml, the devnet's; empty when there is none.
-  std::filesystem::path config_file() const;
+  Result<RequesterConfig> settings() const;
+  // Errors: those of settings(), and key_file.
+  Result<Wallet> wallet() const;
+  // 64 hexadecimal digits, or the name of an account of the devnet ("provider-1"). Error: usage.
+  Result<AccountId> account(const std::string& text) const;
 };
 
-// Where `cairn net up` puts a devnet unless told otherwise.
-std::filesystem::path default_devnet();
+// "12.5 CRN" or "7 pebbles". Error: usage.
+Result<Amount> amount_of(const std::string& text);
+// Error: usage, saying what the id is of.
+Result<Hash> hash_of_text(const std::string& text, const std::string& what);
+template <class Id>
+Result<Id> id_of(const std::string& text, const std::string& what) {
+  TRY_LET(hash, hash_of_text(text, what));
+  return Id{hash.v};
+}
+
+// A price is posted in pebbles for 10^9 seconds of the reference machine; people compare it by the hour.
+Amount per_hour(Amount per_reference);
+Result<Amount> per_reference(Amount per_hour);
+
+inline std::string brief(const std::string& hex) { return hex.substr(0, 16); }
+template <class Tag>
+std::string brief(const Bytes32<Tag>& id) {
+  return brief(id.hex());
+}
+std::string padded(std::string text, size_t width);
+// An aligned row of the answers for people: "balance    12 CRN".
+std::string row(const std::string& label, const std::string& text);
 
 void add_net_verbs(CLI::App& app, Cli& cli);
 void add_wallet_verbs(CLI::App& app, Cli& cli);

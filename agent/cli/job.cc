@@ -4,5 +4,4 @@
 
 namespace cairn::agent {
 void add_job_verbs(CLI::App& app, Cli& cli) { static_cast<void>(app), static_cast<void>(cli); }
-void add_asset_verbs(CLI::App& app, Cli& cli) { static_cast<void>(app), static_cast<void>(cli); }
 }  // namespace cairn::agent

@@ -5,21 +5,35 @@
 #include "agent/cli/cli.h"
 #include "base/log.h"
 
+namespace {
+constexpr const char* kAbout =
+    "Cairn: buy and sell computation that can be proven.\n"
+    "\n"
+    "The node is taken from --node, else CAIRN_NODE, else the settings file, else 127.0.0.1:7700.\n"
+    "The key is taken from --key, else CAIRN_KEY, else the settings file.\n"
+    "The settings file is --config, else CAIRN_CONFIG, else the devnet's, else ~/.config/cairn/requester.yaml.\n"
+    "The devnet is in --dir, else CAIRN_NET, else the present folder if one lies there, else ~/.local/share/cairn/devnet.";
+constexpr const char* kStatus =
+    "Exit status: 0 ok, 1 failed, 2 usage, 3 cancelled or timed out, 4 keys, 5 funds, 6 not found, 7 network or chain\n"
+    "unreachable, 8 job ended in failure, 9 proof rejected.";
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace cairn;
   std::signal(SIGPIPE, SIG_IGN);
-  set_log_level(LogLevel::warning);
+  set_log_level(LogLevel::error);
   agent::Cli cli;
-  CLI::App app("Cairn: buy and sell computation that can be proven.\n"
-               "Exit status: 0 ok, 1 failed, 2 usage, 3 cancelled or timed out, 4 keys, 5 funds, 6 not found,\n"
-               "7 network or chain unreachable, 8 job ended in failure, 9 proof rejected.", "cairn");
+  CLI::App app(kAbout, "cairn");
   bool json = false;
+  app.footer(kStatus);
   app.add_flag("--json", json, "print one JSON object as the last line of standard output");
-  app.add_option("--config", cli.config_path, "settings; otherwise CAIRN_CONFIG, ~/.config/cairn/requester.yaml, the devnet's");
-  app.add_option("--node", cli.node, "address of a node, instead of the settings'");
+  app.add_option("--node", cli.node, "address of a node");
+  app.add_option("--key", cli.key, "key file that signs and pays");
+  app.add_option("--config", cli.config_path, "settings file; see configs/requester.yaml");
+  app.add_option("--dir", cli.dir, "folder of a devnet");
   app.set_version_flag("--version", "cairn 0.1.0");
   app.require_subcommand(1);
-  app.fallthrough();
+  app.fallthrough();  // inherited: these options may stand anywhere
   agent::add_net_verbs(app, cli);
   agent::add_wallet_verbs(app, cli);
   agent::add_node_verbs(app, cli);
@@ -36,16 +50,16 @@ int main(int argc, char** argv) {
     return exit_status(Code::usage);
   }
   cli.out.set_json(json);
+  const auto ended = [&](const Error& error) {
+    cli.out.error(error);
+    return exit_status(error.code);
+  };
   try {
-    const auto done = cli.chosen ? cli.chosen() : Result<>(Error{Code::usage, "no verb was given", "cairn --help"});
-    if (done) return 0;
-    cli.out.error(done.error());
-    return exit_status(done.error().code);
+    const auto done = cli.chosen();
+    return done ? 0 : ended(done.error());
   } catch (const Fault& fault) {
-    cli.out.error(fault.error());
-    return exit_status(fault.error().code);
+    return ended(fault.error());
   } catch (const std::exception& fault) {
-    cli.out.error({Code::internal, fault.what(), "report this with the command line"});
-    return exit_status(Code::internal);
+    return ended({Code::internal, fault.what(), "report this with the command line"});
   }
 }

@@ -1,6 +1,6 @@
+// cairn net: a devnet of real processes on this machine.
 #include <CLI/CLI.hpp>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "agent/cli/cli.h"
 #include "agent/devnet.h"
@@ -10,156 +10,172 @@ namespace cairn::agent {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 struct Wish {
-  std::string folder = default_devnet().string();
-  int providers = 1;
-  int verifiers = 1;
-  std::string price = "0.5 CRN";
-  std::string worker;
+  std::string name;
+  uint32_t providers = 1;
+  uint32_t verifiers = 1;
+  std::vector<std::string> prices;
+  std::vector<std::string> workers;  // "I=PATH", or a path when one provider is added
   std::string bond = "1 CRN";
 };
 
-Json shown(const DevnetProcess& process) {
-  Json json = {{"name", process.name}, {"pid", process.pid},       {"running", process.running()},
-               {"account", process.account}, {"config", process.config}, {"log", process.log}};
+JsonObject shown(const DevnetMember& member) {
+  JsonObject json;
+  json.add("name", member.name).add("role", member.role).add("account", member.account).add("key", member.key);
+  json.add("config", member.config).add("log", member.log);
+  if (member.has_process()) json.add("pid", member.pid).add("running", member.running());
   return json;
 }
 
-Json shown(const Devnet& devnet, const DevnetState& state) {
-  Json processes = Json::array();
-  for (const auto& process : state.processes) processes.push_back(shown(process));
-  return {{"dir", devnet.folder().string()},
-          {"node", state.node},
-          {"genesis", (devnet.folder() / "genesis.bin").string()},
-          {"config", (devnet.folder() / "requester.yaml").string()},
-          {"faucet", state.faucet},
-          {"requester", state.requester},
-          {"processes", processes}};
+JsonObject shown(const Devnet& devnet, const DevnetState& state) {
+  std::vector<JsonObject> accounts;
+  for (const auto& member : state.members) accounts.push_back(shown(member));
+  JsonObject json;
+  json.add("dir", devnet.folder().string()).add("name", state.name).add("node", state.node);
+  json.add("genesis", state.genesis).add("config", state.config);
+  json.add("accounts", accounts);
+  return json;
 }
 
 void list(const Cli& cli, const DevnetState& state) {
-  for (const auto& process : state.processes)
-    cli.out.line("  " + process.name + std::string(process.name.size() < 12 ? 12 - process.name.size() : 1, ' ') +
-                 (process.running() ? "runs as " + std::to_string(process.pid) : "is not running") +
-                 (process.account.empty() ? "" : "   account " + process.account.substr(0, 16)));
+  for (const auto& member : state.members)
+    cli.out.line("  " + padded(member.name, 12) + "account " + brief(member.account) + "  " +
+                 (!member.has_process() ? "" : member.running() ? "process " + std::to_string(member.pid) : "is not running"));
 }
 
-Result<Amount> amount_of(const std::string& text) {
-  if (const auto amount = parse_amount(text)) return *amount;
-  return Error{Code::usage, "`" + text + "` is no amount", "write for example 0.5 CRN or 7 pebbles"};
+Devnet::OnStage bar(const Cli& cli) {
+  return [&cli](const std::string& what, double share) { cli.out.bar("net up", share, what); };
+}
+
+Result<std::string> program_at(const std::string& path) {
+  std::error_code fault;
+  const fs::path whole = fs::canonical(path, fault);
+  if (fault) return Error{Code::not_found, "there is no program " + path, "name one that exists"};
+  return whole.string();
+}
+
+Result<DevnetWish> understood(const Wish& wish, uint32_t providers, uint32_t verifiers) {
+  DevnetWish out;
+  out.name = wish.name;
+  TRY_LET(bond, amount_of(wish.bond));
+  out.bonds.assign(verifiers, bond);
+  out.providers.resize(providers);
+  if (wish.prices.size() > providers && providers > 0)
+    return Error{Code::usage, std::to_string(wish.prices.size()) + " prices are given for " + std::to_string(providers) + " providers",
+                 "give one a provider; the last counts for the rest"};
+  for (size_t i = 0; i < out.providers.size() && !wish.prices.empty(); i++) {
+    TRY_LET(price, amount_of(wish.prices[std::min(i, wish.prices.size() - 1)]));
+    out.providers[i].price = price;
+  }
+  for (const auto& text : wish.workers) {
+    const size_t equals = text.find('=');
+    const std::string number = text.substr(0, equals);
+    const bool counts = equals != std::string::npos && !number.empty() && number.size() < 4 &&
+                        number.find_first_not_of("0123456789") == std::string::npos;
+    const size_t ordinal = counts ? std::stoul(number) : 0;
+    if (ordinal < 1 || ordinal > out.providers.size())
+      return Error{Code::usage, "`" + text + "` is no worker of one of " + std::to_string(providers) + " providers",
+                   "write NUMBER=PATH, counting from 1: --provider-worker 2=/path/to/worker"};
+    TRY_LET(path, program_at(text.substr(equals + 1)));
+    out.providers[ordinal - 1].worker = path;
+  }
+  return out;
 }
 
 Result<> up(const Cli& cli, const Wish& wish) {
-  TRY_LET(price, amount_of(wish.price));
-  TRY_LET(bond, amount_of(wish.bond));
-  Devnet devnet(fs::absolute(wish.folder));
-  const int all = 1 + wish.providers + wish.verifiers;
-  int done = 0;
-  const auto bar = [&](const std::string& text) { cli.out.bar("net up", double(done++) / all, text); };
-  bar("node");
-  if (const auto old = devnet.state(); old && old->processes.size() > 1) {
-    bool runs = false;
-    for (const auto& process : old->processes) runs = runs || process.running();
-    if (!runs) {  // the same network again
-      TRY_LET(state, devnet.restart());
-      cli.out.line("the devnet in " + devnet.folder().string() + " runs again");
-      list(cli, state);
-      cli.out.object(shown(devnet, state).dump());
-      return {};
-    }
+  TRY_LET(order, understood(wish, wish.providers, wish.verifiers));
+  Devnet devnet(cli.devnet_folder());
+  const auto old = devnet.state();
+  if (!old && old.error().code != Code::not_found) return old.error();
+  if (old && old->running()) {
+    const auto idle = std::find_if(old->members.begin(), old->members.end(),
+                                   [](const auto& m) { return m.has_process() && !m.running(); });
+    if (idle == old->members.end())
+      return Error{Code::exists, "the devnet in " + devnet.folder().string() + " runs already",
+                   "cairn net status, cairn net down, or another --dir"};
   }
-  const auto started = [&]() -> Result<> {
-    TRY(devnet.start_node());
-    for (int i = 0; i < wish.verifiers; i++) {
-      bar("verifier");
-      TRY(devnet.add_verifier(bond));
-    }
-    for (int i = 0; i < wish.providers; i++) {
-      bar("provider");
-      TRY(devnet.add_provider({wish.worker, price}));
-    }
-    return {};
-  }();
-  if (!started) {
-    if (started.error().code != Code::exists) static_cast<void>(devnet.stop());
-    return started.error();
-  }
-  TRY_LET(state, devnet.state());
-  cli.out.line("a devnet runs in " + devnet.folder().string());
+  TRY_LET(state, old ? devnet.restart(bar(cli)) : devnet.make(order, bar(cli)));
+  cli.out.line(old ? "the devnet in " + devnet.folder().string() + " runs again, as it was made"
+                   : "a devnet runs in " + devnet.folder().string());
   list(cli, state);
-  cli.out.line("node       " + state.node);
-  cli.out.line("requester  " + state.requester.substr(0, 16) + " with 1000 CRN");
-  if (devnet.folder() != default_devnet())
-    cli.out.line("next       export CAIRN_CONFIG=" + (devnet.folder() / "requester.yaml").string());
-  cli.out.line("next       cairn job run examples/digits/job.yaml");
-  cli.out.object(shown(devnet, state).dump());
+  cli.out.line(row("node", state.node));
+  cli.out.line(row("genesis", state.genesis));
+  cli.out.line(row("logs", (devnet.folder() / "logs").string()));
+  if (Cli usual; devnet.folder() != usual.devnet_folder()) cli.out.line(row("next", "export CAIRN_NET=" + devnet.folder().string()));
+  cli.out.line(row("next", "cairn job run examples/digits/job.yaml"));
+  cli.out.object(shown(devnet, state).add("restarted", static_cast<bool>(old)));
   return {};
 }
 
-Result<> down(const Cli& cli, const Wish& wish) {
-  Devnet devnet(fs::absolute(wish.folder));
-  TRY_LET(count, devnet.stop());
-  cli.out.line(std::to_string(count) + " processes ended; keys and chain stay in " + devnet.folder().string());
-  cli.out.object(Json{{"dir", devnet.folder().string()}, {"ended", count}}.dump());
+Result<> down(const Cli& cli) {
+  Devnet devnet(cli.devnet_folder());
+  TRY_LET(ended, devnet.stop());
+  cli.out.line(ended.empty() ? "nothing ran in " + devnet.folder().string()
+                             : std::to_string(ended.size()) + " processes ended; keys and chain stay in " + devnet.folder().string());
+  cli.out.object(JsonObject().add("dir", devnet.folder().string()).add("ended", ended));
   return {};
 }
 
-Result<> status(const Cli& cli, const Wish& wish) {
-  Devnet devnet(fs::absolute(wish.folder));
+Result<> status(const Cli& cli) {
+  Devnet devnet(cli.devnet_folder());
   TRY_LET(state, devnet.state());
-  Json json = shown(devnet, state);
-  cli.out.line("devnet in " + devnet.folder().string());
+  JsonObject json = shown(devnet, state);
+  cli.out.line(row("devnet", devnet.folder().string()));
   list(cli, state);
   NodeClient node(state.node);
   const auto chain = node.status();
+  cli.out.line(row("node", state.node + (chain ? "" : "  does not answer")));
   if (chain) {
-    cli.out.line("height " + std::to_string(number(chain->height)));
-    json["height"] = number(chain->height);
+    cli.out.line(row("height", std::to_string(number(chain->height))));
+    json.add("height", chain->height);
   } else {
-    cli.out.line("the node does not answer at " + state.node);
-    json["height"] = nullptr;
+    json.raw("height", "null");
   }
-  cli.out.object(json.dump());
+  json.add("running", state.running());
+  cli.out.object(json);
   return {};
 }
 
 Result<> add(const Cli& cli, const Wish& wish, bool provider) {
-  TRY_LET(price, amount_of(wish.price));
-  TRY_LET(bond, amount_of(wish.bond));
-  Devnet devnet(fs::absolute(wish.folder));
-  std::string worker = wish.worker;
-  if (worker.find('/') != std::string::npos) worker = fs::absolute(worker).string();
-  TRY_LET(process, provider ? devnet.add_provider({worker, price}) : devnet.add_verifier(bond));
-  cli.out.line(process.name + " runs as " + std::to_string(process.pid) + ", account " + process.account.substr(0, 16));
-  cli.out.object(shown(process).dump());
+  Wish numbered = wish;
+  for (auto& worker : numbered.workers)
+    if (worker.find('=') == std::string::npos) worker = "1=" + worker;
+  TRY_LET(order, understood(numbered, provider ? 1 : 0, provider ? 0 : 1));
+  Devnet devnet(cli.devnet_folder());
+  TRY_LET(old, devnet.state());
+  if (!old.running())
+    return Error{Code::unreachable, "the devnet in " + devnet.folder().string() + " does not run", "cairn net up"};
+  TRY_LET(state, devnet.add(order, bar(cli)));
+  const DevnetMember& member = state.members.back();
+  cli.out.line(member.name + " runs as process " + std::to_string(member.pid) + ", account " + brief(member.account));
+  cli.out.object(shown(member));
   return {};
 }
 
 }  // namespace
 
 void add_net_verbs(CLI::App& app, Cli& cli) {
-  auto* net = app.add_subcommand("net", "a devnet of real processes on this machine")->require_subcommand(1)->fallthrough();
+  auto* net = app.add_subcommand("net", "A devnet of real processes on this machine")->require_subcommand(1);
   const auto wish = std::make_shared<Wish>();
   const auto verb = [&](const char* name, const char* about, auto run) {
     auto* sub = net->add_subcommand(name, about);
-    sub->add_option("--dir", wish->folder, "its folder")->capture_default_str();
     sub->callback([&cli, wish, run] { cli.chosen = [&cli, wish, run] { return run(cli, *wish); }; });
     return sub;
   };
-  auto* make = verb("up", "start node, verifiers and providers; keys and genesis are made when missing", up);
+  auto* make = verb("up", "Make and start one, or start one again", up);
+  make->add_option("--name", wish->name, "of the chain; made up when missing");
   make->add_option("--providers", wish->providers, "how many")->check(CLI::Range(0, 16))->capture_default_str();
   make->add_option("--verifiers", wish->verifiers, "how many")->check(CLI::Range(0, 16))->capture_default_str();
-  make->add_option("--price", wish->price, "of an hour of a provider")->capture_default_str();
+  make->add_option("--price", wish->prices, "of an hour of each provider's machine, in their order; the last counts for the rest (100 CRN)");
+  make->add_option("--provider-worker", wish->workers, "NUMBER=PATH: the worker program of one provider, counting from 1");
   make->add_option("--bond", wish->bond, "of a verifier")->capture_default_str();
-  make->add_option("--worker", wish->worker, "another worker program for the providers");
-  verb("down", "end the processes that `net up` started", down);
-  verb("status", "what runs", status);
-  auto* provider = verb("add-provider", "one more provider", [](const Cli& c, const Wish& w) { return add(c, w, true); });
-  provider->add_option("--price", wish->price, "of an hour")->capture_default_str();
-  provider->add_option("--worker", wish->worker, "another worker program, for example a dishonest one");
-  auto* verifier = verb("add-verifier", "one more verifier", [](const Cli& c, const Wish& w) { return add(c, w, false); });
+  verb("status", "Who is in it and what runs", [](const Cli& c, const Wish&) { return status(c); });
+  verb("down", "End the processes that `net up` started, and nothing else", [](const Cli& c, const Wish&) { return down(c); });
+  auto* provider = verb("add-provider", "One more provider", [](const Cli& c, const Wish& w) { return add(c, w, true); });
+  provider->add_option("--price", wish->prices, "of an hour")->expected(1);
+  provider->add_option("--worker", wish->workers, "another worker program")->expected(1);
+  auto* verifier = verb("add-verifier", "One more verifier", [](const Cli& c, const Wish& w) { return add(c, w, false); });
   verifier->add_option("--bond", wish->bond, "what it locks")->capture_default_str();
 }
 

@@ -1,86 +1,91 @@
+// cairn node, offer, verifier: the chain as a node shows it.
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "agent/cli/cli.h"
-#include "base/json.h"
 
 namespace cairn::agent {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string short_id(const std::string& hex) { return hex.substr(0, 16); }
-
-std::string padded(std::string text, size_t width) {
-  if (text.size() < width) text.resize(width, ' ');
-  return text;
-}
-
 Result<> node_status(const Cli& cli) {
-  TRY_LET(config, cli.config());
+  TRY_LET(config, cli.settings());
   NodeClient node(config.node);
   TRY_LET(status, node.status());
-  cli.out.line("chain       " + status.name + "  " + short_id(status.genesis.hex()));
-  cli.out.line("height      " + std::to_string(number(status.height)));
-  cli.out.line("chain time  " + std::to_string(ms(status.time) / 1000) + " s");
-  cli.out.line("waiting     " + std::to_string(status.pending) + " transactions, " + std::to_string(status.deadlines) + " deadlines");
-  cli.out.line("node        " + node.address());
-  Json json = Json::parse(to_json(status));
-  json["node"] = node.address();
-  cli.out.object(json.dump());
+  cli.out.line(row("chain", status.name + "  " + brief(status.genesis)));
+  cli.out.line(row("height", std::to_string(number(status.height))));
+  cli.out.line(row("chain time", std::to_string(ms(status.time) / 1000) + " s"));
+  cli.out.line(row("waiting", std::to_string(status.pending) + " transactions, " + std::to_string(status.deadlines) + " deadlines"));
+  cli.out.line(row("node", node.address()));
+  JsonObject json;
+  for_each_field(status, [&](const char* key, const auto& value) { json.add(key, value); });
+  cli.out.object(json.add("node", node.address()));
   return {};
 }
 
+Result<> node_supply(const Cli& cli) {
+  TRY_LET(config, cli.settings());
+  NodeClient node(config.node);
+  TRY_LET(supply, node.json("/v1/supply"));
+  const size_t end = supply.find_last_not_of(" \n");
+  cli.out.line(supply.substr(0, end + 1));
+  cli.out.object(supply.substr(0, end + 1));
+  return {};
+}
+
+std::string class_of(const attest::OfferClass& klass) {
+  return std::string(name(klass.device)) + " " + std::string(name(klass.numeric));
+}
+
 Result<> offer_list(const Cli& cli) {
-  TRY_LET(config, cli.config());
+  TRY_LET(config, cli.settings());
   NodeClient node(config.node);
   TRY_LET(offers, node.offers());
-  Json list = Json::array();
-  cli.out.line(padded("OFFER", 18) + padded("OWNER", 18) + padded("CLASS", 10) + padded("CRN PER 10^9 REF. SECONDS", 28) +
-               padded("MIB", 8) + "JOBS");
+  std::vector<JsonObject> list;
+  if (!offers.empty())
+    cli.out.line(padded("OFFER", 18) + padded("OWNER", 18) + padded("CLASS", 10) + padded("PER HOUR*", 20) +
+                 padded("PEBBLES**", 20) + padded("MIB", 8) + "JOBS");
   for (const auto& offer : offers) {
-    const std::string klass = std::string(name(offer.klass.device)) + " " + std::string(name(offer.klass.numeric));
-    cli.out.line(padded(short_id(offer.id.hex()), 18) + padded(short_id(offer.owner.hex()), 18) + padded(klass, 10) +
-                 padded(pretty(offer.price), 28) + padded(std::to_string(offer.memory_bytes >> 20), 8) +
-                 std::to_string(offer.jobs) + "/" + std::to_string(offer.jobs_max));
-    list.push_back(Json::parse(to_json(offer)));
+    cli.out.line(padded(brief(offer.id), 18) + padded(brief(offer.owner), 18) + padded(class_of(offer.klass), 10) +
+                 padded(pretty(per_hour(offer.price)), 20) + padded(std::to_string(offer.price.pebbles), 20) +
+                 padded(std::to_string(offer.memory_bytes >> 20), 8) + std::to_string(offer.jobs) + "/" +
+                 std::to_string(offer.jobs_max));
+    JsonObject json;
+    for_each_field(offer, [&](const char* key, const auto& value) { json.add(key, value); });
+    list.push_back(json.add("price_per_hour", per_hour(offer.price)));
   }
-  if (offers.empty()) cli.out.line("no offers: nobody serves here yet");
-  cli.out.object(Json{{"offers", list}}.dump());
+  cli.out.line(offers.empty() ? "no offers: nobody serves here yet"
+                              : "*  CRN for an hour at the reference machine's speed   **  for 10^9 seconds at that speed");
+  cli.out.object(JsonObject().add("offers", list));
   return {};
 }
 
 Result<> verifier_list(const Cli& cli) {
-  TRY_LET(config, cli.config());
+  TRY_LET(config, cli.settings());
   NodeClient node(config.node);
   TRY_LET(verifiers, node.verifiers());
-  Json list = Json::array();
+  std::vector<JsonObject> list;
   for (const auto& view : verifiers) {
-    cli.out.line(padded(short_id(view.verifier.account.hex()), 18) + padded(pretty(view.bond), 16) + view.verifier.endpoint);
-    list.push_back({{"account", view.verifier.account.hex()},
-                    {"bond", std::to_string(view.bond.pebbles)},
-                    {"endpoint", view.verifier.endpoint}});
+    cli.out.line(padded(brief(view.verifier.account), 18) + padded(pretty(view.bond), 16) + view.verifier.endpoint);
+    list.push_back(JsonObject().add("account", view.verifier.account).add("bond", view.bond).add("endpoint", view.verifier.endpoint));
   }
   if (verifiers.empty()) cli.out.line("no verifiers: jobs would settle unaudited");
-  cli.out.object(Json{{"verifiers", list}}.dump());
+  cli.out.object(JsonObject().add("verifiers", list));
   return {};
 }
 
 }  // namespace
 
 void add_node_verbs(CLI::App& app, Cli& cli) {
-  auto* node = app.add_subcommand("node", "the chain as a node shows it")->require_subcommand(1)->fallthrough();
-  node->add_subcommand("status", "height, chain time, what waits")->callback([&cli] {
-    cli.chosen = [&cli] { return node_status(cli); };
-  });
-  auto* offer = app.add_subcommand("offer", "machines on the book")->require_subcommand(1)->fallthrough();
-  offer->add_subcommand("list", "all offers")->callback([&cli] { cli.chosen = [&cli] { return offer_list(cli); }; });
-  auto* verifier = app.add_subcommand("verifier", "who may be drawn for checks")->require_subcommand(1)->fallthrough();
-  verifier->add_subcommand("list", "all verifiers and their bonds")->callback([&cli] {
-    cli.chosen = [&cli] { return verifier_list(cli); };
-  });
+  const auto verb = [&cli](CLI::App* noun, const char* name, const char* about, Result<> (*run)(const Cli&)) {
+    noun->add_subcommand(name, about)->callback([&cli, run] { cli.chosen = [&cli, run] { return run(cli); }; });
+  };
+  auto* node = app.add_subcommand("node", "The chain as a node shows it")->require_subcommand(1);
+  verb(node, "status", "Height, chain time, what waits", node_status);
+  verb(node, "supply", "All CRN there is, and who holds it by kind", node_supply);
+  auto* offer = app.add_subcommand("offer", "Machines on the book")->require_subcommand(1);
+  verb(offer, "list", "All offers, with their prices", offer_list);
+  auto* verifier = app.add_subcommand("verifier", "Who may be drawn for checks")->require_subcommand(1);
+  verb(verifier, "list", "All verifiers and their bonds", verifier_list);
 }
 
 }  // namespace cairn::agent
