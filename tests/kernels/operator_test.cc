@@ -1,17 +1,225 @@
+// Every operator: its definition equals its fast bodies, bit for bit; its known answer stands; what it refuses.
 #include <gtest/gtest.h>
+#include <immintrin.h>
 
-#include "kernels/reference.h"
+#include <set>
+
+#include "tests/kernels/cases.h"
 
 namespace cairn::kernels {
 namespace {
 
+std::vector<Isa> all_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512})
+    if (isa <= best_isa()) isas.push_back(isa);
+  return isas;
+}
+
+TEST(Operators, each_has_a_case) {
+  std::set<std::string_view> covered;
+  for (const Case& c : cases()) covered.insert(c.op);
+  for (const Operator* op : operators()) EXPECT_TRUE(covered.contains(op->name)) << op->name << " has no row in cases.h";
+}
+
+TEST(Operators, ids_and_names_are_unique_and_texts_are_there) {
+  std::set<std::string_view> names;
+  uint16_t last = 0;
+  for (const Operator* op : operators()) {
+    EXPECT_GT(op->id, last);
+    last = op->id;
+    EXPECT_TRUE(names.insert(op->name).second);
+    EXPECT_FALSE(op->formula.empty() || op->order.empty() || op->source.empty()) << op->name;
+    EXPECT_EQ(find_operator(op->id), op);
+    EXPECT_EQ(find_operator(op->name), op);
+  }
+  EXPECT_EQ(find_operator(uint16_t{9999}), nullptr);
+  EXPECT_EQ(find_operator("nothing.v1"), nullptr);
+}
+
+TEST(Operators, fast_bodies_equal_the_definition) {
+  Pool two(2), seven(7);
+  for (const Case& c : cases())
+    for (const Values values : {Values::tame, Values::wild})
+      for (const uint64_t step : {0, 3}) {
+        const Trial run(c, values);
+        const StepContext context{0x1234567890ABCDEF, step};
+        const std::vector<Buffer> want = run.reference(context);
+        for (const Isa isa : all_isas())
+          for (Pool* pool : {static_cast<Pool*>(nullptr), &two, &seven}) {
+            const std::vector<Buffer> have = run.host(context, {isa, pool});
+            for (size_t o = 0; o < want.size(); o++)
+              EXPECT_TRUE(have[o] == want[o]) << describe(c) << ": output " << o << ", " << name(isa) << ", "
+                                              << (pool ? pool->threads() : 1) << " threads, "
+                                              << (values == Values::wild ? "wild" : "tame") << ", step " << step;
+          }
+      }
+}
+
+TEST(Operators, outputs_may_go_over_the_inputs_they_name) {
+  for (const Case& c : cases())
+    for (const InPlace pair : find_operator(std::string_view(c.op))->in_place) {
+      Trial run(c, Values::wild);
+      if (run.out_types[pair.output] != run.in_types[pair.input]) continue;
+      const StepContext context{7, 1};
+      const std::vector<Buffer> want = run.host(context, {});
+      std::vector<Buffer> have = run.outputs();
+      std::vector<void*> out = Trial::pointers(have);
+      out[pair.output] = run.in[pair.input].data.get();
+      run.op.host(run.call(), context, run.in_data, out, {});
+      for (size_t o = 0; o < want.size(); o++)
+        EXPECT_EQ(std::memcmp(out[o], want[o].data.get(), want[o].size), 0)
+            << describe(c) << ": output " << o << " with " << pair.output << " over " << pair.input;
+    }
+}
+
+TEST(Operators, a_nan_result_is_the_one_nan) {
+  for (const Case& c : cases()) {
+    const Trial run(c, Values::wild);
+    if (run.op.id < 5) continue;  // moves copy bits
+    const std::vector<Buffer> out = run.host({1, 0}, {});
+    for (size_t o = 0; o < out.size(); o++)
+      for (int64_t i = 0; run.out_types[o].dtype == DType::f32 && i < elements(run.out_types[o]); i++)
+        if (std::isnan(out[o].as<float>()[i])) {
+          ASSERT_EQ(out[o].as<uint32_t>()[i], 0x7FC00000u) << describe(c);
+        }
+  }
+}
+
 TEST(Operators, known_answers_on_every_instruction_set) {
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-    if (isa > best_isa()) continue;
-    for (const Operator* op : operators())
-      EXPECT_EQ(known_answer(*op, isa), known_answer(*op, std::nullopt)) << op->name << " on " << name(isa);
+  for (const Isa isa : all_isas()) {
     const auto result = self_test(isa);
     EXPECT_TRUE(result) << result.error().message();
+  }
+}
+
+TEST(Operators, cost_counts_what_is_done) {
+  const Trial product({"matmul.f32.v1", {f32({7, 300}), f32({300, 9})}, {0, 0}}, Values::tame);
+  const Cost cost = product.op.cost(product.call());
+  EXPECT_EQ(cost.multiply_adds, 7u * 300 * 9);
+  EXPECT_EQ(cost.bytes, 4u * (7 * 300 + 300 * 9 + 7 * 9));
+  for (const Case& c : cases()) {
+    const Trial run(c, Values::tame);
+    EXPECT_GT(run.op.cost(run.call()).bytes, 0u) << describe(c);
+  }
+}
+
+// ---- refusals -----------------------------------------------------------------------------------------------------------
+
+TEST(Operators, refuse_what_does_not_fit) {
+  const TensorType i = i64({3});
+  const struct {
+    Case c;
+    const char* text;  // part of the refusal
+  } rows[] = {
+      {{"add.v1", {f32({3})}, {}}, "takes 2 operands"},
+      {{"add.v1", {f32({3}), f32({4})}, {}}, "must match"},
+      {{"add.v1", {i, i}, {}}, "must be f32"},
+      {{"add.v1", {f32({0}), f32({0})}, {}}, "empty"},
+      {{"add.v1", {f32({-1}), f32({-1})}, {}}, "negative"},
+      {{"add.v1", {f32({1 << 30, 1 << 30}), f32({1 << 30, 1 << 30})}, {}}, "larger than 2^46"},
+      {{"add.v1", {f32({3}), f32({3})}, {1}}, "attributes"},
+      {{"matmul.f32.v1", {f32({2, 3}), f32({2, 3})}, {0, 0}}, "inner dimensions"},
+      {{"matmul.f32.v1", {f32({2, 3}), f32({3, 2})}, {0, 2}}, "0 or 1"},
+      {{"matmul.f32.v1", {f32({2, 3, 1}), f32({3, 2})}, {0, 0}}, "2 dimensions"},
+      {{"linear.f32.v1", {f32({2, 3}), f32({4, 3}), f32({3})}, {1}}, "bias"},
+      {{"permute.v1", {f32({2, 3})}, {0, 0}}, "permutation"},
+      {{"permute.v1", {f32({2, 3})}, {0}}, "attribute a dimension"},
+      {{"broadcast.v1", {f32({2, 3})}, {2, 4}}, "neither 1"},
+      {{"broadcast.v1", {f32({1})}, {1 << 20, 1 << 20, 1 << 20}}, "larger than 2^46"},
+      {{"cast.v1", {f32({2})}, {1}}, "between f32"},
+      {{"cast.v1", {f32({2})}, {9}}, "no dtype"},
+      {{"sample_rows.v1", {f32({})}, {1, 0}}, "first dimension"},
+      {{"sample_rows.v1", {f32({2})}, {0, 0}}, "batch"},
+      {{"sample_rows.v1", {f32({2})}, {1, 2}}, "mode"},
+      {{"put_rows.v1", {f32({4, 2}), f32({3})}, {}}, "shape of rows"},
+      {{"sum_rows.v1", {f32({4})}, {}}, "2 dimensions"},
+      {{"layer_norm.v1", {f32({4, 2}), f32({3}), f32({3})}, {0}}, "weight"},
+      {{"log_softmax.v1", {f32({4, 65537})}, {}}, "65536"},
+      {{"nll_loss.v1", {f32({4, 2}), i64({3})}, {1, -100}}, "label"},
+      {{"nll_loss.v1", {f32({4, 2}), i64({4})}, {0, -100}}, "reduction"},
+      {{"philox_mask.v1", {}, {0, attr_of(1.5f), 3}}, "probability"},
+      {{"philox_mask.v1", {}, {0, attr_of(NAN), 3}}, "probability"},
+      {{"philox_mask.v1", {}, {0}}, "site, p"},
+      {{"sgd.v1", {f32({3}), f32({3}), f32({3}), f32({9, 3})}, {0, 0, 0}}, "schedule of 1"},
+      {{"adam.v1", {f32({3}), f32({3}), f32({3}), f32({3}), f32({9, 3})}, {0, 0, 0, 0, 2}}, "0 or 1"},
+  };
+  for (const auto& row : rows) {
+    const auto result = find_operator(std::string_view(row.c.op))->infer(row.c.in, row.c.attrs);
+    ASSERT_FALSE(result) << describe(row.c);
+    EXPECT_EQ(result.error().code, Code::shape);
+    EXPECT_NE(result.error().text.find(row.text), std::string::npos) << describe(row.c) << ": " << result.error().text;
+    EXPECT_EQ(result.error().text.find(row.c.op), 0u) << result.error().text;
+  }
+}
+
+// ---- state of the processor -----------------------------------------------------------------------------------------------
+
+struct Mxcsr {  // sets the control word of this thread for a scope
+  explicit Mxcsr(unsigned word) : before(_mm_getcsr()) { _mm_setcsr(word); }
+  ~Mxcsr() { _mm_setcsr(before); }
+  unsigned before;
+};
+
+template <class Body>
+bool refuses_cpu_state(Body body) {
+  try {
+    body();
+  } catch (const Fault& fault) {
+    return fault.error().code == Code::cpu_state;
+  }
+  return false;
+}
+
+TEST(CpuState, a_changed_control_word_is_refused_by_every_operator) {
+  for (const unsigned word : {0x9F80u /* flush to zero */, 0x1FC0u /* denormals are zero */, 0x5F80u /* round up */, 0x1F00u /* traps */}) {
+    for (const Case& c : cases()) {
+      const Trial run(c, Values::tame);
+      const bool refused = refuses_cpu_state([&] {
+        const Mxcsr changed(word);
+        run.host({}, {});
+      });
+      EXPECT_TRUE(refused) << describe(c) << " with " << word;
+      if (word == 0x9F80u) {
+        EXPECT_TRUE(refuses_cpu_state([&] {
+          const Mxcsr changed(word);
+          run.reference({});
+        })) << describe(c);
+      }
+    }
+  }
+}
+
+TEST(CpuState, sticky_status_bits_are_no_change) {
+  const Mxcsr sticky(0x1FA2u);
+  Trial({"add.v1", {f32({3}), f32({3})}, {}}, Values::tame).host({}, {});
+}
+
+TEST(CpuState, a_changed_worker_thread_is_refused_too) {
+  Pool pool(3);
+  const auto task_on_last = [](void* word, int part) {
+    if (part == 2) _mm_setcsr(*static_cast<unsigned*>(word));
+  };
+  const auto nothing = [](void*, int) {};
+  unsigned word = 0x9F80;
+  pool.run(3, task_on_last, &word);
+  EXPECT_TRUE(refuses_cpu_state([&] { pool.run(3, nothing, nullptr); }));
+  pool.run(2, nothing, nullptr);  // the sound threads still serve
+}
+
+TEST(PoolTest, runs_every_part_once_and_throws_the_first_fault) {
+  Pool pool(5);
+  for (int round = 0; round < 1000; round++) {
+    int seen[5] = {};
+    const int parts = round % 5 + 1;
+    pool.run(parts, [](void* data, int part) { static_cast<int*>(data)[part]++; }, seen);
+    for (int part = 0; part < 5; part++) ASSERT_EQ(seen[part], part < parts ? 1 : 0);
+  }
+  try {
+    pool.run(5, [](void*, int part) { if (part >= 2) throw Fault({Code::internal, "part " + std::to_string(part), ""}); }, nullptr);
+    FAIL();
+  } catch (const Fault& fault) {
+    EXPECT_EQ(fault.error().text, "part 2");
   }
 }
 
