@@ -31,8 +31,9 @@ Result<> check_type(const TensorType& type) {
   if (type.shape.size() > kMaxRank)
     return refuse(Code::shape, "a shape of " + std::to_string(type.shape.size()) + " dimensions; at most " +
                                    std::to_string(kMaxRank));
-  TRY_LET(count, kernels::elements_checked(type));
-  if (count == 0) return refuse(Code::shape, kernels::to_string(type) + " has no elements");
+  const auto count = kernels::elements_checked(type);
+  if (!count) return refuse(count.error().code, count.error().text);
+  if (*count == 0) return refuse(Code::shape, kernels::to_string(type) + " has no elements");
   return {};
 }
 
@@ -166,7 +167,7 @@ Result<PlanFacts> validate(const Plan& plan, const WorkTable& table) {
 
   for (size_t i = 0; i < plan.calls.size(); i++) {
     const Call& call = plan.calls[i];
-    const auto named = [&](const Error& error) { return Error{error.code, call_name(i, call) + ": " + error.text, error.next}; };
+    const auto named = [&](const Error& error) { return refuse(error.code, call_name(i, call) + ": " + error.text); };
     if (auto leaf = check_leaf(call, table); !leaf) return named(leaf.error());
     for (size_t k = 0; k < call.inputs.size(); k++) {
       const ValueRef& ref = call.inputs[k];
