@@ -121,7 +121,9 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
   };
   TRY(check_content(spec.program_asset, spec.program, "the program"));
   for (const auto& input : spec.inputs) TRY(check_content(input.asset, input.id, "input " + input.name));
-  for (const AssetId& id : assets_of(spec)) {
+  const auto assets = assets_of(spec);
+  if (assets.size() > kMaxAssets) return Error{Code::limit, "a job may use 64 assets", "use fewer"};
+  for (const AssetId& id : assets) {
     const auto sum = add(out.assets, state.asset(id)->price);
     if (!sum) return too_large("the assets' price");
     out.assets = *sum;
