@@ -482,12 +482,14 @@ struct Status {
   uint64_t pending = 0;    // transactions that wait for a block
   uint64_t deadlines = 0;  // entries of the queue
   uint64_t next_event = 0;
+  std::string halted;      // why the node makes no more blocks; empty while it does
   static constexpr auto fields() {
     return std::tuple{field("genesis", &Status::genesis),       field("name", &Status::name),
                       field("height", &Status::height),         field("time", &Status::time),
                       field("beacon", &Status::beacon),         field("state_root", &Status::state_root),
                       field("header", &Status::header),         field("pending", &Status::pending),
-                      field("deadlines", &Status::deadlines),   field("next_event", &Status::next_event)};
+                      field("deadlines", &Status::deadlines),   field("next_event", &Status::next_event),
+                      field("halted", &Status::halted)};
   }
 };
 

@@ -1,0 +1,69 @@
+#include "ledger/genesis_file.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+
+namespace cairn::ledger {
+
+Result<attest::Genesis> make_devnet_genesis(const std::string& name, const PublicKey& producer, const PublicKey& vrf,
+                                            const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
+                                            std::vector<attest::GenesisAccount> extra) {
+  attest::Genesis genesis;
+  genesis.name = name;
+  genesis.created_wall_ms = created_wall_ms;
+  genesis.producer = producer;
+  genesis.producer_vrf = vrf;
+  genesis.faucet = faucet;
+  genesis.accounts = std::move(extra);
+  genesis.accounts.push_back({faucet, faucet_amount});
+  std::sort(genesis.accounts.begin(), genesis.accounts.end(), [](const auto& a, const auto& b) { return a.account < b.account; });
+  TRY(check_genesis(genesis));
+  return genesis;
+}
+
+Result<> check_genesis(const attest::Genesis& genesis) {
+  const auto invalid = [](const std::string& text, const std::string& next) { return Error{Code::invalid, "the genesis " + text, next}; };
+  if (genesis.name.empty() || genesis.name.size() > 64) return invalid("has no name, or one above 64 bytes", "name it, as in devnet-1");
+  if (genesis.producer == genesis.producer_vrf)
+    return invalid("uses one key to sign and for the VRF", "make a key for each");
+  if (genesis.params.interval_ms == 0) return invalid("has no block interval", "set interval_ms, 100 on a devnet");
+  u128 sum = 0;
+  for (const auto& entry : genesis.accounts) {
+    sum += entry.balance.pebbles;
+    if (&entry != genesis.accounts.data() && !((&entry - 1)->account < entry.account))
+      return invalid("names account " + entry.account.hex().substr(0, 16) + " out of order or twice", "list each account once, sorted");
+  }
+  if (sum == 0) return invalid("hands out nothing, so nobody could ever pay a fee", "give an account a balance");
+  if (sum > UINT64_MAX) return invalid("hands out more than can be counted", "lower its balances");
+  return {};
+}
+
+Result<> save_genesis(const std::filesystem::path& path, const attest::Genesis& genesis) {
+  if (std::filesystem::exists(path))
+    return Error{Code::exists, path.string() + " exists already", "choose another file, or use the chain that is there"};
+  return write_file(path, encode(genesis));
+}
+
+Result<attest::Genesis> load_genesis(const std::filesystem::path& path) {
+  TRY_LET(bytes, read_file(path, 16u << 20));
+  auto genesis = decode<attest::Genesis>(bytes);
+  if (!genesis)
+    return Error{genesis.error().code, path.string() + " is no genesis file: " + genesis.error().text, "get it from whoever runs the chain"};
+  TRY(check_genesis(*genesis));
+  return genesis;
+}
+
+Result<SecretKey> key_at(const std::filesystem::path& path) {
+  if (std::filesystem::exists(path)) return load_key(path);
+  if (path.has_parent_path()) {
+    std::error_code fault;
+    std::filesystem::create_directories(path.parent_path(), fault);
+    if (fault) return Error{Code::key_file, path.parent_path().string() + " cannot be made: " + fault.message(), "make the folder"};
+  }
+  const SecretKey key = SecretKey::generate();
+  TRY(save_key(path, key));
+  return key;
+}
+
+}  // namespace cairn::ledger

@@ -1,0 +1,27 @@
+// A chain's genesis as a file: its canonical bytes, the same that a node answers at /v1/genesis. Keys beside it, as a devnet
+// needs them.
+#pragma once
+
+#include <filesystem>
+
+#include "attest/header.h"
+
+namespace cairn::ledger {
+
+// A genesis in which the faucet holds everything. `extra` accounts get balances too; they are put in order.
+// Errors: invalid (no name, keys that are one and the same, an account twice, more than can be counted, no value at all).
+Result<attest::Genesis> make_devnet_genesis(const std::string& name, const PublicKey& producer, const PublicKey& vrf,
+                                            const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
+                                            std::vector<attest::GenesisAccount> extra = {});
+// What any genesis must be before a chain starts from it. Error: invalid.
+Result<> check_genesis(const attest::Genesis& genesis);
+
+// Errors: exists (a chain lives from its genesis: none is overwritten), io.
+Result<> save_genesis(const std::filesystem::path& path, const attest::Genesis& genesis);
+// Errors: not_found, io, malformed, invalid.
+Result<attest::Genesis> load_genesis(const std::filesystem::path& path);
+
+// The key in `path`; a new one, saved there with its folder, when there is none. Errors: key_file.
+Result<SecretKey> key_at(const std::filesystem::path& path);
+
+}  // namespace cairn::ledger

@@ -1,0 +1,328 @@
+#include "ledger/node.h"
+
+#include <charconv>
+
+#include "ledger/market.h"
+
+namespace cairn::ledger {
+namespace {
+
+constexpr uint32_t kBlockWaitMs = 30'000;   // of ?wait=1
+constexpr uint32_t kEventWaitMaxMs = 60'000;
+constexpr uint64_t kEventsMax = 10'000;     // of one answer
+
+bool wants_raw(const HttpRequest& request) {
+  const auto raw = request.query.find("raw");
+  return raw != request.query.end() && raw->second != "0";
+}
+
+HttpResponse raw_response(const Bytes& bytes) { return {200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}; }
+
+template <class Record>
+Result<> send(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply, const Record& record) {
+  reply->send(wants_raw(request) ? raw_response(encode(record)) : HttpResponse{200, "application/json", to_json(record)});
+  return {};
+}
+
+Result<uint64_t> number_of(std::string_view text, const std::string& what) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size())
+    return Error{Code::invalid, what + " is no whole number: " + std::string(text.substr(0, 40)), "write it in decimal digits"};
+  return number;
+}
+Result<uint64_t> number_in(const HttpRequest& request, const std::string& key, uint64_t otherwise) {
+  const auto at = request.query.find(key);
+  if (at == request.query.end()) return otherwise;
+  return number_of(at->second, key);
+}
+
+template <class Id>
+Result<Id> id_of(const std::string& hex) {
+  const auto id = Id::from_hex(hex);
+  if (!id) return Error{Code::invalid, "not an id: " + hex.substr(0, 70), "an id is 64 hexadecimal digits"};
+  return *id;
+}
+template <class Id>
+Result<std::optional<Id>> id_in(const HttpRequest& request, const std::string& key) {
+  const auto at = request.query.find(key);
+  if (at == request.query.end()) return std::optional<Id>();
+  TRY_LET(id, id_of<Id>(at->second));
+  return std::optional<Id>(id);
+}
+
+template <class Record>
+Result<Record> found(std::optional<Record> record, const char* what, const std::string& id) {
+  if (!record) return Error{Code::not_found, std::string("no ") + what + " " + id.substr(0, 16), "check its id; what has ended goes after a while"};
+  return *std::move(record);
+}
+
+// For people the code is a word.
+std::string json_of(const TxResult& result) {
+  return "{\"id\":" + to_json(result.id) + ",\"height\":" + to_json(result.height) + ",\"code\":" +
+         json_quote(result.code == 0 ? "ok" : name(static_cast<Code>(result.code))) + ",\"text\":" + json_quote(result.text) + "}";
+}
+HttpResponse response_of(const Result<TxResult>& result, bool raw) {
+  if (!result) return error_response(result.error());
+  return raw ? raw_response(encode(*result)) : HttpResponse{200, "application/json", json_of(*result)};
+}
+
+std::string block_json(const Block& block) {
+  std::string out = "{\"id\":" + to_json(attest::header_id(block.header.header)) + ",\"header\":" + to_json(block.header) + ",\"transactions\":[";
+  for (const auto& result : block.results) out += (&result == block.results.data() ? "" : ",") + json_of(result);
+  return out + "]}";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed) {
+  std::unique_ptr<Node> node(new Node(chain, solo, feed));
+  TRY_LET(server, HttpServer::start(http, [n = node.get()](const HttpRequest& request, Reply reply) { n->answer(request, reply); }));
+  node->server_ = std::move(server);
+  return node;
+}
+
+void Node::answer(const HttpRequest& request, const Reply& reply) {
+  try {
+    if (const auto done = route(request, reply); !done) reply->send(error_response(done.error()));
+  } catch (const Fault& fault) {
+    reply->send(error_response(fault.error()));
+  } catch (const std::exception& error) {  // out of memory, at worst
+    reply->send(error_response({Code::internal, error.what(), "report this with the node's log"}));
+  }
+}
+
+Result<> Node::route(const HttpRequest& request, const Reply& reply) {
+  const Error nothing{Code::not_found, "nothing is at " + request.path.substr(0, 80), "ledger/node.h lists what is, /v1/status for one"};
+  if (!request.path.starts_with("/v1/")) return nothing;
+  const std::string rest = request.path.substr(4);
+  const size_t slash = rest.find('/');
+  const std::string noun = rest.substr(0, slash);
+  const std::string id = slash == std::string::npos ? "" : rest.substr(slash + 1);
+  if (request.method == "POST" && id.empty() && (noun == "transactions" || noun == "quote")) return post(noun, request, reply);
+  if (request.method != "GET") {
+    HttpResponse response = error_response({Code::usage, request.method.substr(0, 16) + " is not for " + request.path.substr(0, 80),
+                                            "GET reads; POST is for /v1/transactions and /v1/quote"});
+    response.status = 405;
+    reply->send(std::move(response));
+    return {};
+  }
+  const auto done = get(noun, id, request, reply);
+  return !done && done.error().code == Code::usage ? nothing : done;
+}
+
+Result<> Node::post(const std::string& noun, const HttpRequest& request, const Reply& reply) {
+  if (noun == "transactions") return submit(request, reply);
+  TRY_LET(spec, decode<attest::JobSpec>(request.body));
+  TRY_LET(quoted, chain_.read([&](const App& app) { return quote(app.state(), chain_.genesis().params, spec); }));
+  return send(request, reply, quoted);
+}
+
+Result<> Node::submit(const HttpRequest& request, const Reply& reply) {
+  const bool raw = wants_raw(request);
+  const auto wait = request.query.find("wait");
+  const bool waits = wait != request.query.end() && wait->second != "0";
+  if (waits)
+    feed_.answer_by(kBlockWaitMs, reply,
+                    error_response({Code::timed_out, "no block has taken the transaction yet; it still waits",
+                                    "check its nonce and fee; ask for /v1/transactions/" + transaction_id(request.body).hex()}));
+  solo_.submit(request.body, waits ? Solo::Until::committed : Solo::Until::admitted,
+               [reply, raw](const Result<TxResult>& result) { reply->send(response_of(result, raw)); });
+  return {};
+}
+
+// Error `usage`: there is no such noun.
+Result<> Node::get(const std::string& noun, const std::string& id, const HttpRequest& request, const Reply& reply) {
+  const auto of_state = [&](auto&& ask) { return chain_.read([&](const App& app) { return ask(app.state()); }); };
+  if (id.empty()) {
+    if (noun == "status") return send(request, reply, status());
+    if (noun == "supply") return send(request, reply, supply());
+    if (noun == "events") return events(request, reply);
+    if (noun == "genesis") return reply->send(raw_response(encode(chain_.genesis()))), Result<>();
+    if (noun == "offers") return send(request, reply, of_state([](const State& s) { return s.all<Offer>(make_key('o')); }));
+    if (noun == "assets") return send(request, reply, of_state([](const State& s) { return s.all<Asset>(make_key('s')); }));
+    if (noun == "jobs") {
+      TRY_LET(list, jobs(request));
+      return send(request, reply, list);
+    }
+    if (noun == "verifiers") {
+      return send(request, reply, of_state([](const State& s) {
+                    std::vector<VerifierView> out;
+                    for (auto& verifier : s.all<Verifier>(make_key('v')))
+                      out.push_back({verifier, s.balance(Holder::bond(verifier.account))});
+                    return out;
+                  }));
+    }
+    return Error{Code::usage, "", ""};
+  }
+  if (noun == "accounts") {
+    TRY_LET(account_id, id_of<AccountId>(id));
+    TRY_LET(view, account(account_id));
+    return send(request, reply, view);
+  }
+  if (noun == "jobs") {
+    TRY_LET(job_id, id_of<JobId>(id));
+    TRY_LET(job, found(of_state([&](const State& s) { return s.job(job_id); }), "job", id));
+    return send(request, reply, job);
+  }
+  if (noun == "games") {
+    TRY_LET(game_id, id_of<GameId>(id));
+    TRY_LET(game, found(of_state([&](const State& s) { return s.dispute(game_id); }), "game", id));
+    return send(request, reply, game);
+  }
+  if (noun == "assets") {
+    TRY_LET(asset_id, id_of<AssetId>(id));
+    TRY_LET(asset, found(of_state([&](const State& s) { return s.asset(asset_id); }), "asset", id));
+    return send(request, reply, asset);
+  }
+  if (noun == "offers") {
+    TRY_LET(offer_id, id_of<OfferId>(id));
+    TRY_LET(offer, found(of_state([&](const State& s) { return s.offer(offer_id); }), "offer", id));
+    return send(request, reply, offer);
+  }
+  if (noun == "receipts") {
+    TRY_LET(job_id, id_of<JobId>(id));
+    TRY_LET(whole, receipt(job_id, request));
+    reply->send(raw_response(encode(whole)));
+    return {};
+  }
+  if (noun == "transactions") {
+    TRY_LET(transaction, id_of<TransactionId>(id));
+    TRY_LET(result, found(chain_.store().result(transaction), "block has transaction", id));
+    reply->send(response_of(result, wants_raw(request)));
+    return {};
+  }
+  if (noun == "blocks") {
+    uint64_t height = number(chain_.store().head());
+    if (id != "head") {
+      TRY_LET(asked, number_of(id, "the height"));
+      height = asked;
+    }
+    TRY_LET(block, found(chain_.store().block(Height{height}), "block", std::to_string(height)));
+    reply->send(wants_raw(request) ? raw_response(encode(block)) : HttpResponse{200, "application/json", block_json(block)});
+    return {};
+  }
+  return Error{Code::usage, "", ""};
+}
+
+Result<> Node::events(const HttpRequest& request, const Reply& reply) {
+  TRY_LET(from, number_in(request, "from", 1));
+  TRY_LET(wait_ms, number_in(request, "wait_ms", 0));
+  TRY_LET(limit, number_in(request, "limit", 1'000));
+  from = std::max<uint64_t>(from, 1);
+  if (limit == 0) return Error{Code::invalid, "limit is 0", "ask for at least one event"};
+  if (request.accept.find("text/event-stream") != std::string::npos) {
+    if (!request.last_event_id.empty()) {
+      TRY_LET(last, number_of(request.last_event_id, "Last-Event-ID"));
+      from = last == UINT64_MAX ? last : last + 1;
+    }
+    feed_.stream(from, reply);
+    return {};
+  }
+  feed_.poll(from, std::min(limit, kEventsMax), static_cast<uint32_t>(std::min<uint64_t>(wait_ms, kEventWaitMaxMs)), wants_raw(request), reply);
+  return {};
+}
+
+Result<std::vector<Job>> Node::jobs(const HttpRequest& request) const {
+  TRY_LET(requester, id_in<AccountId>(request, "requester"));
+  TRY_LET(provider, id_in<AccountId>(request, "provider"));
+  const auto wanted = request.query.find("state");
+  if (wanted != request.query.end()) {
+    std::string known;
+    bool is_state = false;
+    for (uint8_t n = 1; is_valid(static_cast<JobState>(n)); n++) {
+      is_state |= name(static_cast<JobState>(n)) == wanted->second;
+      known += (known.empty() ? "" : ", ") + std::string(name(static_cast<JobState>(n)));
+    }
+    if (!is_state) return Error{Code::invalid, "no state of a job: " + wanted->second.substr(0, 40), "one of " + known};
+  }
+  std::vector<Job> out;
+  chain_.read([&](const App& app) {
+    app.state().scan<Job>(make_key('j'), [&](Job job) {
+      if ((!requester || job.requester == *requester) && (!provider || job.provider == *provider) &&
+          (wanted == request.query.end() || name(job.state) == wanted->second))
+        out.push_back(std::move(job));
+      return true;
+    });
+  });
+  return out;
+}
+
+Result<attest::Receipt> Node::receipt(const JobId& job, const HttpRequest& request) {
+  std::optional<attest::ReceiptBody> body;
+  if (request.query.contains("try")) {
+    TRY_LET(attempt, number_in(request, "try", 0));
+    if (attempt <= UINT32_MAX) body = chain_.store().receipt(job, static_cast<uint32_t>(attempt));
+  } else if (auto all = chain_.store().receipts(job); !all.empty()) {
+    body = std::move(all.back());
+  }
+  if (!body)
+    return Error{Code::not_found, "no receipt of job " + job.hex().substr(0, 16), "a receipt is written when an attempt ends; see /v1/jobs/" + job.hex()};
+  attest::Receipt out;
+  std::tie(out.header, out.path) = chain_.prove(attest::receipt_key(job, body->attempt));
+  for (const auto& draw : body->draws) {
+    const auto header = chain_.store().header(draw.height);
+    CHECK(header.has_value());
+    out.draw_headers.push_back(*header);
+  }
+  out.body = *std::move(body);
+  return out;
+}
+
+Result<AccountView> Node::account(const AccountId& id) const {
+  return chain_.read([&](const App& app) -> Result<AccountView> {
+    const State& state = app.state();
+    const auto account = state.account(id);
+    const AccountView view{account.value_or(Account{id, {}, 0}), state.balance(Holder::account(id)), state.balance(Holder::stake(id)),
+                           state.balance(Holder::bond(id)), state.balance(Holder::unbonding(id))};
+    const Amount none;
+    if (!account && view.balance == none && view.stake == none && view.bond == none && view.unbonding == none)
+      return Error{Code::unknown_account, "account " + id.hex().substr(0, 16) + " has never held anything", "send it CRN first"};
+    return view;
+  });
+}
+
+Status Node::status() const {
+  Status out;
+  out.genesis = chain_.id();
+  out.name = chain_.genesis().name;
+  chain_.read([&](const App& app) {
+    const attest::Header& head = app.head().header;
+    out.height = head.height;
+    out.time = head.time;
+    out.beacon = app.beacon();
+    out.state_root = head.state_root;
+    if (number(head.height) > 0) out.header = attest::header_id(head);
+    out.deadlines = app.state().count('d');
+  });
+  out.pending = solo_.waiting();
+  out.next_event = chain_.store().last_event() + 1;
+  if (const auto halted = solo_.halted()) out.halted = halted->text;
+  return out;
+}
+
+Supply Node::supply() const {
+  Supply out;
+  u128 genesis = 0, held = 0;
+  for (const auto& account : chain_.genesis().accounts) genesis += account.balance.pebbles;
+  std::map<HolderKind, HeldByKind> kinds;
+  chain_.read([&](const App& app) {
+    app.state().scan<Holding>(make_key('h'), [&](const Holding& holding) {
+      if (holding.currency != Currency{}) return true;
+      HeldByKind& kind = kinds[holding.holder.kind];
+      kind.kind = holding.holder.kind;
+      kind.holders++;
+      kind.amount = add(kind.amount, holding.amount).value_or(Amount{UINT64_MAX});
+      held += holding.amount.pebbles;
+      return true;
+    });
+  });
+  const auto shown = [](u128 sum) { return Amount{sum > UINT64_MAX ? UINT64_MAX : static_cast<uint64_t>(sum)}; };
+  out.genesis = shown(genesis);
+  out.held = shown(held);
+  out.conserved = genesis == held;
+  for (const auto& [kind, sum] : kinds) out.kinds.push_back(sum);
+  return out;
+}
+
+}  // namespace cairn::ledger

@@ -1,0 +1,72 @@
+// The node's HTTP interface, on loopback. Bodies and answers with ?raw=1 are canonical bytes; JSON otherwise.
+//
+//   POST /v1/transactions[?wait=1]   encoded transaction -> {"id","height","code","text"}; wait: when its block is on disk
+//   GET  /v1/transactions/ID         what became of it, TxResult
+//   POST /v1/quote                   encoded attest::JobSpec -> Quote
+//   GET  /v1/status                  Status                     GET  /v1/supply            Supply, added up now
+//   GET  /v1/genesis                 always raw                 GET  /v1/blocks/HEIGHT     Block; "head" is the last
+//   GET  /v1/accounts/ID             AccountView                GET  /v1/games/ID          Dispute
+//   GET  /v1/jobs/ID                 Job                        GET  /v1/assets[/ID]       Asset
+//   GET  /v1/jobs[?requester=ID][&provider=ID][&state=NAME]     GET  /v1/offers            Offer
+//   GET  /v1/receipts/JOB[?try=N]    always raw: attest::Receipt of the last or Nth (from 0) ended attempt
+//   GET  /v1/verifiers               VerifierView
+//   GET  /v1/events?from=N[&wait_ms=M][&limit=L]   {"events","next"}; with Accept: text/event-stream (and Last-Event-ID to
+//                                    resume) a stream
+//
+// A list is the records' JSON in brackets, or raw std::vector<Record>. An error is {"code","text","next"}.
+#pragma once
+
+#include "base/http.h"
+#include "ledger/feed.h"
+#include "ledger/solo.h"
+
+namespace cairn::ledger {
+
+// All that is held, by kind of holder, against what the genesis handed out.
+struct HeldByKind {
+  HolderKind kind = HolderKind::account;
+  uint64_t holders = 0;
+  Amount amount;
+  static constexpr auto fields() {
+    return std::tuple{field("kind", &HeldByKind::kind), field("holders", &HeldByKind::holders), field("amount", &HeldByKind::amount)};
+  }
+};
+struct Supply {
+  Amount genesis;
+  Amount held;
+  bool conserved = false;
+  std::vector<HeldByKind> kinds;
+  static constexpr auto fields() {
+    return std::tuple{field("genesis", &Supply::genesis), field("held", &Supply::held), field("conserved", &Supply::conserved),
+                      field("kinds", &Supply::kinds)};
+  }
+};
+
+class Node {
+ public:
+  // Listens at once. Errors: io. What it is given must outlive it.
+  static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed);
+  uint16_t port() const { return server_->port(); }
+
+ private:
+  using Reply = std::shared_ptr<HttpReply>;
+  Node(Chain& chain, Solo& solo, Feed& feed) : chain_(chain), solo_(solo), feed_(feed) {}
+  void answer(const HttpRequest& request, const Reply& reply);
+  Result<> route(const HttpRequest& request, const Reply& reply);
+  Result<> get(const std::string& noun, const std::string& id, const HttpRequest& request, const Reply& reply);
+  Result<> post(const std::string& noun, const HttpRequest& request, const Reply& reply);
+  Result<> events(const HttpRequest& request, const Reply& reply);
+  Result<> submit(const HttpRequest& request, const Reply& reply);
+  Result<std::vector<Job>> jobs(const HttpRequest& request) const;
+  Result<attest::Receipt> receipt(const JobId& job, const HttpRequest& request);
+  Result<AccountView> account(const AccountId& id) const;
+  Status status() const;
+  Supply supply() const;
+
+  Chain& chain_;
+  Solo& solo_;
+  Feed& feed_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace cairn::ledger

@@ -1,0 +1,42 @@
+// configs/node.yaml, for cairnd; a flag of the same name (--producer-key for producer_key) goes before it.
+#pragma once
+
+#include "base/config.h"
+#include "base/http.h"
+#include "base/log.h"
+
+namespace cairn::ledger {
+
+struct NodeConfig {
+  std::filesystem::path genesis = "/etc/cairn/genesis.bin";                        // which chain
+  std::filesystem::path folder = "/var/lib/cairn/node/chain";                      // blocks and state; nobody else writes there
+  std::string listen = "127.0.0.1:7700";                                           // HTTP, loopback alone; port 0 takes a free one
+  std::filesystem::path producer_key = "/var/lib/cairn/node/producer.key";         // signs headers; mode 0600
+  std::filesystem::path vrf_key = "/var/lib/cairn/node/producer-vrf.key";          // makes the beacon; mode 0600
+  Within<uint32_t, 0, 1024> verify_threads{0};                                     // that check signatures; 0: one a core
+  Within<uint32_t, 1, 10'000'000> mempool_transactions{65'536};                    // that may wait for a block
+  Within<uint32_t, 1, 65'536> mempool_mib{64};
+  std::string log_level = "info";                                                  // debug, info, warning, error
+  static constexpr auto fields() {
+    using C = NodeConfig;
+    return std::tuple{field("genesis", &C::genesis),
+                      field("folder", &C::folder),
+                      field("listen", &C::listen),
+                      field("producer_key", &C::producer_key),
+                      field("vrf_key", &C::vrf_key),
+                      field("verify_threads", &C::verify_threads),
+                      field("mempool_transactions", &C::mempool_transactions),
+                      field("mempool_mib", &C::mempool_mib),
+                      field("log_level", &C::log_level)};
+  }
+  // Errors: invalid.
+  Result<> check() const {
+    TRY(http());
+    TRY(level());
+    return {};
+  }
+  Result<HttpConfig> http() const;
+  Result<LogLevel> level() const;
+};
+
+}  // namespace cairn::ledger
