@@ -59,6 +59,9 @@ KERNEL_FN float root(float x) {
 KERNEL_FN float select(bool mask, float yes, float no) { return mask ? yes : no; }
 KERNEL_FN uint32_t select(bool mask, uint32_t yes, uint32_t no) { return mask ? yes : no; }
 KERNEL_FN bool is_nan(float x) { return x != x; }
+KERNEL_FN bool any(bool mask) { return mask; }
+KERNEL_FN bool unordered_or(float x, float limit) { return !(x < limit); }  // x >= limit, or a NaN
+KERNEL_FN float limited(float x, float low, float high) { return x > high ? high : x < low ? low : x; }  // a NaN stays
 KERNEL_FN uint32_t shift_signed(uint32_t x, int by) {
   return static_cast<uint32_t>(static_cast<int32_t>(x) >> by);
 }

@@ -74,6 +74,13 @@ LANES_FN VectorInt as_bits(Vector a) { return _mm512_castps_si512(a.v); }
 LANES_FN Vector as_float(VectorInt a) { return _mm512_castsi512_ps(a.v); }
 LANES_FN Vector to_float(VectorInt a) { return _mm512_cvtepi32_ps(a.v); }
 
+LANES_FN bool any(Mask m) { return m.m != 0; }
+LANES_FN Mask unordered_or(Vector x, Vector limit) { return {_mm512_cmp_ps_mask(x.v, limit.v, _CMP_NLT_UQ)}; }
+LANES_FN Vector limited(Vector x, float low, float high) {  // the second operand is what a NaN gives
+  return _mm512_max_ps(_mm512_set1_ps(low), _mm512_min_ps(_mm512_set1_ps(high), x.v));
+}
+LANES_FN Vector scale(Vector y, Vector t) { return _mm512_scalef_ps(y.v, (t - Vector(0x1.8p23f)).v); }  // that of math.h
+
 LANES_FN __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 template <>
 LANES_FN Vector load<Vector>(const float* p) {
@@ -170,6 +177,12 @@ LANES_FN Vector root(Vector a) { return _mm256_sqrt_ps(a.v); }
 LANES_FN VectorInt as_bits(Vector a) { return _mm256_castps_si256(a.v); }
 LANES_FN Vector as_float(VectorInt a) { return _mm256_castsi256_ps(a.v); }
 LANES_FN Vector to_float(VectorInt a) { return _mm256_cvtepi32_ps(a.v); }
+
+LANES_FN bool any(Mask m) { return _mm256_movemask_ps(m.m) != 0; }
+LANES_FN Mask unordered_or(Vector x, Vector limit) { return {_mm256_cmp_ps(x.v, limit.v, _CMP_NLT_UQ)}; }
+LANES_FN Vector limited(Vector x, float low, float high) {  // the second operand is what a NaN gives
+  return _mm256_max_ps(_mm256_set1_ps(low), _mm256_min_ps(_mm256_set1_ps(high), x.v));
+}
 
 LANES_FN __m256i first(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -3,7 +3,7 @@
 //
 //   dropout masks      counter (step, site, low, high of element / 4), key = job seed; site = ordinal of the operator < 2^31
 //   initial state      counter (0, 2^31 + ordinal of the slot, low, high of element / 4)
-//   order of samples   counter (half of the index, 0xFFFFFF00 + round, low, high of epoch)
+//   order of samples   counter (0 or 1, 2^32 - 1, low, high of epoch), six words of which are keys
 //
 // Source: Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
 #pragma once
@@ -49,27 +49,45 @@ PHILOX_FN float philox_uniform(uint64_t seed, uint32_t site, int64_t element) {
   return philox_to_unit(philox_quad(seed, 0, site, element / 4).word[element % 4]);
 }
 
-// The row of a shuffled data set that stands at `index` in epoch `epoch`: a bijection of 0 .. n-1, n >= 1. A Feistel network
-// of 6 rounds over the smallest power of two >= n, walked along its cycle until it is below n (expected: < 2 walks).
-// Source: Black & Rogaway 2002, "Ciphers with arbitrary finite domains", cycle walking.
-PHILOX_FN int64_t philox_shuffle(uint64_t seed, uint64_t epoch, int64_t index, int64_t n) {
-  int bits = 0;
-  while (bits < 62 && (int64_t{1} << bits) < n) bits++;
-  const int low_bits = (bits + 1) / 2;
-  const uint64_t low_mask = (uint64_t{1} << low_bits) - 1, high_mask = (uint64_t{1} << (bits - low_bits)) - 1;
-  uint64_t at = static_cast<uint64_t>(index);
-  do {
-    uint64_t low = at & low_mask, high = at >> low_bits;
-    for (uint32_t round = 0; round < 6; round++) {
-      const uint64_t half = round % 2 == 0 ? high : low;
-      const uint32_t mixed = philox(seed, {{static_cast<uint32_t>(half), 0xFFFFFF00 + round, static_cast<uint32_t>(epoch),
-                                            static_cast<uint32_t>(epoch >> 32)}}).word[0];
-      if (round % 2 == 0) low ^= mixed & low_mask;
-      else high ^= mixed & high_mask;
+// The order of the rows of a data set in one epoch: at(index) is a bijection of 0 .. n-1, n >= 1. A Feistel network of 6
+// rounds over the smallest power of two >= n, walked along its cycle until it is below n (at most 2 walks expected). The
+// keys of the rounds come from Philox; a round mixes half of the index with its key by multiplications.
+// Source: Black & Rogaway 2002, "Ciphers with arbitrary finite domains"; Appleby's MurmurHash3 for the mixing.
+struct Shuffle {
+  uint64_t n;
+  uint32_t low_mask, high_mask;
+  int low_bits;
+  uint32_t key[6];
+
+  PHILOX_FN Shuffle(uint64_t seed, uint64_t epoch, int64_t rows) : n(static_cast<uint64_t>(rows)) {
+    int bits = 0;
+    while (bits < 62 && (uint64_t{1} << bits) < n) bits++;
+    low_bits = (bits + 1) / 2;
+    low_mask = static_cast<uint32_t>((uint64_t{1} << low_bits) - 1);
+    high_mask = static_cast<uint32_t>((uint64_t{1} << (bits - low_bits)) - 1);
+    for (uint32_t half = 0; half < 2; half++) {
+      const PhiloxWords words = philox(seed, {{half, 0xFFFFFFFF, static_cast<uint32_t>(epoch), static_cast<uint32_t>(epoch >> 32)}});
+      for (uint32_t i = 0; i < 3; i++) key[3 * half + i] = words.word[i];
     }
-    at = high << low_bits | low;
-  } while (at >= static_cast<uint64_t>(n));
-  return static_cast<int64_t>(at);
-}
+  }
+  PHILOX_FN static uint32_t mix(uint32_t half, uint32_t key) {
+    half ^= key;
+    half = (half ^ half >> 16) * 0x85EBCA6B;
+    half = (half ^ half >> 13) * 0xC2B2AE35;
+    return half ^ half >> 16;
+  }
+  PHILOX_FN int64_t at(int64_t index) const {
+    uint64_t place = static_cast<uint64_t>(index);
+    do {
+      uint32_t low = static_cast<uint32_t>(place) & low_mask, high = static_cast<uint32_t>(place >> low_bits);
+      for (int round = 0; round < 6; round += 2) {
+        low ^= mix(high, key[round]) & low_mask;
+        high ^= mix(low, key[round + 1]) & high_mask;
+      }
+      place = uint64_t{high} << low_bits | low;
+    } while (place >= n);
+    return static_cast<int64_t>(place);
+  }
+};
 
 }  // namespace cairn::kernels

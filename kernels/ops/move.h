@@ -2,6 +2,7 @@
 // those of a NaN; only cast.v1 computes.
 #pragma once
 
+#include "kernels/gemm.h"
 #include "kernels/ops/op.h"
 
 namespace cairn::kernels::CAIRN_ISA {
@@ -13,7 +14,7 @@ LANES_FN void copy_elements(void* out, int64_t to, const void* in, int64_t from,
 
 // y[i, ...] = data[row(step * B + i), ...]
 //   data (n, ...) any dtype -> y (B, ...)
-//   row of position q in epoch e = q / n: mode 1: q mod n; mode 0: philox_shuffle(seed, e, q mod n, n)
+//   row of position q in epoch e = q / n: mode 1: q mod n; mode 0: Shuffle(seed, e, n).at(q mod n)
 struct SampleRows {
   static constexpr OperatorText kText{
       1, "sample_rows.v1", "y[i] = data[row(step * B + i)]; row q of epoch q / n is q % n, or its image under a bijection",
@@ -45,21 +46,28 @@ struct SampleRows {
   static uint64_t moved_bytes(const CallShape& call) { return 2 * static_cast<uint64_t>(bytes(call.out[0])); }
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
 
-  KERNEL_FN static int64_t row(const Args& a, const StepContext& step, int64_t i) {
-    const uint64_t n = static_cast<uint64_t>(a.n);
-    const uint64_t q = step.step * static_cast<uint64_t>(a.batch) + static_cast<uint64_t>(i);
-    const int64_t index = static_cast<int64_t>(q % n);
-    return a.mode == 1 ? index : philox_shuffle(step.seed, q / n, index, a.n);
+  KERNEL_FN static uint64_t position(const Args& a, const StepContext& step, int64_t i) {
+    return step.step * static_cast<uint64_t>(a.batch) + static_cast<uint64_t>(i);
   }
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext& step, size_t, int64_t e, int64_t, Carry, S& source) {
-    return {source.bits(0, row(a, step, e / a.width) * a.width + e % a.width), 0};
+    const uint64_t q = position(a, step, e / a.width), n = static_cast<uint64_t>(a.n);
+    int64_t row = static_cast<int64_t>(q % n);
+    if (a.mode == 0) row = Shuffle(step.seed, q / n, a.n).at(row);
+    return {source.bits(0, row * a.width + e % a.width), 0};
   }
   static void host(const Args& a, const HostCall& c) {
     const int64_t row_bytes = a.width * a.size;
     parallel(c.pool, a.batch, kGrain * 4 / row_bytes + 1, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++)
-        copy_elements<char>(c.out[0], i * row_bytes, c.in[0], row(a, c.step, i) * row_bytes, row_bytes);
+      const uint64_t n = static_cast<uint64_t>(a.n);
+      uint64_t epoch = position(a, c.step, begin) / n;
+      Shuffle shuffle(c.step.seed, epoch, a.n);
+      for (int64_t i = begin; i < end; i++) {
+        const uint64_t q = position(a, c.step, i);
+        if (q / n != epoch) shuffle = Shuffle(c.step.seed, epoch = q / n, a.n);
+        const int64_t row = a.mode == 1 ? static_cast<int64_t>(q % n) : shuffle.at(static_cast<int64_t>(q % n));
+        copy_elements<char>(c.out[0], i * row_bytes, c.in[0], row * row_bytes, row_bytes);
+      }
     });
   }
 };
@@ -180,8 +188,12 @@ struct Strided {
           const int64_t first = b % bands * kTile, rows = least(kTile, height - first);
           T* to = out + (b / bands * height + first) * width;
           const T* base = in + from(a, (b / bands * height + first) * width);
-          for (int64_t j = 0; j < width; j++)
-            for (int64_t i = 0; i < rows; i++) to[i * width + j] = base[j * stride + i];
+          if constexpr (sizeof(T) == 4) {
+            pack_transposed(reinterpret_cast<float*>(to), width, reinterpret_cast<const float*>(base), stride, width, rows);
+          } else {
+            for (int64_t j = 0; j < width; j++)
+              for (int64_t i = 0; i < rows; i++) to[i * width + j] = base[j * stride + i];
+          }
         }
       });
       return;

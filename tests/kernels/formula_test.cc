@@ -102,7 +102,7 @@ const std::map<std::string_view, Formula>& formulas() {
         Numbers y;
         for (uint64_t i = 0; i < static_cast<uint64_t>(n.attr(0)); i++) {
           const uint64_t q = n.step.step * static_cast<uint64_t>(n.attr(0)) + i;
-          const size_t row = n.attr(1) ? q % rows : static_cast<size_t>(philox_shuffle(n.step.seed, q / rows, static_cast<int64_t>(q % rows), static_cast<int64_t>(rows)));
+          const size_t row = n.attr(1) ? q % rows : static_cast<size_t>(Shuffle(n.step.seed, q / rows, static_cast<int64_t>(rows)).at(static_cast<int64_t>(q % rows)));
           for (size_t c = 0; c < width; c++) y.push_back(n.in[0][row * width + c]);
         }
         return std::vector<Numbers>{y};

@@ -45,7 +45,7 @@ TEST(Shuffle, is_a_permutation_of_every_epoch) {
     for (const uint64_t epoch : {0, 1, 1000000}) {
       std::vector<bool> seen(static_cast<size_t>(n));
       for (int64_t i = 0; i < n; i++) {
-        const int64_t at = philox_shuffle(99, epoch, i, n);
+        const int64_t at = Shuffle(99, epoch, n).at(i);
         ASSERT_TRUE(at >= 0 && at < n && !seen[static_cast<size_t>(at)]) << n << " at " << i;
         seen[static_cast<size_t>(at)] = true;
       }
@@ -56,14 +56,14 @@ TEST(Shuffle, epochs_and_seeds_differ_and_places_are_even) {
   constexpr int64_t kRows = 1000;
   int same_epoch = 0, same_seed = 0;
   for (int64_t i = 0; i < kRows; i++) {
-    same_epoch += philox_shuffle(1, 0, i, kRows) == philox_shuffle(1, 1, i, kRows);
-    same_seed += philox_shuffle(1, 0, i, kRows) == philox_shuffle(2, 0, i, kRows);
+    same_epoch += Shuffle(1, 0, kRows).at(i) == Shuffle(1, 1, kRows).at(i);
+    same_seed += Shuffle(1, 0, kRows).at(i) == Shuffle(2, 0, kRows).at(i);
   }
   EXPECT_LT(same_epoch, 10);
   EXPECT_LT(same_seed, 10);
   // Where row 0 lands over 20,000 epochs of 10 rows: chi-squared with 9 degrees of freedom, 99.9 % below 27.9.
   double cells[10] = {}, chi = 0;
-  for (uint64_t epoch = 0; epoch < 20000; epoch++) cells[philox_shuffle(5, epoch, 0, 10)]++;
+  for (uint64_t epoch = 0; epoch < 20000; epoch++) cells[Shuffle(5, epoch, 10).at(0)]++;
   for (const double cell : cells) chi += (cell - 2000) * (cell - 2000) / 2000;
   EXPECT_LT(chi, 27.9);
 }
