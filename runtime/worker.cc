@@ -1,0 +1,138 @@
+#include "runtime/worker.h"
+
+#include <cstdio>
+
+#include "attest/prover.h"
+#include "base/file.h"
+#include "runtime/artefacts.h"
+#include "runtime/job_run.h"
+#include "runtime/replay.h"
+#include "runtime/worker_protocol.h"
+
+namespace cairn::runtime {
+namespace {
+
+constexpr uint64_t kProgramMaxBytes = 4ull << 30;
+
+class Desk {
+ public:
+  Desk(int fd, Tamper tamper) : fd_(fd), tamper_(std::move(tamper)) {}
+
+  Result<Answer> answer(const AskInspect& ask) {
+    TRY_LET(file, read_file(ask.program, kProgramMaxBytes));
+    TRY_LET(import, import_pt2(file));
+    TRY_LET(inspection, inspect(import));
+    return Answer{Inspected{std::move(inspection)}};
+  }
+
+  Result<Answer> answer(const AskTrace& ask) {
+    TRY_LET(file, read_file(ask.program, kProgramMaxBytes));
+    TRY_LET(import, import_pt2(file));
+    TRY_LET(traced, trace(import.program, ask.request));
+    Traced out;
+    out.program = program_id(import.program);
+    TRY_LET(program, write_artefact(ask.store, encode(import.program)));
+    out.program_artefact = program;
+    TRY_LET(plan, write_artefact(ask.store, encode(traced.plan)));
+    out.plan = plan;
+    out.plan_root = traced.facts.root;
+    out.calls = static_cast<uint32_t>(traced.plan.calls.size());
+    out.step_work_ns = static_cast<uint64_t>(traced.facts.work_ns);
+    out.peak_bytes = traced.facts.peak_bytes;
+    out.state_bytes = traced.facts.state_bytes;
+    out.batch = traced.batch;
+    out.steps = traced.steps;
+    if (ask.request.train) {
+      TRY_LET(table, write_artefact(ask.store, schedule(ask.request.optimizer, traced.steps)));
+      out.schedule = table;
+    }
+    for (const auto& input : traced.plan.inputs) out.inputs.push_back(input.name);
+    for (const auto& slot : traced.plan.state) {
+      out.slots.push_back(slot.name);
+      if (slot.init.kind == attest::InitKind::given) out.given.push_back(slot.name);
+    }
+    for (const auto& weight : import.weights) {
+      TRY_LET(id, write_artefact(ask.store, weight.bytes));
+      out.weights.push_back({weight.name, weight.type, id});
+    }
+    out.removed = import.removed;
+    return Answer{std::move(out)};
+  }
+
+  Result<Answer> answer(const AskInitial& ask) {
+    TRY_LET(job, JobRun::load(ask.work));
+    TRY_LET(state, job->initial());
+    const Hash root = root_of(state);
+    return Answer{StateReached{std::move(state), root}};
+  }
+
+  Result<Answer> answer(const AskRun& ask) {
+    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    TRY_LET(reached, job->run(ask, {[&](const Progress& told) { say(Answer{told}); },
+                                    [&](const CheckpointMade& made) { say(Answer{made}); }}));
+    return Answer{std::move(reached)};
+  }
+
+  Result<Answer> answer(const AskCheck& ask) {
+    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    TRY_LET(knowledge, job->check(ask));
+    return Answer{Checked{knowledge}};
+  }
+
+  Result<Answer> answer(const AskMove& ask) {
+    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    SegmentReplay replay(*job, ask.from, ask.game.terms.end_step);
+    TRY_LET(move, attest::next_move(ask.game, ask.party, job->plan(), replay));
+    return Answer{Moved{std::move(move)}};
+  }
+
+  // One request, whatever happens in it: the job boundary, where faults end.
+  Answer answer(ByteSpan message) {
+    const auto answered = [&]() -> Result<Answer> {
+      try {
+        TRY_LET(ask, decode<Ask>(message));
+        return std::visit([&](const auto& what) { return answer(what); }, ask);
+      } catch (const Fault& fault) {
+        return fault.error();
+      } catch (const std::bad_alloc&) {
+        return Error{Code::memory_limit, "the worker ran out of memory", "raise the memory limit, or use a smaller batch"};
+      } catch (const std::exception& error) {
+        return Error{Code::internal, error.what(), "report this with the program that caused it"};
+      }
+    }();
+    if (answered) return *answered;
+    return Failed{answered.error().code, answered.error().text, answered.error().next};
+  }
+
+  // Throws Fault when nobody listens any more: a run stops there, and its checkpoints stay.
+  void say(const Answer& answer) {
+    if (auto sent = send_frame(fd_, encode(answer)); !sent) throw Fault(sent.error());
+  }
+
+ private:
+  int fd_;
+  Tamper tamper_;
+};
+
+}  // namespace
+
+int serve_worker(int fd, Tamper tamper) {
+  Desk desk(fd, std::move(tamper));
+  const auto known = kernels::self_test(kernels::best_isa());
+  while (true) {
+    const auto message = receive_frame(fd);
+    if (!message) return message.error().code == Code::unreachable ? 0 : exit_status(message.error().code);
+    try {
+      if (known) {
+        desk.say(desk.answer(*message));
+      } else {
+        desk.say(Failed{known.error().code, known.error().text, known.error().next});
+      }
+    } catch (const Fault& fault) {
+      std::fprintf(stderr, "%s\n", fault.error().message().c_str());
+      return exit_status(fault.error().code);
+    }
+  }
+}
+
+}  // namespace cairn::runtime
