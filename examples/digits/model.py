@@ -6,15 +6,19 @@ from torch.nn import functional as F
 
 
 class Digits(nn.Module):
-    def __init__(self, pixels=64, hidden=128, digits=10):
+    def __init__(self, pixels=64, hidden=256, digits=10):
         super().__init__()
+        self.contrast = nn.LayerNorm(pixels)
+        self.pixels_off = nn.Dropout(0.1)
         self.hidden = nn.Linear(pixels, hidden)
         self.norm = nn.LayerNorm(hidden)
-        self.dropout = nn.Dropout(0.1)
+        self.hidden_off = nn.Dropout(0.3)
         self.scores = nn.Linear(hidden, digits)
 
     def forward(self, x):
-        return self.scores(self.dropout(self.norm(F.relu(self.hidden(x)))))
+        x = self.pixels_off(self.contrast(x))
+        x = self.hidden_off(self.norm(F.relu(self.hidden(x))))
+        return self.scores(x)
 
 
 class Training(nn.Module):

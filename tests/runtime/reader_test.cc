@@ -19,7 +19,7 @@ TEST(Pt2, DigitsNormalised) {
   EXPECT_EQ(import.program.inputs[0].shape[1].size, 64);
   EXPECT_EQ(import.program.inputs[0].shape[0].symbol, import.program.symbols.at(0).name);
   EXPECT_EQ(import.program.symbols[0].min, 2);
-  EXPECT_EQ(import.program.parameters.size(), 6u);
+  EXPECT_EQ(import.program.parameters.size(), 8u);
   EXPECT_TRUE(import.weights.empty());  // exported on meta
   // Neither paths nor source lines are in what is published.
   const Bytes bytes = encode(import.program);

@@ -35,7 +35,10 @@ struct Training {
   explicit Training(uint64_t steps) {
     request.data = data.types();
     request.steps = steps;
-    request.optimizer.lr_bits = std::bit_cast<uint32_t>(2e-3f);
+    request.optimizer.lr_bits = std::bit_cast<uint32_t>(1e-2f);
+    request.optimizer.kind = OptimizerKind::adamw;
+    request.optimizer.weight_decay_bits = std::bit_cast<uint32_t>(0.1f);
+    request.optimizer.cosine = true;
     traced = must(trace(import.program, request));
     rates = schedule(request.optimizer, steps);
   }
@@ -45,7 +48,7 @@ struct Training {
       out.push_back(slot.name == kSchedule ? ByteSpan(rates) : data.file.find(slot.name)->bytes);
     return out;
   }
-  std::unique_ptr<Executor> executor(ExecutorOptions options = {}, uint64_t seed = 7) const {
+  std::unique_ptr<Executor> executor(ExecutorOptions options = {}, uint64_t seed = 3) const {
     auto executor = must(Executor::make(traced.plan, inputs(), seed, std::move(options)));
     must(executor->load(must(initial_state(traced.plan, seed, {}))));
     return executor;
@@ -80,20 +83,25 @@ double held_out_accuracy(const Training& training, const State& state) {
   return right / 360.0;
 }
 
-TEST(Trace, DigitsTrainToHeldOutAccuracyWithOneRootEverywhere) {
-  const Training training(600);
+TEST(Trace, DigitsTrainToHeldOutAccuracy) {
+  const Training training(2000);
   EXPECT_LE(training.traced.facts.work_ns, 1'000'000u);
   auto executor = training.executor();
-  for (int step = 0; step < 600; step++) executor->run_step();
+  for (int step = 0; step < 2000; step++) executor->run_step();
   must(executor->check_finite());
-  EXPECT_GE(held_out_accuracy(training, executor->save()), 0.90);
+  EXPECT_GE(held_out_accuracy(training, executor->save()), 0.95);
+}
 
+TEST(Trace, OneRootOnEveryInstructionSetAndThreadCount) {
+  const Training training(60);
+  auto executor = training.executor({kernels::Isa::scalar, 1, {}});
+  for (int step = 0; step < 60; step++) executor->run_step();
   const Hash root = executor->root();
   for (const kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512}) {
     if (isa > kernels::best_isa()) continue;
     for (const int threads : {1, 2}) {
       auto other = training.executor({isa, threads, {}});
-      for (int step = 0; step < 600; step++) other->run_step();
+      for (int step = 0; step < 60; step++) other->run_step();
       EXPECT_EQ(other->root(), root) << kernels::name(isa) << " on " << threads << " threads";
     }
   }
@@ -104,7 +112,7 @@ TEST(Trace, SameProgramSamePlan) { EXPECT_EQ(Training(5).traced.facts.id, Traini
 TEST(Trace, DispatcherAndExecutorGiveTheSameBits) {
   Training training(1);
   Rehearsal rehearsal;
-  rehearsal.seed = 7;
+  rehearsal.seed = 3;
   for (const NamedTensor& tensor : training.data.file.tensors) rehearsal.bytes[tensor.name] = tensor.bytes;
   rehearsal.bytes[std::string(kSchedule)] = training.rates;
   const Trace traced = must(trace(training.import.program, training.request, &rehearsal));
