@@ -75,7 +75,8 @@ T must(Result<T> result) {
 
 }  // namespace cairn
 
-#include "base/check.h"
+#define CHECK(expression) \
+  ((expression) ? static_cast<void>(0) : ::cairn::check_failed(#expression, __FILE__, __LINE__))
 
 // Returns the error of `expression` from the enclosing function.
 #define TRY(expression)                                                   \

@@ -69,7 +69,7 @@ std::string dynamic_shapes_line(const Program& program) {
 class Tracer {
  public:
   Tracer(const Program& program, const TraceRequest& request, Rehearsal* rehearsal, bool survey)
-      : program_(program), request_(request), rehearsal_(rehearsal), recorder_(attest::WorkTable{}, {rehearsal ? rehearsal->seed : 0, 0}) {
+      : program_(program), request_(request), rehearsal_(rehearsal), recorder_(request.work, {rehearsal ? rehearsal->seed : 0, 0}) {
     recorder_.keep_ids = rehearsal != nullptr;
     recorder_.survey = survey;
   }
@@ -93,7 +93,7 @@ class Tracer {
     Trace out{std::move(recorder_.plan), {}, batch_, steps_};
     if (recorder_.survey && !recorder_.undefined.empty()) return out;
     drop_unused(out.plan);
-    TRY_LET(facts, attest::validate(out.plan, attest::WorkTable{}));
+    TRY_LET(facts, attest::validate(out.plan, request_.work));
     out.facts = facts;
     if (rehearsal_) rehearsal_->output_ids = std::move(recorder_.output_ids);
     return out;

@@ -32,10 +32,12 @@ struct TraceRequest {
   uint64_t steps = 0;              // 0 when predicting: as many as cover the data
   Optimizer optimizer;
   std::vector<std::string> given;  // parameters whose weights are brought; the others start from the seed
+  attest::WorkTable work;
   static constexpr auto fields() {
     using R = TraceRequest;
     return std::tuple{field("train", &R::train), field("data", &R::data),           field("batch", &R::batch),
-                      field("steps", &R::steps), field("optimizer", &R::optimizer), field("given", &R::given)};
+                      field("steps", &R::steps), field("optimizer", &R::optimizer), field("given", &R::given),
+                      field("work", &R::work)};
   }
 };
 
