@@ -16,6 +16,7 @@ inline constexpr bool is_byte_array_v = false;
 template <size_t N>
 inline constexpr bool is_byte_array_v<std::array<uint8_t, N>> = true;
 
+// Bytes that are no UTF-8 are written as \u00xx each, so the text is JSON whatever it is given.
 std::string json_quote(std::string_view text);
 std::string decimal(u128 value);
 
