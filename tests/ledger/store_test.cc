@@ -1,0 +1,116 @@
+// The store: what was committed is there after a reopening, in order and whole; what is not ours is refused.
+#include "ledger/store.h"
+
+#include "devnet.h"
+
+namespace cairn::ledger {
+namespace {
+
+using Changes = std::vector<std::pair<Bytes, std::optional<Bytes>>>;
+
+const Hash kChain = blake3(as_bytes("chain"));
+
+Bytes bytes_of(std::string_view text) { return Bytes(text.begin(), text.end()); }
+
+Block block_at(uint64_t height) {
+  Block block;
+  block.header.header.height = Height{height};
+  block.transactions = {bytes_of("transaction " + std::to_string(height))};
+  block.results = {{transaction_id(block.transactions[0]), Height{height}, 0, ""}};
+  return block;
+}
+
+void commit(Store& store, uint64_t height, const Changes& changes) {
+  std::vector<Event> events;
+  for (int i = 0; i < 2; i++) events.push_back({store.last_event() + 1 + static_cast<uint64_t>(i), Height{height}, {}, "test.event", {}, "{}"});
+  attest::ReceiptBody receipt;
+  receipt.attempt = static_cast<uint32_t>(height);
+  store.commit({block_at(height), changes, events, std::vector{receipt}});
+}
+
+std::string state_of(const Store& store) {
+  std::string out;
+  store.each_state([&](ByteSpan key, ByteSpan value) {
+    out += std::string(key.begin(), key.end()) + "=" + std::string(value.begin(), value.end()) + " ";
+  });
+  return out;
+}
+
+TEST(Store, ReopensAtItsLastBlock) {
+  const Scratch scratch;
+  {
+    const auto store = must(Store::open(scratch.path, kChain));
+    EXPECT_EQ(number(store->head()), 0u);
+    EXPECT_EQ(store->last_event(), 0u);
+    commit(*store, 1, {{bytes_of("a"), bytes_of("1")}, {bytes_of("b"), bytes_of("1")}});
+    commit(*store, 2, {{bytes_of("a"), std::nullopt}, {bytes_of("c"), bytes_of("2")}});
+  }
+  const auto store = must(Store::open(scratch.path, kChain));
+  EXPECT_EQ(number(store->head()), 2u);
+  EXPECT_EQ(state_of(*store), "b=1 c=2 ");
+  EXPECT_EQ(encode(*store->block(Height{2})), encode(block_at(2)));
+  EXPECT_EQ(number(store->header(Height{1})->header.height), 1u);
+  EXPECT_FALSE(store->block(Height{3}));
+  EXPECT_EQ(number(store->result(transaction_id(bytes_of("transaction 1")))->height), 1u);
+  EXPECT_FALSE(store->result(Hash{}));
+  EXPECT_EQ(store->receipts({}).size(), 2u);
+  EXPECT_EQ(store->receipt({}, 2)->attempt, 2u);
+  EXPECT_FALSE(store->receipt({}, 3));
+  EXPECT_EQ(store->last_event(), 4u);
+  ASSERT_EQ(store->events(2, 2).size(), 2u);
+  EXPECT_EQ(store->events(2, 2)[0].seq, 2u);
+  EXPECT_TRUE(store->events(5, 10).empty());
+  commit(*store, 3, {});
+  EXPECT_EQ(store->last_event(), 6u);
+}
+
+// A cut anywhere in the log leaves the state of some block, never a part of one.
+TEST(Store, ACutLogIsAPrefixOfTheBlocks) {
+  const Scratch scratch;
+  const auto whole = scratch.path / "whole";
+  constexpr uint64_t kBlocks = 20;
+  std::vector<std::string> states{""};
+  {
+    const auto store = must(Store::open(whole, kChain));
+    for (uint64_t height = 1; height <= kBlocks; height++) {
+      const std::string n = std::to_string(height);
+      commit(*store, height, {{bytes_of("first"), bytes_of(n)}, {bytes_of("last"), bytes_of(n)}});
+      states.push_back(state_of(*store));
+    }
+    std::filesystem::copy(whole, scratch.path / "live", std::filesystem::copy_options::recursive);  // as a crash leaves it
+  }
+  std::filesystem::path log;
+  for (const auto& entry : std::filesystem::directory_iterator(scratch.path / "live"))
+    if (entry.path().extension() == ".log" && (log.empty() || entry.file_size() > std::filesystem::file_size(log))) log = entry.path();
+  const uint64_t size = std::filesystem::file_size(log);
+  ASSERT_GT(size, 1000u);
+  uint64_t last = 0;
+  for (int cut = 0; cut <= 8; cut++) {
+    const auto copy = scratch.path / ("cut" + std::to_string(cut));
+    std::filesystem::copy(scratch.path / "live", copy, std::filesystem::copy_options::recursive);
+    std::filesystem::resize_file(copy / log.filename(), 200 + (size - 200) * static_cast<uint64_t>(cut) / 8);
+    const auto store = must(Store::open(copy, kChain));
+    const uint64_t head = number(store->head());
+    EXPECT_EQ(state_of(*store), states[head]) << "cut " << cut;
+    EXPECT_EQ(store->last_event(), 2 * head);
+    EXPECT_EQ(store->block(Height{head}).has_value(), head > 0);
+    EXPECT_FALSE(store->block(Height{head + 1}));
+    EXPECT_GE(head, last);
+    last = head;
+  }
+  EXPECT_EQ(last, kBlocks);
+}
+
+TEST(Store, RefusesWhatIsNotItsOwn) {
+  const Scratch scratch;
+  const auto held = must(Store::open(scratch.path / "chain", kChain));
+  EXPECT_EQ(Store::open(scratch.path / "chain", kChain).error().code, Code::io);  // one process at a time
+  { must(Store::open(scratch.path / "other", kChain)); }
+  EXPECT_EQ(Store::open(scratch.path / "other", blake3(as_bytes("another"))).error().code, Code::wrong_chain);
+  EXPECT_TRUE(Store::open(scratch.path / "other", kChain));  // nothing was changed
+  std::ofstream(scratch.path / "file") << "in the way";
+  EXPECT_EQ(Store::open(scratch.path / "file", kChain).error().code, Code::io);
+}
+
+}  // namespace
+}  // namespace cairn::ledger
