@@ -43,6 +43,14 @@ Result<> check_header(const Genesis& genesis, const SignedHeader& signed_header)
   return {};
 }
 
+Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, const SignedHeader& other) {
+  TRY(check_header(genesis, one));
+  TRY(check_header(genesis, other));
+  if (one.header.height != other.header.height || header_id(one.header) == header_id(other.header))
+    return no_proof("two headers that are no contradiction: another height, or the same header");
+  return {};
+}
+
 Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header) {
   const uint64_t height = number(header.height);
   const uint64_t before = previous ? number(previous->height) : 0;

@@ -154,6 +154,8 @@ Hash first_beacon(const Hash& genesis);  // stands before block 1
 SignedHeader sign_header(const SecretKey& producer, const Header& header);
 // A header alone: of this chain, signed by its producer, a height above 0. Errors: wrong_chain, bad_signature, proof.
 Result<> check_header(const Genesis& genesis, const SignedHeader& header);
+// Evidence: two different headers of one height, both signed by the producer. Errors: wrong_chain, bad_signature, proof.
+Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, const SignedHeader& other);
 // A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
 // `previous` is null at height 1.
 Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header);

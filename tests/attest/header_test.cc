@@ -92,5 +92,17 @@ TEST(Header, Signatures) {
   EXPECT_EQ(check_header(genesis, sign_header(key_of(1), no_height)).error().code, Code::proof);
 }
 
+TEST(Header, DoubleSigning) {
+  const Genesis genesis = test_genesis();
+  const Header first = next(genesis, nullptr, 1000);
+  Header other = first;
+  other.state_root.v[0] ^= 1;
+  const SignedHeader a = sign_header(key_of(1), first), b = sign_header(key_of(1), other);
+  EXPECT_TRUE(check_double_signing(genesis, a, b));
+  EXPECT_EQ(check_double_signing(genesis, a, a).error().code, Code::proof);
+  EXPECT_EQ(check_double_signing(genesis, a, sign_header(key_of(1), next(genesis, &first, 1100))).error().code, Code::proof);
+  EXPECT_EQ(check_double_signing(genesis, a, sign_header(key_of(3), other)).error().code, Code::bad_signature);
+}
+
 }  // namespace
 }  // namespace cairn::attest
