@@ -128,4 +128,43 @@ KERNEL_FN float max_of(int64_t n, Term term) {
   return canonical(best + 0.0f);
 }
 
+// The lowest index of the greatest term; a NaN is greater than everything.
+template <class Term>
+KERNEL_FN int64_t argmax_of(int64_t n, Term term) {
+  int64_t at = 0;
+  float best = term(0);
+  for (int64_t i = 1; i < n && !is_nan(best); i++) {
+    const float x = term(i);
+    if (x > best || is_nan(x)) {
+      best = x;
+      at = i;
+    }
+  }
+  return at;
+}
+
+// A fold reduces by these, given its source: on a GPU a whole warp runs the fold of one element, and they share the work.
+template <class S, class Term>
+KERNEL_FN float sum_block(S&, int64_t n, Term term) {
+  return sum_block(n, term);
+}
+template <class S, class Term>
+KERNEL_FN float sum_of(S&, int64_t n, Term term) {
+  return sum_of(n, term);
+}
+template <class S, class Term>
+KERNEL_FN float max_of(S&, int64_t n, Term term) {
+  return max_of(n, term);
+}
+template <class S, class Term>
+KERNEL_FN int64_t argmax_of(S&, int64_t n, Term term) {
+  return argmax_of(n, term);
+}
+template <class S, class Condition>
+KERNEL_FN int64_t count_of(S&, int64_t n, Condition condition) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++) count += condition(i);
+  return count;
+}
+
 }  // namespace cairn::kernels::CAIRN_ISA

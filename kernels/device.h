@@ -1,5 +1,5 @@
 // The CUDA bodies, a table in the order of operators.def. It lives in cairn_kernels_cuda; a program that does not link that
-// has a null reference here, and its operators have no `device`.
+// has a null reference instead (operators.cc), and its operators have no `device`.
 #pragma once
 
 #include "kernels/operator.h"
@@ -8,5 +8,3 @@ namespace cairn::kernels {
 using DeviceBody = void (*)(const void* args, const CallShape& call, const StepContext& step, const void* const* in,
                             void* const* out, void* stream);
 }  // namespace cairn::kernels
-
-extern "C" __attribute__((weak)) const cairn::kernels::DeviceBody* cairn_kernels_device_bodies();

@@ -6,6 +6,8 @@
 #include "kernels/host.h"
 #include "kernels/operators.def"
 
+extern "C" __attribute__((weak)) const cairn::kernels::DeviceBody* cairn_kernels_device_bodies();
+
 namespace cairn::kernels {
 namespace {
 

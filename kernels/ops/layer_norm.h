@@ -21,6 +21,7 @@ struct LayerNorm {
       "recursive sums, rows of up to 65536 columns; the square is rounded before it is added; y = fused((x - mean) * rstd, w, b)",
       "Ba, Kiros & Hinton 2016, eq. 4"};
   using Args = NormArgs;
+  static constexpr size_t kRowOutputs = 2;
   static std::vector<AttrSpec> attrs() { return {{"eps", AttrKind::f32}}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({70}), f32({70})}, {attr_of(1e-5f)}}; }
@@ -52,10 +53,10 @@ struct LayerNorm {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t n = a.cols;
-    if (out == 0) return result(mean_of(sum_of(n, [&](int64_t i) { return source.f32(0, e * n + i); }), n));
+    if (out == 0) return result(mean_of(sum_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i); }), n));
     if (out == 1) {
       const float mean = source.f32(3, e);
-      return result(rstd_of(sum_of(n, [&](int64_t i) { return square(source.f32(0, e * n + i), mean); }), n, a.eps));
+      return result(rstd_of(sum_of(source, n, [&](int64_t i) { return square(source.f32(0, e * n + i), mean); }), n, a.eps));
     }
     const int64_t r = e / n, i = e % n;
     return result(value(source.f32(0, e), source.f32(3, r), source.f32(4, r), source.f32(1, i), source.f32(2, i)));
@@ -89,6 +90,7 @@ struct LayerNormBackwardInput {
       "recursive sums of rounded products, rows of up to 65536 columns; dx = rstd * fused(-xhat, s2 / cols, dy * w - s1 / cols)",
       "Ba, Kiros & Hinton 2016"};
   using Args = NormArgs;
+  static constexpr size_t kRowOutputs = 2;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}, {2, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70}), f32({5}), f32({5}), f32({70})}, {}}; }
@@ -116,10 +118,10 @@ struct LayerNormBackwardInput {
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t n = a.cols;
     if (out == 0)
-      return result(sum_of(n, [&](int64_t i) { return source.f32(0, e * n + i) * source.f32(4, i); }));
+      return result(sum_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i) * source.f32(4, i); }));
     if (out == 1) {
       const float mean = source.f32(2, e), rstd = source.f32(3, e);
-      return result(sum_of(n, [&](int64_t i) {
+      return result(sum_of(source, n, [&](int64_t i) {
         return term(source.f32(0, e * n + i), source.f32(4, i), source.f32(1, e * n + i), mean, rstd);
       }));
     }

@@ -19,6 +19,7 @@ struct NllLoss {
       62, "nll_loss.v1", "count = labels that are not ignore_index; loss = -sum logp[r, target[r]] over them, / count when reduction is 1 (mean), not when 2 (sum); a label out of range makes it NaN",
       "a chain from +0 over blocks of 256 rows, each block's sum recursive with ignored rows skipped; one division", "Bridle 1990"};
   using Args = NllArgs;
+  static constexpr size_t kRowOutputs = 2;
   static std::vector<AttrSpec> attrs() { return {{"reduction"}, {"ignore_index"}}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({300, 7}), i64({300})}, {1, 3}}; }
@@ -42,10 +43,10 @@ struct NllLoss {
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t, int64_t block, Carry carry, S& source) {
     const int64_t first = block * kFoldBlock, end = least(a.rows, first + kFoldBlock);
     if (out == 0) {  // the carry counts; its last value is turned into an f32, exactly
-      for (int64_t r = first; r < end; r++) carry.lo += source.i64(1, r) != a.ignore;
+      carry.lo += static_cast<uint64_t>(count_of(source, end - first, [&](int64_t i) { return source.i64(1, first + i) != a.ignore; }));
       return end == a.rows ? result(static_cast<float>(static_cast<int64_t>(carry.lo))) : carry;
     }
-    const float sum = sum_block(end - first, [&](int64_t i) {
+    const float sum = sum_block(source, end - first, [&](int64_t i) {
       const int64_t label = source.i64(1, first + i);
       if (label == a.ignore) return -0.0f;
       if (label < 0 || label >= a.cols) return as_float(kNan);

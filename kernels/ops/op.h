@@ -11,7 +11,8 @@
 //   fold(...)        THE definition, over any source
 //   host(...)        the fast body, over Vector
 //
-// and, where one thread an element is too slow on a GPU, `device(...)` (device.cu).
+// and for a GPU, where the fold runs with one thread an element: `kRowOutputs`, the number of leading outputs that a whole
+// warp computes instead, since each reduces a row. Products have their own kernel (device.cu).
 #pragma once
 
 #include <string>

@@ -67,6 +67,7 @@ struct SumLast {
     int32_t levels;
     int64_t cols[6];  // of the operand and of each output
   };
+  static constexpr size_t kRowOutputs = 9;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({3, 5001})}, {}}; }
@@ -96,7 +97,7 @@ struct SumLast {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t cols = a.cols[out], row = e / a.cols[out + 1], first = e % a.cols[out + 1] * kSumBlock;
-    return result(sum_block(least(kSumBlock, cols - first), [&](int64_t i) { return source.f32(out, row * cols + first + i); }));
+    return result(sum_block(source, least(kSumBlock, cols - first), [&](int64_t i) { return source.f32(out, row * cols + first + i); }));
   }
   static void host(const Args& a, const HostCall& c) {
     for (int o = 0; o < a.levels; o++) {
@@ -122,6 +123,7 @@ struct ArgmaxLast {
   struct Args {
     int64_t rows, cols;
   };
+  static constexpr size_t kRowOutputs = 1;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({9, 10})}, {}}; }
@@ -136,28 +138,15 @@ struct ArgmaxLast {
   static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(a.rows * a.cols); }
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
 
-  template <class Term>
-  KERNEL_FN static int64_t argmax(int64_t n, Term term) {
-    int64_t at = 0;
-    float best = term(0);
-    for (int64_t i = 1; i < n && !is_nan(best); i++) {
-      const float x = term(i);
-      if (x > best || is_nan(x)) {
-        best = x;
-        at = i;
-      }
-    }
-    return at;
-  }
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t, Carry, S& source) {
-    return {static_cast<uint64_t>(argmax(a.cols, [&](int64_t i) { return source.f32(0, e * a.cols + i); })), 0};
+    return {static_cast<uint64_t>(argmax_of(source, a.cols, [&](int64_t i) { return source.f32(0, e * a.cols + i); })), 0};
   }
   static void host(const Args& a, const HostCall& c) {
     const float* x = in_f32(c, 0);
     int64_t* y = static_cast<int64_t*>(c.out[0]);
     parallel(c.pool, a.rows, kGrain / a.cols + 1, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; r++) y[r] = argmax(a.cols, [&](int64_t i) { return x[r * a.cols + i]; });
+      for (int64_t r = begin; r < end; r++) y[r] = argmax_of(a.cols, [&](int64_t i) { return x[r * a.cols + i]; });
     });
   }
 };

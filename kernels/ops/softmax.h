@@ -28,6 +28,7 @@ struct LogSoftmax {
       60, "log_softmax.v1", "max[r] = max x; lse[r] = ln sum e^(x - max); y = (x - max) - lse",
       "max exact (NaN wins, -0 as +0); recursive sum, rows of up to 65536 columns; exp.v1 and log.v1", "Bridle 1990"};
   using Args = RowArgs;
+  static constexpr size_t kRowOutputs = 2;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70})}, {}}; }
@@ -39,10 +40,10 @@ struct LogSoftmax {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t n = a.cols;
-    if (out == 0) return result(max_of(n, [&](int64_t i) { return source.f32(0, e * n + i); }));
+    if (out == 0) return result(max_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i); }));
     if (out == 1) {
       const float max = source.f32(1, e);
-      return result(log_of(canonical(sum_of(n, [&](int64_t i) { return exp_of(source.f32(0, e * n + i) - max); }))));
+      return result(log_of(canonical(sum_of(source, n, [&](int64_t i) { return exp_of(source.f32(0, e * n + i) - max); }))));
     }
     return result((source.f32(0, e) - source.f32(1, e / n)) - source.f32(2, e / n));
   }
@@ -70,6 +71,7 @@ struct LogSoftmaxBackward {
   static constexpr OperatorText kText{61, "log_softmax_backward.v1", "s[r] = sum g; dx = g - e^y * s; operands g, y",
                                       "recursive sum, rows of up to 65536 columns; exp.v1; dx = fused(-e^y, s, g)", "Bridle 1990"};
   using Args = RowArgs;
+  static constexpr size_t kRowOutputs = 1;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{1, 0}, {1, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70})}, {}}; }
@@ -85,7 +87,7 @@ struct LogSoftmaxBackward {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t n = a.cols;
-    if (out == 0) return result(sum_of(n, [&](int64_t i) { return source.f32(0, e * n + i); }));
+    if (out == 0) return result(sum_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i); }));
     return result(value(source.f32(0, e), source.f32(1, e), source.f32(2, e / n)));
   }
   static void host(const Args& a, const HostCall& c) {
@@ -110,6 +112,7 @@ struct Softmax {
       64, "softmax.v1", "max[r] = max x; sum[r] = sum e^(x - max); y = e^(x - max) / sum",
       "max exact (NaN wins, -0 as +0); recursive sum, rows of up to 65536 columns; exp.v1; one division", "Bridle 1990"};
   using Args = RowArgs;
+  static constexpr size_t kRowOutputs = 2;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70})}, {}}; }
@@ -121,10 +124,10 @@ struct Softmax {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
     const int64_t n = a.cols;
-    if (out == 0) return result(max_of(n, [&](int64_t i) { return source.f32(0, e * n + i); }));
+    if (out == 0) return result(max_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i); }));
     if (out == 1) {
       const float max = source.f32(1, e);
-      return result(sum_of(n, [&](int64_t i) { return exp_of(source.f32(0, e * n + i) - max); }));
+      return result(sum_of(source, n, [&](int64_t i) { return exp_of(source.f32(0, e * n + i) - max); }));
     }
     return result(exp_of(source.f32(0, e) - source.f32(1, e / n)) / source.f32(2, e / n));
   }
