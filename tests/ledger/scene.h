@@ -26,7 +26,7 @@ struct Actor {
   AccountId id;
 };
 
-class Chain {
+class Scene {
  public:
   // Small windows, so that whole lives pass in few blocks.
   static attest::ChainParams quick_params() {
@@ -42,7 +42,7 @@ class Chain {
     return params;
   }
 
-  explicit Chain(std::vector<std::string> names = {"A", "B", "C", "P", "Q", "R", "V", "W"}, attest::ChainParams params = quick_params(),
+  explicit Scene(std::vector<std::string> names = {"A", "B", "C", "P", "Q", "R", "V", "W"}, attest::ChainParams params = quick_params(),
                  Amount each = crn(1'000'000))
       : producer_(SecretKey::from_seed(seed_named("producer"))), vrf_(SecretKey::from_seed(seed_named("vrf"))) {
     attest::Genesis genesis;
@@ -64,6 +64,11 @@ class Chain {
   const attest::ChainParams& params() const { return app_->genesis().params; }
   const Actor& actor(const std::string& name) const { return actors_.at(name); }
   AccountId id(const std::string& name) const { return actors_.at(name).id; }
+  std::string name_of(const AccountId& id) const {
+    for (const auto& [name, actor] : actors_)
+      if (actor.id == id) return name;
+    return "?";
+  }
   ChainTime now() const { return app_->head().header.time; }
 
   Transaction draft(const std::string& who, Body body) {
@@ -123,7 +128,18 @@ class Chain {
   size_t count_events(std::string_view kind) const {
     return static_cast<size_t>(std::count_if(events_.begin(), events_.end(), [&](const Event& e) { return e.kind == kind; }));
   }
-  const SecretKey& producer() const { return producer_; }
+  // What a node would hand out, checked as anybody would.
+  Result<> check_receipts() {
+    for (const auto& body : receipts_) {
+      attest::Receipt receipt;
+      receipt.body = body;
+      receipt.header = app_->head();
+      receipt.path = app_->prove(attest::receipt_key(body.job, body.attempt));
+      for (const auto& draw : body.draws) receipt.draw_headers.push_back(blocks_.at(number(draw.height) - 1).header);
+      TRY(attest::check_receipt(receipt, app_->genesis()));
+    }
+    return {};
+  }
 
   // A job of 10 segments whose plan nobody looks into.
   attest::JobSpec spec() const {
