@@ -75,8 +75,7 @@ T must(Result<T> result) {
 
 }  // namespace cairn
 
-#define CHECK(expression) \
-  ((expression) ? static_cast<void>(0) : ::cairn::check_failed(#expression, __FILE__, __LINE__))
+#include "base/check.h"
 
 // Returns the error of `expression` from the enclosing function.
 #define TRY(expression)                                                   \

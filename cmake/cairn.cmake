@@ -45,9 +45,3 @@ function(cairn_test name)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
 endfunction()
-
-# cairn_precompile(TARGET HEADER): as target_precompile_headers, and such that the compiler cache can hit.
-function(cairn_precompile target header)
-  target_precompile_headers(${target} PRIVATE ${header})
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
-endfunction()

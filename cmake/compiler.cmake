@@ -38,8 +38,7 @@ endif()
 # Messages and debug information name files from the root, so two clones make the same bytes.
 add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 
-# Compiler cache: shared by all clones of this user (BASEDIR makes paths relative). SLOPPINESS, and -fpch-preprocess
-# (cmake/cairn.cmake), are what lets a precompiled header hit.
+# Compiler cache: shared by all clones of this user (BASEDIR makes paths relative).
 find_program(CCACHE ccache)
 mark_as_advanced(CCACHE)
 if(CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
@@ -48,6 +47,6 @@ if(CCACHE AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   foreach(language C CXX CUDA)
     set(CMAKE_${language}_COMPILER_LAUNCHER
         env CCACHE_DIR=${cache}/ccache CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_MAXSIZE=8G
-        CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+        ${CCACHE})
   endforeach()
 endif()

@@ -1,4 +1,5 @@
-// What runtime's few files that include libtorch include of it: one precompiled header. Never torch/torch.h (20 s a file).
+// What runtime's few files that include libtorch include of it: one header, not precompiled: see
+// docs/decisions/0004. Never torch/torch.h (20 s a file).
 #pragma once
 
 #include <ATen/ATen.h>
@@ -11,4 +12,4 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/library.h>
 
-#undef CHECK  // libtorch's; base/result.h has ours
+#include "base/check.h"  // libtorch has a CHECK of its own

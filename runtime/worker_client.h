@@ -1,60 +1,55 @@
-// A worker from outside: starts the process, asks, listens, kills. No libtorch here.
+// A worker process, from outside: one job's libtorch and kernels behind a socket.
 //
-// The worker is a separate process of no keys and no network, one a job: a poisoned driver or a hostile program ends it and
-// nothing else. It dies with the process that started it.
+// Every call blocks until the worker has answered. Errors: what the worker refused with; unreachable when it died (the text
+// says by which signal); timed_out. After unreachable or timed_out the process is gone: start another, state lies in the store.
+// One thread at a time, but stop() may come from any.
 #pragma once
 
+#include <atomic>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
-#include "runtime/messages.h"
+#include "runtime/worker_protocol.h"
 
 namespace cairn::runtime {
 
 struct WorkerLimits {
-  uint64_t memory_bytes = 0;     // of private memory (RLIMIT_DATA), beside 1 GiB for libraries; 0: none
-  uint32_t cpu_seconds = 0;      // RLIMIT_CPU; 0: none
+  uint64_t memory_bytes = 0;  // of data the process may allocate beside the libraries' own; 0: none
+  uint32_t seconds = 0;       // of one request; 0: none
 };
 
 class WorkerClient {
  public:
-  // Starts `program` (a cairn-worker) and waits until its operators have passed their self-test.
-  // `arguments` are for workers that take some. Errors: not_found, io, known_answer, unreachable.
+  using OnProgress = std::function<void(const Progress&)>;
+  using OnCheckpoint = std::function<void(const CheckpointMade&)>;
+
+  // Starts `program` (a path) with the socket as descriptor 3. Errors: not_found, io.
   static Result<std::unique_ptr<WorkerClient>> start(const std::filesystem::path& program, const WorkerLimits& limits = {},
                                                      const std::vector<std::string>& arguments = {});
-  ~WorkerClient();  // kills it
+  ~WorkerClient();  // ends the process
   WorkerClient(const WorkerClient&) = delete;
   WorkerClient& operator=(const WorkerClient&) = delete;
 
-  // What happens while a request runs; return false to kill the worker (the request then ends with `cancelled`).
-  using OnProgress = std::function<bool(const std::variant<Progress, Checkpointed>&)>;
+  Result<Inspection> inspect(const std::string& program);
+  Result<Traced> trace(const AskTrace& ask);
+  Result<StateReached> initial(const Work& work);
+  Result<StateReached> run(const AskRun& ask, const OnProgress& progress = {}, const OnCheckpoint& checkpoint = {});
+  Result<attest::Knowledge> check(const AskCheck& ask);
+  Result<attest::Move> move(const AskMove& ask);
 
-  // Each waits for its answer, `timeout_ms` at most (0: for ever), and then kills the worker (`timed_out`).
-  // Errors: those the worker answers; unreachable when it died.
-  Result<Inspection> inspect(const std::filesystem::path& program, uint64_t timeout_ms = 0);
-  Result<Traced> trace(const TraceProgram& request, uint64_t timeout_ms = 0);
-  Result<Ran> run(const RunPlan& request, const OnProgress& on_progress = {}, uint64_t timeout_ms = 0);
-  Result<Checked> check(const CheckSegment& request, uint64_t timeout_ms = 0);
-  Result<attest::Move> play(const PlayDispute& request, uint64_t timeout_ms = 0);
-
-  int process_id() const { return process_id_; }
-  bool alive() const { return process_id_ > 0; }
-  void kill();  // at once; state on disk is whole
+  int pid() const { return pid_; }
+  void stop();  // SIGKILL; a blocked call returns unreachable
 
  private:
-  WorkerClient(int process_id, int fd);
-  template <class Answer>
-  Result<Answer> ask(const Request& request, const OnProgress& on_progress, uint64_t timeout_ms);
-  Error died();
-  int process_id_;
+  WorkerClient(int fd, int pid, WorkerLimits limits) : fd_(fd), pid_(pid), limits_(limits) {}
+  template <class T>
+  Result<T> ask(const Ask& ask, const OnProgress& progress = {}, const OnCheckpoint& checkpoint = {});
+  Error gone();
   int fd_;
-  Channel channel_;
+  int pid_;
+  WorkerLimits limits_;
+  std::atomic<bool> ended_{false};
 };
-
-// cairn-worker beside this program, or in the folder that CAIRN_BIN names.
-std::filesystem::path default_worker();
-
-// The tensors of a safetensors file as slices of it. Errors: those of reading it.
-Result<std::vector<TensorBytes>> tensors_in(const std::filesystem::path& file);
 
 }  // namespace cairn::runtime

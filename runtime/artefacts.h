@@ -1,0 +1,17 @@
+// The worker's view of the artefact folder: files named by the BLAKE3 of their bytes.
+#pragma once
+
+#include <filesystem>
+
+#include "base/blake3.h"
+#include "base/result.h"
+
+namespace cairn::runtime {
+
+// Hashed on the way in. Errors: not_found; proof (the file is damaged); limit.
+Result<Bytes> read_artefact(const std::filesystem::path& store, const Hash& id, uint64_t max_bytes);
+
+// Whole or not at all, but not synced: a file that a power cut leaves damaged is noticed by whoever reads it. Error: io.
+Result<Hash> write_artefact(const std::filesystem::path& store, ByteSpan bytes);
+
+}  // namespace cairn::runtime
