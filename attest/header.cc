@@ -1,5 +1,7 @@
 #include "attest/header.h"
 
+#include <algorithm>
+
 #include "attest/tree.h"
 #include "base/vrf.h"
 
@@ -48,6 +50,19 @@ Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, c
   TRY(check_header(genesis, other));
   if (one.header.height != other.header.height || header_id(one.header) == header_id(other.header))
     return no_proof("two headers that are no contradiction: another height, or the same header");
+  return {};
+}
+
+Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, const SignedHeader& header) {
+  TRY(check_header(genesis, anchor));
+  TRY(check_header(genesis, header));
+  if (check_double_signing(genesis, anchor, header))
+    return no_proof("two different headers of height " + std::to_string(number(header.header.height)) + ": the producer signed twice");
+  const auto [earlier, later] = std::minmax(anchor.header.time, header.header.time);
+  if (ms(later) - ms(earlier) > genesis.params.unbonding_ms)
+    return Error{Code::too_old, "the anchor and header " + std::to_string(number(header.header.height)) + " are " +
+                                    std::to_string((ms(later) - ms(earlier)) / 1000) + " s of chain time apart; at most " +
+                                    std::to_string(genesis.params.unbonding_ms / 1000), "take a newer anchor from a node that you trust"};
   return {};
 }
 

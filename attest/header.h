@@ -156,6 +156,10 @@ SignedHeader sign_header(const SecretKey& producer, const Header& header);
 Result<> check_header(const Genesis& genesis, const SignedHeader& header);
 // Evidence: two different headers of one height, both signed by the producer. Errors: wrong_chain, bad_signature, proof.
 Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, const SignedHeader& other);
+// What a light client that remembers `anchor` may believe of `header`: the same chain and producer, not a fork of the anchor
+// itself, and no more chain time apart than the unbonding time, after which old keys have nothing left to lose.
+// Errors: those of check_header, proof, too_old.
+Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, const SignedHeader& header);
 // A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
 // `previous` is null at height 1.
 Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header);

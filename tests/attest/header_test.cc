@@ -104,5 +104,23 @@ TEST(Header, DoubleSigning) {
   EXPECT_EQ(check_double_signing(genesis, a, sign_header(key_of(3), other)).error().code, Code::bad_signature);
 }
 
+TEST(Header, Anchors) {
+  const Genesis genesis = test_genesis();
+  const Header first = next(genesis, nullptr, 1000);
+  Header later = first, fork = first;
+  later.height = Height{50};
+  later.previous = header_id(first);
+  later.time = ChainTime{genesis.params.unbonding_ms};
+  fork.state_root.v[0] ^= 1;
+  const SignedHeader anchor = sign_header(key_of(1), first);
+  EXPECT_TRUE(check_anchored(genesis, anchor, anchor));
+  EXPECT_TRUE(check_anchored(genesis, anchor, sign_header(key_of(1), later)));
+  EXPECT_TRUE(check_anchored(genesis, sign_header(key_of(1), later), anchor));  // a receipt older than the anchor
+  later.time = after(later.time, 1);
+  EXPECT_EQ(check_anchored(genesis, anchor, sign_header(key_of(1), later)).error().code, Code::too_old);
+  EXPECT_EQ(check_anchored(genesis, anchor, sign_header(key_of(1), fork)).error().code, Code::proof);
+  EXPECT_EQ(check_anchored(genesis, anchor, sign_header(key_of(3), later)).error().code, Code::bad_signature);
+}
+
 }  // namespace
 }  // namespace cairn::attest
