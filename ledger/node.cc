@@ -7,7 +7,7 @@
 namespace cairn::ledger {
 namespace {
 
-constexpr uint32_t kBlockWaitMs = 30'000;   // of ?wait=1
+constexpr uint32_t kBlockWaitMs = 25'000;   // of ?wait=1; clients give up after 30 s
 constexpr uint32_t kEventWaitMaxMs = 60'000;
 constexpr uint64_t kEventsMax = 10'000;     // of one answer
 

@@ -1,0 +1,23 @@
+// How fast the solo engine is, over the rate at which this machine can check signatures at all: the goal of the ledger as a
+// ratio that does not depend on the machine.
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.h"
+
+namespace cairn::ledger {
+
+struct SoloRates {
+  double transactions_per_s = 0;   // signed before, submitted in this process; the last one's block is synced to disk
+  double verifications_per_s = 0;  // ed25519, all cores, nothing else; measured before and after, the mean
+  double verification_share = 0;   // of the processor time that the run took: what its signatures alone cost
+  size_t transactions = 0;
+  size_t blocks = 0;
+};
+
+// Runs a whole node without HTTP in `folder`, which must not exist: transfers of 226 bytes among 256 accounts.
+// Errors: those of Chain::open, and the first code that a transfer is refused with.
+Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t transactions = 40'000);
+
+}  // namespace cairn::ledger
