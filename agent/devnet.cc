@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "ledger/genesis_file.h"
 
 extern char** environ;
 
@@ -149,13 +150,7 @@ Result<> Devnet::save(const DevnetState& state) const {
 }
 
 Result<SecretKey> Devnet::key(const std::string& member, const std::string& file) const {
-  const fs::path path = folder_ / member / file;
-  if (fs::exists(path)) return load_key(path);
-  std::error_code fault;
-  fs::create_directories(path.parent_path(), fault);
-  const SecretKey key = SecretKey::generate();
-  TRY(save_key(path, key));
-  return key;
+  return ledger::key_at(folder_ / member / file);
 }
 
 Result<> Devnet::launch(DevnetMember& member) const {
@@ -205,14 +200,10 @@ Result<> Devnet::start_node(DevnetState& state, const std::string& name) {
   const AccountId faucet_account = account_of(faucet.public_key());
   const fs::path genesis_file = folder_ / "genesis.bin";
 
-  attest::Genesis genesis;
-  genesis.name = name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : name;
-  genesis.created_wall_ms = SystemClock().wall_ms();
-  genesis.producer = producer.public_key();
-  genesis.producer_vrf = vrf.public_key();
-  genesis.faucet = faucet_account;
-  genesis.accounts = {{faucet_account, Amount::of_pebbles(kFaucetPebbles)}};
-  TRY(write_file(genesis_file, encode(genesis)));
+  TRY_LET(genesis, ledger::make_devnet_genesis(name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : name,
+                                               producer.public_key(), vrf.public_key(), faucet_account,
+                                               Amount::of_pebbles(kFaucetPebbles), SystemClock().wall_ms()));
+  TRY(ledger::save_genesis(genesis_file, genesis));
 
   TRY_LET(port, free_port(kUsualPort));
   const std::string address = "127.0.0.1:" + std::to_string(port);
@@ -327,6 +318,7 @@ Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
   }();
   if (made) return state;
   static_cast<void>(stop());
+  fs::remove(folder_ / "genesis.bin", fault);
   fs::remove(folder_ / "net.json", fault);  // half a devnet is none: the next try begins anew
   fs::remove_all(folder_ / "node" / "chain", fault);
   return made.error();

@@ -40,6 +40,7 @@ void Output::remark(const std::string& text) const {
 void Output::object(const std::string& json_object) const {
   clear();
   if (!json_) return;
+  answered_ = true;
   std::fprintf(stdout, "%s\n", json_object.c_str());
   std::fflush(stdout);
 }
@@ -47,7 +48,7 @@ void Output::object(const std::string& json_object) const {
 void Output::error(const Error& error) const {
   clear();
   std::fprintf(stderr, colour_ ? "\x1b[31m%s\x1b[0m\n" : "%s\n", error.message().c_str());
-  if (!json_) return;
+  if (answered_) return;
   const JsonObject what = JsonObject().add("code", name(error.code)).add("text", error.text).add("next", error.next);
   object(JsonObject().add("error", what));
 }

@@ -28,10 +28,9 @@ class JsonObject {
     return raw(key, "[" + list + "]");
   }
   JsonObject& add(std::string_view key, double number);
-  // Pebbles as text under `key`, "12.5 CRN" under `key`_pretty.
+  // {"pebbles":"12500000","text":"12.5 CRN"}
   JsonObject& add(std::string_view key, Amount amount) {
-    raw(key, to_json(amount));
-    return add(std::string(key) + "_pretty", pretty(amount));
+    return add(key, JsonObject().raw("pebbles", to_json(amount)).add("text", pretty(amount)));
   }
   template <class T>
   JsonObject& add(std::string_view key, const T& value) {
@@ -53,7 +52,7 @@ class Output {
   void remark(const std::string& text) const;  // on standard error
   void object(const std::string& json_object) const;  // the answer, for programs; silent without --json
   void object(const JsonObject& answer) const { object(answer.str()); }
-  void error(const Error& error) const;
+  void error(const Error& error) const;        // as an object too, unless one was printed that says more
   // A bar that the next line replaces; nothing where standard error is no terminal.
   void bar(const std::string& label, double share, const std::string& text) const;
 
@@ -63,6 +62,7 @@ class Output {
   bool terminal_;
   bool colour_;  // a terminal, and NO_COLOR is not set
   mutable bool bar_shown_ = false;
+  mutable bool answered_ = false;
 };
 
 }  // namespace cairn::agent

@@ -26,7 +26,6 @@ struct Wish {
   std::optional<uint64_t> seed, steps, interval;
   std::optional<std::string> ceiling;
   std::vector<std::string> assets;  // NAME=ID
-  std::optional<std::string> program_asset;
   std::optional<std::string> weights;
   bool wait_for_offer = false;
   bool everybody = false;
@@ -51,9 +50,11 @@ Result<JobFile> file_of(const Wish& wish) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos)
       return Error{Code::usage, "`" + text + "` names no input", "write INPUT=ASSET: --asset x=9f2c..., or --asset weights=9f2c..."};
-    job.assets[text.substr(0, equals)] = text.substr(equals + 1);
+    if (text.substr(0, equals) == "program")
+      job.program_asset = text.substr(equals + 1);
+    else
+      job.assets[text.substr(0, equals)] = text.substr(equals + 1);
   }
-  if (wish.program_asset) job.program_asset = *wish.program_asset;
   if (wish.weights) job.weights = fs::absolute(*wish.weights);
   return job;
 }
@@ -111,13 +112,28 @@ struct Quoted {
   ledger::Quote quote;
 };
 
+// `data` in a job's assets: whichever input holds that asset's bytes.
+Result<> bind_data(NodeClient& node, const std::string& text, attest::JobSpec& spec) {
+  TRY_LET(id, id_of<AssetId>(text, "an asset"));
+  TRY_LET(asset, node.asset(id));
+  for (auto& input : spec.inputs)
+    if (input.id == asset.content) {
+      input.asset = id;
+      return {};
+    }
+  return Error{Code::usage, "no input of this job has the bytes of asset " + brief(id), "publish the tensor that the job uses: cairn asset publish --tensor"};
+}
+
 // Traces and prices. `endpoint` is where the inputs will be served.
 Result<Quoted> quote_of(const Cli& cli, Desktop& desktop, const JobFile& job, const std::string& endpoint) {
   TRY_LET(genesis, desktop.node.genesis());  // first: without a node nothing is worth tracing
   Quoted out;
-  TRY_LET(order, make_order(job, desktop.settings, genesis.params.work, desktop.store,
+  JobFile named = job;
+  named.assets.erase("data");
+  TRY_LET(order, make_order(named, desktop.settings, genesis.params.work, desktop.store,
                             [&](const std::string& what) { cli.out.bar("prepare", 0.5, what); }));
   out.order = std::move(order);
+  if (const auto data = job.assets.find("data"); data != job.assets.end()) TRY(bind_data(desktop.node, data->second, out.order.spec));
   out.order.spec.endpoint = endpoint;
   out.order.spec.secret_hash = secret_hash(random_hash());
   TRY_LET(quote, desktop.node.quote(out.order.spec));
@@ -146,7 +162,8 @@ JsonObject quoted_json(const Quoted& quoted) {
   json.add("step_work_ns", spec.step_work_ns).add("memory_bytes", spec.memory_bytes);
   json.add("price_ceiling", spec.price_ceiling).add("price_ceiling_per_hour", per_hour(spec.price_ceiling));
   json.add("price_unit", "pebbles per 10^9 reference seconds").add("price_per_hour_unit", kReferenceUnit);
-  json.add("quote", quote_json(quoted.quote)).add("removed", quoted.order.removed).add("trace_seconds", quoted.order.trace_seconds);
+  for_each_field(quoted.quote, [&](const char* key, const auto& value) { json.add(key, value); });
+  json.add("removed", quoted.order.removed).add("trace_seconds", quoted.order.trace_seconds);
   return json;
 }
 
@@ -378,8 +395,7 @@ void add_job_verbs(CLI::App& app, Cli& cli) {
     sub->add_option("--interval", wish->interval, "steps between checkpoints, instead of the file's");
     sub->add_option("--price-ceiling", wish->ceiling, "CRN per hour at reference speed, instead of the file's");
     sub->add_option("--weights", wish->weights, "safetensors, instead of the file's");
-    sub->add_option("--asset", wish->assets, "INPUT=ID: an input, or `weights`, is this asset");
-    sub->add_option("--program-asset", wish->program_asset, "the program is this asset");
+    sub->add_option("--asset", wish->assets, "WHAT=ID: an input of the program, `data`, `weights` or `program` is this asset");
     return sub;
   };
   const auto followed = [&](CLI::App* sub) {

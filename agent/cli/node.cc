@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "agent/cli/cli.h"
+#include "ledger/node.h"
 
 namespace cairn::agent {
 
@@ -25,10 +26,15 @@ Result<> node_status(const Cli& cli) {
 Result<> node_supply(const Cli& cli) {
   TRY_LET(config, cli.settings());
   NodeClient node(config.node);
-  TRY_LET(supply, node.json("/v1/supply"));
-  const size_t end = supply.find_last_not_of(" \n");
-  cli.out.line(supply.substr(0, end + 1));
-  cli.out.object(supply.substr(0, end + 1));
+  TRY_LET(supply, node.record<ledger::Supply>("/v1/supply"));
+  cli.out.line(row("genesis", pretty(supply.genesis)));
+  cli.out.line(row("held", pretty(supply.held) + (supply.conserved ? ", the same" : ", which is NOT the same")));
+  std::vector<JsonObject> kinds;
+  for (const auto& kind : supply.kinds) {
+    cli.out.line(row("  " + std::string(name(kind.kind)), padded(pretty(kind.amount), 26) + std::to_string(kind.holders) + " holders"));
+    kinds.push_back(JsonObject().add("kind", name(kind.kind)).add("holders", kind.holders).add("amount", kind.amount));
+  }
+  cli.out.object(JsonObject().add("genesis", supply.genesis).add("held", supply.held).add("conserved", supply.conserved).add("kinds", kinds));
   return {};
 }
 
@@ -51,7 +57,7 @@ Result<> offer_list(const Cli& cli) {
                  std::to_string(offer.jobs_max));
     JsonObject json;
     for_each_field(offer, [&](const char* key, const auto& value) { json.add(key, value); });
-    list.push_back(json.add("price_per_hour", per_hour(offer.price)));
+    list.push_back(json.add("price_per_hour", per_hour(offer.price)).add("price_unit", "pebbles per 10^9 reference seconds"));
   }
   cli.out.line(offers.empty() ? "no offers: nobody serves here yet"
                               : "*  CRN for an hour at the reference machine's speed   **  for 10^9 seconds at that speed");

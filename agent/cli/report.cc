@@ -19,6 +19,16 @@ Amount sum_of(const attest::ReceiptBody& body, std::initializer_list<Purpose> pu
   return sum;
 }
 
+// Whose money a line of the settlement moved: stake is the provider's, everything else came from the escrow.
+JsonObject payment_json(const attest::ReceiptBody& body, const attest::SettlementLine& line) {
+  const bool of_provider = line.purpose == Purpose::stake_back || line.purpose == Purpose::late || line.purpose == Purpose::slash_burn ||
+                           line.purpose == Purpose::slash_requester || line.purpose == Purpose::slash_challenger;
+  JsonObject json;
+  json.add("attempt", body.attempt).add("from", of_provider ? body.provider : body.requester).add("to", line.to);
+  json.raw("pebbles", to_json(line.amount)).add("text", pretty(line.amount)).add("what", attest::name(line.purpose));
+  return json.add("asset", line.asset);
+}
+
 JsonObject attempt_json(const Attempt& attempt) {
   const attest::ReceiptBody& body = attempt.receipt.body;
   JsonObject json;
@@ -37,8 +47,13 @@ JsonObject attempt_json(const Attempt& attempt) {
   for (const auto& line : body.lines)
     lines.push_back(JsonObject().add("to", line.to).add("amount", line.amount).add("purpose", attest::name(line.purpose))
                         .add("asset", line.asset));
-  json.add("checks", checks).add("games", games).add("lines", lines);
-  json.add("slash", JsonObject().add("burned", sum_of(body, {Purpose::slash_burn}))
+  // The game that the provider lost, where it lost one.
+  std::string lost = "null";
+  for (const auto& game : attempt.games)
+    if (game.game.winner == attest::Party::challenger) lost = zoom_of(game, body.spec.segments()).str();
+  json.add("checks", checks).raw("game", lost).add("games", games).add("lines", lines);
+  json.add("slash", JsonObject().add("total", sum_of(body, {Purpose::slash_burn, Purpose::slash_requester, Purpose::slash_challenger}))
+                        .add("burned", sum_of(body, {Purpose::slash_burn}))
                         .add("requester", sum_of(body, {Purpose::slash_requester}))
                         .add("challenger", sum_of(body, {Purpose::slash_challenger})));
   return json;
@@ -71,12 +86,6 @@ Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, con
   }
 }
 
-JsonObject quote_json(const ledger::Quote& quote) {
-  JsonObject json;
-  for_each_field(quote, [&](const char* key, const auto& value) { json.add(key, value); });
-  return json;
-}
-
 JsonObject job_json(const ledger::Job& job, const std::vector<Attempt>& attempts) {
   JsonObject json;
   json.add("job", job.id).add("title", job.spec.title).add("state", name(job.state)).add("phase", name(job.phase));
@@ -103,9 +112,12 @@ JsonObject job_json(const ledger::Job& job, const std::vector<Attempt>& attempts
     paid.add("damages", damages);  // what liars and latecomers paid to the requester
   }
   json.add("paid", paid);
-  std::vector<JsonObject> list;
-  for (const auto& attempt : attempts) list.push_back(attempt_json(attempt));
-  return json.add("attempts", list);
+  std::vector<JsonObject> list, payments;
+  for (const auto& attempt : attempts) {
+    list.push_back(attempt_json(attempt));
+    for (const auto& line : attempt.receipt.body.lines) payments.push_back(payment_json(attempt.receipt.body, line));
+  }
+  return json.add("payments", payments).add("attempts", list);
 }
 
 void job_lines(const Output& out, const ledger::Job& job, const std::vector<Attempt>& attempts) {

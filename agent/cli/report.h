@@ -18,7 +18,6 @@ struct Attempt {
 Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, const std::vector<ledger::Dispute>& games,
                                          const std::filesystem::path& out);
 
-JsonObject quote_json(const ledger::Quote& quote);
 // {"job","title","state","outcome","code","fault","sentence","audit",...,"paid","attempts"}: what needs no result.
 JsonObject job_json(const ledger::Job& job, const std::vector<Attempt>& attempts);
 void job_lines(const Output& out, const ledger::Job& job, const std::vector<Attempt>& attempts);

@@ -34,13 +34,13 @@ std::string carry_text(const kernels::Carry& carry) {
   return hexadecimal(carry.lo) + (carry.hi ? ":" + hexadecimal(carry.hi) : "");
 }
 
-JsonObject level(std::string_view phase, uint64_t index, uint64_t count, const std::string& what) {
+JsonObject level(std::string_view phase, uint64_t index, uint64_t count, const std::string& of) {
   JsonObject json;
-  json.add("phase", phase).add("index", index).add("count", count).add("what", what);
+  json.add("phase", phase).add("index", index).add("count", count).add("of", of);
   return json;
 }
-JsonObject level(std::string_view phase, uint64_t index, uint64_t count, const std::string& what, const Contested& ids) {
-  return level(phase, index, count, what).add("provider", ids.provider).add("challenger", ids.challenger);
+JsonObject level(std::string_view phase, uint64_t index, uint64_t count, const std::string& of, const Contested& ids) {
+  return level(phase, index, count, of).add("provider", ids.provider).add("challenger", ids.challenger);
 }
 
 }  // namespace
@@ -57,16 +57,18 @@ JsonObject zoom_of(const ledger::Dispute& dispute, uint64_t segments) {
   const kernels::Operator* op = game.leaf.output_types.empty() ? nullptr : kernels::find_operator(game.leaf.op);
   if (!game.call_id.provider.is_zero())
     levels.push_back(level("call", game.call, terms.calls, op ? std::string(op->name) : "an operator", game.call_id));
-  std::string found;
+  std::string provider_value, challenger_value, found;
   if (op && game.output < game.leaf.output_types.size()) {
     const kernels::TensorType& type = game.leaf.output_types[game.output];
     if (!game.output_id.provider.is_zero())
       levels.push_back(level("output", game.output, game.leaf.output_types.size(), kernels::to_string(type), game.output_id));
     if (game.blocks > 0) {
       const auto elements = static_cast<uint64_t>(kernels::elements(type));
+      provider_value = decimal_of(type.dtype, game.value.provider.lo);
+      challenger_value = decimal_of(type.dtype, game.value.challenger.lo);
       levels.push_back(level("element", game.element, elements, "one number of " + kernels::to_string(type))
-                           .add("provider", decimal_of(type.dtype, game.value.provider.lo))
-                           .add("challenger", decimal_of(type.dtype, game.value.challenger.lo))
+                           .add("provider", provider_value)
+                           .add("challenger", challenger_value)
                            .add("provider_bits", hexadecimal(game.value.provider.lo))
                            .add("challenger_bits", hexadecimal(game.value.challenger.lo)));
       if (game.blocks > 1)
@@ -80,7 +82,9 @@ JsonObject zoom_of(const ledger::Dispute& dispute, uint64_t segments) {
   json.add("game", dispute.id).add("segment", terms.segment).add("provider", dispute.provider).add("challenger", dispute.challenger);
   json.raw("winner", game.winner ? json_quote(attest::name(*game.winner)) : "null");
   json.add("phase", attest::name(game.phase)).add("reason", game.reason);
-  json.raw("found", found.empty() ? "null" : json_quote(found));
+  const auto text_or_null = [](const std::string& text) { return text.empty() ? "null" : json_quote(text); };
+  json.raw("provider_value", text_or_null(provider_value)).raw("challenger_value", text_or_null(challenger_value));
+  json.raw("verdict", text_or_null(found));
   json.add("moves", game.provider_moves + game.challenger_moves).add("move_bytes", game.move_bytes);
   json.add("levels", levels).add("lines", attest::explain(game));
   return json;
