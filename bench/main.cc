@@ -1,0 +1,166 @@
+// cairn-bench: ours beside the named peer, as ratios taken in one run on one machine.
+//
+//   cairn-bench [--json] [--quick] [--worker PATH]
+//
+// A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "attest/tree.h"
+#include "base/file.h"
+#include "bench/pairs.h"
+#include "kernels/operator.h"
+#include "ledger/bench_solo.h"
+#include "runtime/artefacts.h"
+#include "runtime/race.h"
+#include "runtime/worker_client.h"
+
+namespace cairn::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  bool json = false;
+  bool quick = false;
+  std::string worker;
+};
+
+std::vector<Row> products(const Options& options, int threads) {
+  struct Shape {
+    int64_t m, n, k;
+    int inner;
+  };
+  std::vector<Row> rows;
+  for (const Shape s : {Shape{64, 128, 64, 2000}, Shape{64, 10, 128, 4000}, Shape{256, 1024, 1024, 20}, Shape{512, 512, 512, 40}, Shape{2048, 2048, 2048, 1}}) {
+    auto race = runtime::race_product(s.m, s.n, s.k, threads);
+    Row row = compare("sgemm " + std::to_string(s.m) + " x " + std::to_string(s.n) + " x " + std::to_string(s.k), "libtorch (MKL)",
+                      race.ours, race.theirs, options.quick ? 5 : 21, s.inner);
+    row.target = 0.9;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+std::vector<Row> steps(const Options& options, int threads) {
+  std::vector<Row> rows;
+  runtime::Perceptron digits;
+  digits.layer_norm = true;
+  runtime::Perceptron wide;
+  wide.inputs = wide.classes = 1024;
+  wide.hidden = {1024, 1024, 1024};
+  wide.rows = 4096;
+  wide.batch = 256;
+  for (const auto& [name, model, inner] : {std::tuple{"training step, digits MLP, batch 64", digits, 100}, {"training step, 4 x 1024 MLP, batch 256", wide, 2}}) {
+    auto race = must(runtime::race_step(model, threads));
+    Row row = compare(name, "eager libtorch, Adam", race.ours, race.theirs, options.quick ? 5 : 21, inner);
+    row.target = 0.8;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+// The digits job by a real worker: what checkpoints cost beside the steps, and a drawn check beside the whole job.
+std::vector<Row> audits(const Options& options) {
+  char name[] = "/tmp/cairn-bench-XXXXXX";
+  const fs::path store = mkdtemp(name);
+  auto worker = must(runtime::WorkerClient::start(options.worker));
+  const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
+  const auto data = must(runtime::parse_tensors(file));
+  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}};
+  std::map<std::string, Hash> ids;
+  for (const auto& tensor : data.tensors) {
+    ask.request.data.push_back({tensor.name, tensor.type});
+    ids[tensor.name] = must(runtime::write_artefact(store, tensor.bytes));
+  }
+  constexpr uint64_t kSteps = 6000, kInterval = 300;
+  ask.request.steps = kSteps;
+  const auto traced = must(worker->trace(ask));
+  ids["schedule"] = traced.schedule.value();
+  runtime::Work work;
+  work.store = store.string();
+  work.plan = traced.plan;
+  work.seed = 1;
+  for (const auto& input : traced.inputs) work.inputs.push_back(ids.at(input));
+  const auto first = must(worker->initial(work));
+  std::vector<double> overheads, shares;
+  double run_ms = 0, checkpoint_ms = 0, check_ms = 0;
+  for (int i = 0; i < (options.quick ? 2 : 7); i++) {
+    const auto ran = must(worker->run({work, first.state, kSteps, kInterval, attest::Tier::exact}));
+    run_ms = double(ran.run_ns) / 1e6;
+    checkpoint_ms = double(ran.checkpoint_ns) / 1e6;
+    overheads.push_back(checkpoint_ms / run_ms * 100);
+    const auto began = std::chrono::steady_clock::now();
+    must(worker->check({work, first.state, kInterval, 17, 5}));
+    check_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+    shares.push_back(check_ms / (run_ms + checkpoint_ms) * 100);
+  }
+  worker.reset();
+  fs::remove_all(store);
+  const auto share = [](std::string what, std::string peer, std::vector<double> values, double ours, double theirs, double target) {
+    Row row{std::move(what), std::move(peer), ours, theirs, "ms", median(values), quantile(values, 0.25), quantile(values, 0.75), target, true};
+    return row;
+  };
+  return {share("commitment overhead, %, digits, 20 checkpoints", "the job's steps", overheads, checkpoint_ms, run_ms, 2.0),
+          share("audit, 1 of 20 segments, % of the job's cost", "the whole job", shares, check_ms, run_ms + checkpoint_ms, 0)};
+}
+
+Row solo(const Options& options) {
+  const fs::path folder = fs::temp_directory_path() / ("cairn-bench-solo-" + std::to_string(::getpid()));
+  std::vector<double> ratios;
+  ledger::SoloRates last;
+  for (int i = 0; i < (options.quick ? 1 : 5); i++) {
+    last = must(ledger::measure_solo(folder, options.quick ? 10'000 : 40'000));
+    ratios.push_back(last.transactions_per_s / last.verifications_per_s);
+    fs::remove_all(folder);
+  }
+  return {"solo engine, transactions/s", "raw ed25519 verifications/s", last.transactions_per_s, last.verifications_per_s, "1/s",
+          median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75), 0, false};
+}
+
+void print(const std::vector<Row>& rows) {
+  std::printf("| figure | peer | ours | peer's | ratio | quartiles | target |\n|---|---|---|---|---|---|---|\n");
+  for (const Row& row : rows) {
+    const std::string target = row.target == 0 ? "-" : (row.at_most ? "<= " : ">= ") + std::to_string(row.target).substr(0, 3);
+    std::printf("| %s | %s | %.4g %s | %.4g %s | %.2f | %.2f to %.2f | %s%s |\n", row.name.c_str(), row.peer.c_str(), row.ours,
+                row.unit.c_str(), row.theirs, row.unit.c_str(), row.ratio, row.q1, row.q3, target.c_str(), row.met() ? "" : " MISSED");
+  }
+}
+
+int run(const Options& options) {
+  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<Row> rows = products(options, threads);
+  for (auto&& more : {steps(options, threads), audits(options), std::vector<Row>{solo(options)}}) rows.insert(rows.end(), more.begin(), more.end());
+  if (!options.json) {
+    std::printf("%d threads, %s\n\n", threads, std::string(kernels::name(kernels::best_isa())).c_str());
+    print(rows);
+    return 0;
+  }
+  nlohmann::ordered_json json = {{"threads", threads}, {"isa", kernels::name(kernels::best_isa())}};
+  for (const Row& row : rows)
+    json["rows"].push_back({{"name", row.name}, {"peer", row.peer}, {"ours", row.ours}, {"theirs", row.theirs}, {"unit", row.unit},
+                            {"ratio", row.ratio}, {"q1", row.q1}, {"q3", row.q3}, {"target", row.target}, {"met", row.met()}});
+  std::printf("%s\n", json.dump().c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace cairn::bench
+
+int main(int argc, char** argv) {
+  cairn::bench::Options options;
+  options.worker = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "cairn-worker").string();
+  CLI::App app("Cairn beside its peers: ratios from one run on this machine. Run it from the root of the sources.", "cairn-bench");
+  app.add_flag("--json", options.json, "one JSON object instead of a table");
+  app.add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
+  app.add_option("--worker", options.worker, "the worker to measure");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return cairn::bench::run(options);
+  } catch (const cairn::Fault& fault) {
+    std::fprintf(stderr, "%s\n", fault.error().message().c_str());
+    return cairn::exit_status(fault.error().code);
+  }
+}

@@ -1,0 +1,169 @@
+#include "runtime/race.h"
+
+#include <memory>
+
+#include "attest/plan.h"
+#include "kernels/pool.h"
+#include "runtime/executor.h"
+#include "runtime/torch.h"
+#include "runtime/trace.h"
+
+namespace cairn::runtime {
+namespace {
+
+using at::Tensor;
+
+Tensor noise(at::IntArrayRef shape) { return at::rand(shape).sub_(0.5); }
+
+Argument tensor(const std::string& name) { return {ArgumentKind::tensor, {name}, {}, ""}; }
+
+// The perceptron as torch.export would write it.
+Program program_of(const Perceptron& model) {
+  Program out;
+  out.inputs = {{"x", kernels::DType::f32, {{model.batch, ""}, {model.inputs, ""}}}, {"y", kernels::DType::i64, {{model.batch, ""}}}};
+  int64_t width = model.inputs;
+  std::string value = "x";
+  const auto parameter = [&](const std::string& name, std::vector<int64_t> shape) {
+    Parameter p;
+    p.name = name;
+    p.values = {"p_" + name};
+    p.type = {kernels::DType::f32, std::move(shape)};
+    out.parameters.push_back(std::move(p));
+    return tensor("p_" + name);
+  };
+  const auto node = [&](const std::string& name, const std::string& target, std::vector<NamedArgument> arguments) {
+    out.nodes.push_back({name, target, std::move(arguments), {name}, false});
+    value = name;
+  };
+  for (size_t layer = 0; layer <= model.hidden.size(); layer++) {
+    const bool last = layer == model.hidden.size();
+    const int64_t next = last ? model.classes : model.hidden[layer];
+    const std::string at = std::to_string(layer);
+    node("linear" + at, "aten.linear.default",
+         {{"input", tensor(value)}, {"weight", parameter("weight" + at, {next, width})}, {"bias", parameter("bias" + at, {next})}});
+    if (!last) node("relu" + at, "aten.relu.default", {{"self", tensor(value)}});
+    if (!last && model.layer_norm)
+      node("norm" + at, "aten.layer_norm.default",
+           {{"input", tensor(value)}, {"normalized_shape", {ArgumentKind::integers, {}, {next}, ""}},
+            {"weight", parameter("norm_weight" + at, {next})}, {"bias", parameter("norm_bias" + at, {next})}});
+    width = next;
+  }
+  node("loss", "aten.cross_entropy_loss.default", {{"self", tensor(value)}, {"target", tensor("y")}});
+  out.outputs = {"loss"};
+  return out;
+}
+
+// Stock libtorch, as a person would write it.
+class Eager {
+ public:
+  Eager(const Perceptron& model, Tensor x, Tensor y) : model_(model), x_(std::move(x)), y_(std::move(y)) {
+    int64_t width = model.inputs;
+    const auto add = [&](Tensor value) {
+      parameters_.push_back(value.set_requires_grad(true));
+      first_.push_back(at::zeros_like(value));
+      second_.push_back(at::zeros_like(value));
+    };
+    for (size_t layer = 0; layer <= model.hidden.size(); layer++) {
+      const int64_t next = layer == model.hidden.size() ? model.classes : model.hidden[layer];
+      add(noise({next, width}).mul_(2.0 / std::sqrt(static_cast<double>(width))));
+      add(at::zeros({next}));
+      if (layer != model.hidden.size() && model.layer_norm) {
+        add(at::ones({next}));
+        add(at::zeros({next}));
+      }
+      width = next;
+    }
+    order_ = at::randperm(model.rows);
+  }
+
+  void step() {
+    const int64_t start = (step_ * model_.batch) % (model_.rows - model_.batch);
+    const Tensor rows = order_.slice(0, start, start + model_.batch);
+    Tensor value = x_.index_select(0, rows);
+    size_t p = 0;
+    for (size_t layer = 0; layer <= model_.hidden.size(); layer++) {
+      value = at::linear(value, parameters_[p], parameters_[p + 1]);
+      p += 2;
+      if (layer == model_.hidden.size()) break;
+      value = at::relu(value);
+      if (model_.layer_norm) {
+        value = at::layer_norm(value, {model_.hidden[layer]}, parameters_[p], parameters_[p + 1]);
+        p += 2;
+      }
+    }
+    at::cross_entropy_loss(value, y_.index_select(0, rows)).backward();
+    step_++;
+    const at::NoGradGuard guard;
+    const double one = 1 - std::pow(0.9, static_cast<double>(step_)), two = std::sqrt(1 - std::pow(0.999, static_cast<double>(step_)));
+    for (size_t i = 0; i < parameters_.size(); i++) {
+      Tensor& parameter = parameters_[i];
+      const Tensor gradient = parameter.grad();
+      first_[i].lerp_(gradient, 0.1);
+      second_[i].mul_(0.999).addcmul_(gradient, gradient, 0.001);
+      parameter.addcdiv_(first_[i], second_[i].sqrt().div_(two).add_(1e-8), -1e-3 / one);
+      parameter.mutable_grad() = Tensor();
+    }
+  }
+
+ private:
+  const Perceptron model_;
+  Tensor x_, y_, order_;
+  std::vector<Tensor> parameters_, first_, second_;
+  int64_t step_ = 0;
+};
+
+ByteSpan bytes_of(const Tensor& t) { return {static_cast<const uint8_t*>(t.const_data_ptr()), t.nbytes()}; }
+
+}  // namespace
+
+Race race_product(int64_t m, int64_t n, int64_t k, int threads) {
+  at::set_num_threads(threads);
+  const Tensor a = noise({m, k}), b = noise({k, n}), mine = at::empty({m, n});
+  Tensor theirs = at::empty({m, n});
+  auto pool = std::make_shared<kernels::Pool>(threads);
+  const auto* op = kernels::find_operator("matmul.f32.v1");
+  CHECK(op);
+  struct Call {
+    std::vector<kernels::TensorType> in, out;
+    std::vector<int64_t> attrs{0, 0};
+  };
+  const auto call = std::make_shared<Call>();
+  call->in = {{kernels::DType::f32, {m, k}}, {kernels::DType::f32, {k, n}}};
+  call->out = {{kernels::DType::f32, {m, n}}};
+  return {[=] {
+            const void* in[] = {a.const_data_ptr(), b.const_data_ptr()};
+            void* out[] = {mine.mutable_data_ptr()};
+            op->host({call->in, call->out, call->attrs}, {}, in, out, {kernels::best_isa(), pool.get()});
+          },
+          [=]() mutable { at::mm_out(theirs, a, b); }};
+}
+
+Result<Race> race_step(const Perceptron& model, int threads) {
+  at::set_num_threads(threads);
+  constexpr uint64_t kSteps = 1'000'000;  // of the schedule: more than a run takes
+  TraceRequest request;
+  request.data = {{"x", {kernels::DType::f32, {model.rows, model.inputs}}}, {"y", {kernels::DType::i64, {model.rows}}}};
+  request.steps = kSteps;
+  TRY_LET(traced, trace(program_of(model), request));
+  const Tensor x = at::rand({model.rows, model.inputs}), y = at::randint(0, model.classes, {model.rows}, at::kLong);
+  const Bytes table = schedule(request.optimizer, kSteps);
+  struct Ours {
+    attest::Plan plan;
+    std::unique_ptr<Executor> executor;
+  };
+  auto ours = std::make_shared<Ours>();
+  ours->plan = std::move(traced.plan);
+  std::vector<ByteSpan> inputs;
+  for (const auto& slot : ours->plan.inputs)
+    inputs.push_back(slot.name == "x" ? bytes_of(x) : slot.name == "y" ? bytes_of(y) : ByteSpan(table));
+  ExecutorOptions options;
+  options.threads = threads;
+  TRY_LET(executor, Executor::make(ours->plan, inputs, 1, std::move(options)));
+  ours->executor = std::move(executor);
+  TRY_LET(start, initial_state(ours->plan, 1, std::vector<ByteSpan>(ours->plan.state.size())));
+  TRY(ours->executor->load(start));
+  auto eager = std::make_shared<Eager>(model, x, y);
+  return Race{[ours] { ours->executor->run_step(); }, [eager] { eager->step(); }};
+}
+
+}  // namespace cairn::runtime
