@@ -1,5 +1,8 @@
 #include "runtime/race.h"
 
+#include <ATen/Parallel.h>
+
+#include <array>
 #include <memory>
 
 #include "attest/plan.h"
@@ -131,8 +134,8 @@ Race race_product(int64_t m, int64_t n, int64_t k, int threads) {
   call->in = {{kernels::DType::f32, {m, k}}, {kernels::DType::f32, {k, n}}};
   call->out = {{kernels::DType::f32, {m, n}}};
   return {[=] {
-            const void* in[] = {a.const_data_ptr(), b.const_data_ptr()};
-            void* out[] = {mine.mutable_data_ptr()};
+            const std::array<const void*, 2> in{a.const_data_ptr(), b.const_data_ptr()};
+            const std::array<void*, 1> out{mine.mutable_data_ptr()};
             op->host({call->in, call->out, call->attrs}, {}, in, out, {kernels::best_isa(), pool.get()});
           },
           [=]() mutable { at::mm_out(theirs, a, b); }};
