@@ -47,7 +47,7 @@ Program program_of(const Perceptron& model) {
     if (!last) node("relu" + at, "aten.relu.default", {{"self", tensor(value)}});
     if (!last && model.layer_norm)
       node("norm" + at, "aten.layer_norm.default",
-           {{"input", tensor(value)}, {"normalized_shape", {ArgumentKind::integers, {}, {next}, ""}},
+           {{"input", tensor(value)}, {"normalized_shape", {ArgumentKind::integers, {""}, {next}, ""}},
             {"weight", parameter("norm_weight" + at, {next})}, {"bias", parameter("norm_bias" + at, {next})}});
     width = next;
   }
