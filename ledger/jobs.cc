@@ -14,6 +14,8 @@ using attest::Ended;
 using attest::Purpose;
 using attest::SettlementLine;
 
+constexpr size_t kMaxMet = 64;  // providers that a job remembers, the latest
+
 Hash id_of(const Job& job) { return job.id.as<HashTag>(); }
 
 Error not_party(std::string_view whose) {
@@ -125,6 +127,7 @@ void reopen(State& state, BlockContext& block, Job& job) {
   state.disarm(job.timer);
   if (job.phase == JobPhase::draw) state.erase(DueDraw{job.draw_height, job.id});
   job.met.push_back(job.provider);
+  if (job.met.size() > kMaxMet) job.met.erase(job.met.begin());
   job.phase = JobPhase::none;
   job.offer = {};
   job.provider = {};

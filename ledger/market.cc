@@ -25,14 +25,15 @@ bool fits(const State& state, const BlockContext& block, const Job& job, const O
   return true;
 }
 
-// The cheapest, then oldest, offer that fits. Matches and stores the job; false when there is none.
-bool try_book(State& state, BlockContext& block, Job& job) {
+// The cheapest, then oldest, offer that fits. Matches and stores the job; false when there is none among those that may be
+// looked at.
+bool try_book(State& state, BlockContext& block, Job& job, size_t& tries_left) {
   std::optional<Offer> best;
-  size_t tried = 0;
   state.scan<BookEntry>(
       make_key('b', static_cast<uint8_t>(job.spec.klass.device), static_cast<uint8_t>(job.spec.klass.numeric)),
       [&](const BookEntry& entry) {
-        if (entry.price > job.spec.price_ceiling || ++tried > kOffersTried) return false;
+        if (entry.price > job.spec.price_ceiling || tries_left == 0) return false;
+        tries_left--;
         auto offer = state.offer(entry.offer);
         CHECK(offer.has_value());
         if (fits(state, block, job, *offer, job.reward, job.stake)) best = std::move(offer);
@@ -145,7 +146,8 @@ void list_job(State& state, BlockContext& block, Job& job) {
   job.state = JobState::open;
   state.put(WaitingJob{job.spec.klass, job.seq, job.id});
   state.put(job);
-  try_book(state, block, job);
+  size_t tries_left = kOffersTried;
+  try_book(state, block, job, tries_left);
 }
 
 void unlist_job(State& state, const Job& job) { state.erase(WaitingJob{job.spec.klass, job.seq, job.id}); }
@@ -153,10 +155,11 @@ void unlist_job(State& state, const Job& job) { state.erase(WaitingJob{job.spec.
 void match_waiting(State& state, BlockContext& block, const attest::OfferClass& klass) {
   const auto waiting = state.all<WaitingJob>(
       make_key('w', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric)), kJobsTried);
+  size_t tries_left = kOffersTried;
   for (const auto& entry : waiting) {
     auto job = state.job(entry.job);
     CHECK(job.has_value());
-    try_book(state, block, *job);
+    try_book(state, block, *job, tries_left);
   }
 }
 

@@ -406,6 +406,96 @@ TEST_F(Market, ChallengeTable) {
   EXPECT_GT(scene.balance("P").pebbles + 2'000u, provider.pebbles + 100'000u + 4 * scene.params().game_fee);
 }
 
+TEST_F(Market, RejectionsThatNoStoryMeets) {
+  const Claim honest(scene.spec());
+  const JobId none = hash_named("no job").as<JobIdTag>();
+  scene.expect("A", CancelJob{none}, Code::not_found);
+  scene.expect("P", Accept{none}, Code::not_found);
+  scene.expect("P", Commit{honest.commitment(none)}, Code::not_found);
+  scene.expect("A", RevealSecret{none, {}}, Code::not_found);
+  scene.expect("V", CommitVerdict{none, 0, {}}, Code::not_found);
+  scene.expect("P", AnswerCheck{none, 0, {}, honest.segment(0)}, Code::not_found);
+  scene.expect("V", RevealVerdict{none, 0, {}, {}, std::nullopt}, Code::not_found);
+  scene.expect("V", ReportUndelivered{none, 0}, Code::not_found);
+  scene.expect("B", Challenge{none, 0, {}, honest.segment(0)}, Code::not_found);
+  scene.expect("B", PlayMove{{}, attest::Pick{}}, Code::not_found);
+
+  // Stake that was taken back between match and Accept.
+  const JobId id = open(scene.spec());
+  scene.expect("P", Unstake{crn(100)});
+  scene.expect("P", Accept{id}, Code::insufficient);
+  scene.expect("P", Stake{crn(50)});
+  run(id, honest);
+
+  // Whoever has nothing but its fees cannot post, reserve, bond or challenge.
+  scene.expect("C", Transfer{scene.id("B"), Amount{scene.balance("C").pebbles - 9'000}});
+  scene.expect("C", Bond{{12'000}, "tcp://c"}, Code::insufficient);
+  scene.expect("C", Challenge{id, 3, hash_named("other"), honest.segment(3)}, Code::insufficient);
+  scene.expect("C", Transfer{scene.id("B"), Amount{scene.balance("C").pebbles - 2'000}});
+  scene.expect("C", scene.offer(), Code::insufficient);
+  scene.expect("C", Reserve{hash_named("x")}, Code::insufficient);
+
+  until(id, JobPhase::verdicts);
+  const auto draw = job(id).checks[0].record.draw;
+  const std::string verifier = scene.name_of(draw.verifier);
+  const attest::Knowledge other{hash_named("another call id"), honest.roots[draw.segment]};
+  scene.expect(verifier, CommitVerdict{id, draw.segment, attest::verdict_hash({}, draw.verifier, id, draw.segment, other)});
+  scene.expect(verifier, ReportUndelivered{id, draw.segment}, Code::already);
+  answer(id, honest);
+  scene.expect("P", AnswerCheck{id, draw.segment, {}, honest.segment(draw.segment)}, Code::wrong_state);
+  scene.expect(verifier, RevealVerdict{id, draw.segment, {}, other, DrawnCall{}}, Code::proof);
+  scene.expect(verifier, RevealVerdict{id, draw.segment, {}, other, std::nullopt});
+  EXPECT_EQ(name(phase(id)), "window");
+  scene.expect(verifier, CommitVerdict{id, draw.segment, {}}, Code::already);
+  scene.pass(1'200);
+  EXPECT_EQ(name(state(id)), "settled");
+  scene.expect("B", Challenge{id, 3, hash_named("other"), honest.segment(3)}, Code::wrong_state);
+  scene.expect("P", Accept{id}, Code::wrong_state);
+}
+
+TEST_F(Market, VerdictsAndReportsComeInTime) {
+  scene.expect("W", Unbond{crn(1)});
+  const auto s = spec([](auto& spec) { spec.policy = Policy::careful; });
+  const Claim honest(s);
+  const JobId id = open(s);
+  run(id, honest);
+  until(id, JobPhase::verdicts);
+  const auto checks = job(id).checks;
+  ASSERT_EQ(checks.size(), 5u) << "one verifier may hold several segments";
+  const auto verdict = [&](size_t i) {
+    const auto& draw = checks[i].record.draw;
+    return CommitVerdict{id, draw.segment, attest::verdict_hash(hash_named("salt"), draw.verifier, id, draw.segment, honest.knowledge(draw))};
+  };
+  for (size_t i = 0; i < 3; i++) scene.expect("V", verdict(i));
+  scene.pass(2'200);
+  EXPECT_EQ(name(phase(id)), "answers");
+  scene.expect("V", verdict(3), Code::too_late);
+  scene.expect("V", ReportUndelivered{id, checks[4].record.draw.segment}, Code::too_late);
+  scene.expect("P", AnswerCheck{id, checks[4].record.draw.segment, {}, honest.segment(checks[4].record.draw.segment)}, Code::wrong_state);
+  answer(id, honest);
+  reveal(id, honest);
+  scene.pass(1'200);
+  EXPECT_EQ(name(state(id)), "settled");
+  EXPECT_EQ(job(id).audit, attest::Audit::partly);
+  EXPECT_EQ(job(id).paid_verifiers.pebbles, 30'000u);
+  EXPECT_EQ(scene.bond("V").pebbles, crn(1).pebbles - 2 * scene.params().verifier_silence);
+}
+
+TEST_F(Market, AFalseVerdictCostsBondWhenTheRefereeHasSpoken) {
+  // Nobody may say "I checked" of what a game proves false: see punish_false_verdicts.
+  const JobId id = open(scene.spec());
+  const Claim lie(scene.spec(), "lie");
+  run(id, lie);
+  check_all(id, lie);  // an accomplice agrees
+  Job agreed = job(id);
+  const auto draw = agreed.checks[0].record.draw;
+  const Amount bond = scene.bond(scene.name_of(draw.verifier));
+  scene.expect("B", Challenge{id, draw.segment, hash_named("truth"), lie.segment(draw.segment)});
+  scene.pass(3'500);  // the provider is silent: it loses, the verifier is not proven wrong
+  EXPECT_EQ(name(state(id)), "open");
+  EXPECT_EQ(scene.bond(scene.name_of(draw.verifier)), bond);
+}
+
 TEST_F(Market, RoyaltiesGoDownTheLineage) {
   const auto publish = [&](const std::string& who, std::string_view content, uint64_t price, std::vector<Share> holders, std::vector<Parent> parents) {
     Publish body;

@@ -269,5 +269,41 @@ TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
   }
 }
 
+// One hash over a fixed value of every transaction. It changes only with a new version of the chain.
+TEST(Codec, GoldenBytes) {
+  Transaction tx;
+  tx.genesis = hash_named("genesis");
+  tx.sender = hash_named("sender").as<AccountIdTag>();
+  tx.key = hash_named("key").as<PublicKeyTag>();
+  tx.nonce = 7;
+  tx.fee = Amount{1'000};
+  tx.expiry = ChainTime{123'456};
+  tx.body = Transfer{hash_named("to").as<AccountIdTag>(), Amount{5}};
+  const Bytes bytes = encode(tx);
+  EXPECT_EQ(bytes.size(), 32u + 32 + 32 + 8 + 8 + 8 + 2 + 32 + 8 + 64);
+  EXPECT_EQ(to_hex(ByteSpan(bytes).subspan(96, 26)), "0700000000000000e80300000000000040e20100000000000100");
+
+  Scene scene;
+  const Claim claim(scene.spec());
+  const JobId job = hash_named("job").as<JobIdTag>();
+  Publish publish{AssetKind::model, "title", hash_named("content"), hash_named("salt"), crn(1), {{scene.id("A"), 3}}, {{{}, 500}}, job};
+  PostOffer offer = scene.offer();
+  offer.payee = scene.id("B");
+  const std::vector<Body> bodies = {
+      Transfer{scene.id("B"), crn(1)}, RotateKey{tx.key}, offer, WithdrawOffer{hash_named("o").as<OfferIdTag>()}, Stake{crn(1)},
+      Unstake{crn(2)}, Bond{crn(3), "tcp://x"}, Unbond{crn(4)}, OpenJob{scene.spec()}, CancelJob{job}, Accept{job},
+      Commit{claim.commitment(job)}, RevealSecret{job, hash_named("secret")}, CommitVerdict{job, 1, hash_named("verdict")},
+      AnswerCheck{job, 1, hash_named("call"), claim.segment(1)},
+      RevealVerdict{job, 1, hash_named("salt"), {hash_named("call"), hash_named("end")}, std::nullopt},
+      Challenge{job, 1, hash_named("end"), claim.segment(1)}, PlayMove{hash_named("g").as<GameIdTag>(), attest::Pick{1, hash_named("mine")}},
+      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}};
+  Hasher all;
+  for (const Body& body : bodies) {
+    tx.body = body;
+    all.update(encode(tx));
+  }
+  EXPECT_EQ(all.finish().hex(), "8910bcbc6f6a6dfe20123da15bf0af3a526bcc5e61d1ae93c3f8b25131f5826c");
+}
+
 }  // namespace
 }  // namespace cairn::ledger
