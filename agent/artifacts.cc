@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 
 namespace cairn::agent {
@@ -29,6 +30,16 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
+
+Result<> write_at(int fd, const fs::path& path, uint64_t offset, ByteSpan bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::pwrite(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0) return failed(path, "writing");
+    done += static_cast<size_t>(n);
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -62,7 +73,18 @@ uint64_t ArtifactStore::size_bytes(const Hash& id) const {
 
 Result<Hash> ArtifactStore::put(ByteSpan bytes) {
   const Hash id = blake3(bytes);
-  if (size_bytes(id) != bytes.size() || !has(id)) TRY(write_file(path_of(id), bytes));
+  if (has(id) && size_bytes(id) == bytes.size()) return id;
+  static std::atomic<uint64_t> ordinal{0};
+  const fs::path beside =
+      folder_ / "arriving" / (id.hex() + "." + std::to_string(::getpid()) + "." + std::to_string(ordinal++));
+  {
+    const Descriptor file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+    if (file.fd < 0) return failed(beside, "opening");
+    TRY(write_at(file.fd, beside, 0, bytes));
+  }
+  std::error_code fault;
+  fs::rename(beside, path_of(id), fault);
+  if (fault) return Error{Code::io, "renaming " + beside.string() + " failed: " + fault.message(), "check the disk"};
   return id;
 }
 
@@ -118,13 +140,7 @@ uint64_t ArtifactStore::arrived_bytes(const Hash& id) const {
 Result<> ArtifactStore::append(const Hash& id, uint64_t offset, ByteSpan part) {
   const Descriptor file{::open(arriving(id).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
   if (file.fd < 0) return failed(arriving(id), "opening");
-  size_t done = 0;
-  while (done < part.size()) {
-    const ssize_t n = ::pwrite(file.fd, part.data() + done, part.size() - done, static_cast<off_t>(offset + done));
-    if (n < 0) return failed(arriving(id), "writing");
-    done += static_cast<size_t>(n);
-  }
-  return {};
+  return write_at(file.fd, arriving(id), offset, part);
 }
 
 Result<> ArtifactStore::finish(const Hash& id) {
@@ -133,10 +149,6 @@ Result<> ArtifactStore::finish(const Hash& id) {
   if (found != id) {
     fs::remove(arriving(id), fault);
     return damaged(id);
-  }
-  {
-    const Descriptor file{::open(arriving(id).c_str(), O_RDONLY | O_CLOEXEC)};
-    if (file.fd < 0 || ::fsync(file.fd) != 0) return failed(arriving(id), "syncing");
   }
   fs::rename(arriving(id), path_of(id), fault);
   if (fault) return Error{Code::io, "renaming " + arriving(id).string() + " failed: " + fault.message(), "check the disk"};

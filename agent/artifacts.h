@@ -5,6 +5,7 @@
 //
 // Whatever leaves the store for a worker passes `verified` first, which hashes the file again: a disk that flips a bit is
 // noticed before the bytes are used, and the damaged file is removed, so that it can be fetched anew.
+// Nothing is synced: what a power cut takes away or tears is found out by the same hash, and made or fetched anew.
 // Thread-safe among processes and threads as far as rename is atomic: two writers of one id write the same bytes.
 #pragma once
 
@@ -20,6 +21,7 @@ class ArtifactStore {
   // Creates the folder. Throws Fault (io).
   explicit ArtifactStore(std::filesystem::path folder);
 
+  const std::filesystem::path& folder() const { return folder_; }
   bool has(const Hash& id) const;
   std::filesystem::path path_of(const Hash& id) const { return folder_ / id.hex(); }
   uint64_t size_bytes(const Hash& id) const;  // 0 when absent

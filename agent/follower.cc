@@ -9,7 +9,9 @@ namespace cairn::agent {
 namespace {
 
 std::atomic<bool> stop_flag{false};
+std::atomic<bool> reload_flag{false};
 void on_signal(int) { stop_flag = true; }
+void on_hangup(int) { reload_flag = true; }
 
 void pause_ms(uint32_t ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
@@ -20,6 +22,11 @@ const std::atomic<bool>& stop_on_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGPIPE, SIG_IGN);
   return stop_flag;
+}
+
+std::atomic<bool>& reload_on_hangup() {
+  std::signal(SIGHUP, on_hangup);
+  return reload_flag;
 }
 
 Follower::Follower(const std::string& node, const SecretKey& key, const std::atomic<bool>& stop)
@@ -98,6 +105,13 @@ bool Follower::try_send(const ledger::Body& body, const JobId& job) {
                                 {"code", name(done.error().code)},
                                 {"text", done.error().text}});
   return false;
+}
+
+void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done) {
+  for (int i = 0; i < 100 && !all_done(); i++) pause_ms(20);
+  log_info("daemon.stopped", {{"at_work", !all_done()}});
+  if (!all_done()) std::_Exit(0);
+  for (auto& [job, thread] : threads) thread.join();
 }
 
 Result<PublicKey> key_of(NodeClient& node, const AccountId& account) {

@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -56,7 +58,13 @@ void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accou
 // The public key of an account. Errors: not_found (it never signed), and the node's.
 Result<PublicKey> key_of(NodeClient& node, const AccountId& account);
 
+// The end of a crash-only daemon: joins its job threads when they are done within two seconds, and otherwise ends the
+// process as it is. What counts is in the journal, and workers die with their thread.
+void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done);
+
 // SIGTERM and SIGINT set the flag that this returns.
 const std::atomic<bool>& stop_on_signals();
+// SIGHUP sets the flag that this returns; whoever acts on it clears it.
+std::atomic<bool>& reload_on_hangup();
 
 }  // namespace cairn::agent

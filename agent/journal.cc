@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kMaxBytes = 256u << 20;
 constexpr size_t kHeadBytes = 12;
+constexpr size_t kCompactBytes = 1u << 20;
 
 Bytes entry(const std::string& key, ByteSpan value) {
   Writer body;
@@ -36,20 +37,38 @@ Bytes entry(const std::string& key, ByteSpan value) {
 Journal::Journal(const std::filesystem::path& path) : path_(path) {
   std::error_code ignored;
   std::filesystem::create_directories(path.parent_path(), ignored);
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  lock();
+  const size_t read = load();
+  size_t live = 0;
+  for (const auto& [key, value] : entries_) live += kHeadBytes + 8 + key.size() + value.size();
+  if (read > kCompactBytes && live * 2 < read) compact();
+}
+
+void Journal::lock() {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd_ < 0) fail(path_, "cannot be opened");
   if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     ::close(fd_);
-    throw Fault({Code::exists, "another process uses " + path.string(), "end it, or give this one another folder"});
+    throw Fault({Code::exists, "another process uses " + path_.string(), "end it, or give this one another folder"});
   }
-  load();
+}
+
+void Journal::compact() {
+  Bytes whole;
+  for (const auto& [key, value] : entries_) {
+    const Bytes bytes = entry(key, value);
+    whole.insert(whole.end(), bytes.begin(), bytes.end());
+  }
+  static_cast<void>(must(write_file(path_, whole, 0600)));
+  ::close(fd_);  // of the file that was replaced
+  lock();
 }
 
 Journal::~Journal() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Journal::load() {
+size_t Journal::load() {
   const Bytes bytes = must(read_file(path_, kMaxBytes));
   size_t at = 0;
   while (bytes.size() - at >= kHeadBytes) {
@@ -80,6 +99,7 @@ void Journal::load() {
     at += kHeadBytes + size;
   }
   if (at < bytes.size() && ::ftruncate(fd_, static_cast<off_t>(at)) != 0) fail(path_, "cannot be cut");
+  return at;
 }
 
 void Journal::put(const std::string& key, ByteSpan value) {

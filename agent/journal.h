@@ -4,7 +4,8 @@
 //   size counts key and value with their lengths; check = the first 8 bytes of BLAKE3 over them
 //
 // A key's last entry counts; an empty value removes it. A torn entry at the end is cut off at open: its side effect cannot
-// have happened. An entry that is damaged before the end is the error `io`: somebody else wrote here.
+// have happened. An entry that is damaged before the end is the error `io`: somebody else wrote here. A file that is mostly
+// history is written anew at open, whole or not at all.
 // One process at a time: the file is locked. Single-threaded.
 #pragma once
 
@@ -45,7 +46,9 @@ class Journal {
   }
 
  private:
-  void load();
+  size_t load();  // returns the bytes that were read
+  void compact();
+  void lock();
   std::filesystem::path path_;
   int fd_ = -1;
   std::map<std::string, Bytes> entries_;

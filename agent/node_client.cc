@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kAnswerMs = 10'000;
 constexpr uint32_t kConnectMs = 2'000;
-constexpr uint32_t kBlockMs = 30'000;          // how long a transaction may wait for its block
+constexpr uint32_t kBlockMs = 35'000;          // a node answers after 30 s that no block has taken the transaction
 constexpr uint64_t kExpiryMs = 60'000;         // chain time
 constexpr size_t kAnswerMaxBytes = 256u << 20;
 
@@ -112,24 +112,8 @@ Result<std::vector<ledger::Event>> NodeClient::events(uint64_t from, uint32_t wa
 }
 
 Result<ledger::TxResult> NodeClient::submit(ByteSpan transaction, bool wait) {
-  TRY_LET(text, request(wait ? "/v1/transactions?wait=1" : "/v1/transactions", &transaction, wait ? kBlockMs : kAnswerMs));
-  const auto told = nlohmann::json::parse(text, nullptr, false);
-  const auto id = told.is_object() ? Hash::from_hex(text_of(told, "id")) : std::nullopt;
-  if (!id) return Error{Code::malformed, address_ + " did not say what became of the transaction", "ask for it by its id"};
-  ledger::TxResult result;
-  result.id = *id;
-  result.text = text_of(told, "text");
-  const auto number_at = [&](const char* key) -> uint64_t {
-    const std::string text_value = text_of(told, key);
-    return text_value.empty() || text_value.find_first_not_of("0123456789") != std::string::npos ? 0 : std::stoull(text_value);
-  };
-  result.height = Height{number_at("height")};
-  result.code = static_cast<uint16_t>(number_at("code"));
-  if (const auto code = told.find("code"); code != told.end() && code->is_string() && result.code == 0) {
-    const std::string word = code->get<std::string>();
-    if (!word.empty() && word != "ok" && word != "0") result.code = static_cast<uint16_t>(code_named(word));
-  }
-  return result;
+  TRY_LET(text, request(std::string("/v1/transactions?raw=1") + (wait ? "&wait=1" : ""), &transaction, wait ? kBlockMs : kAnswerMs));
+  return decode<ledger::TxResult>(as_bytes(text));
 }
 
 Sender::Sender(NodeClient& node, const SecretKey& key, attest::Genesis genesis)

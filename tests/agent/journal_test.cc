@@ -38,6 +38,24 @@ TEST(Journal, TheLastEntryOfAKeyCountsAfterAnyCut) {
   }
 }
 
+TEST(Journal, HistoryIsForgottenAtOpen) {
+  Scratch scratch;
+  const auto path = scratch.path / "journal";
+  {
+    Journal journal(path);
+    for (uint8_t i = 1; i <= 20; i++) journal.put("a", Bytes(100'000, i));
+    journal.put("b", Bytes{1});
+  }
+  EXPECT_GT(std::filesystem::file_size(path), 2'000'000u);
+  for (int i = 0; i < 2; i++) {
+    Journal journal(path);
+    EXPECT_EQ(*journal.find("a"), Bytes(100'000, 20));
+    EXPECT_EQ(*journal.find("b"), Bytes{1});
+    EXPECT_THROW(Journal second(path), Fault);
+  }
+  EXPECT_LT(std::filesystem::file_size(path), 110'000u);
+}
+
 TEST(Journal, OneProcessAtATimeAndNoDamageInside) {
   Scratch scratch;
   const auto path = scratch.path / "journal";

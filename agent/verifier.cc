@@ -1,0 +1,269 @@
+#include "agent/verifier.h"
+
+#include <map>
+
+#include "agent/computer.h"
+#include "agent/follower.h"
+#include "attest/tree.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace cairn::agent {
+
+namespace {
+
+namespace fs = std::filesystem;
+using ledger::CheckState;
+using ledger::JobPhase;
+
+constexpr uint32_t kLookMs = 250;
+
+// A verdict, from before its commitment to the end of its job.
+struct Verdict {
+  Hash salt;
+  attest::Knowledge knowledge;
+  StateIds opening;
+  static constexpr auto fields() {
+    return std::tuple{field("salt", &Verdict::salt), field("knowledge", &Verdict::knowledge),
+                      field("opening", &Verdict::opening)};
+  }
+};
+
+std::string verdict_key(const JobId& job, uint64_t segment) {
+  return "verdict/" + job.hex() + "/" + std::to_string(segment);
+}
+
+class VerifierDaemon {
+ public:
+  explicit VerifierDaemon(const VerifierConfig& config)
+      : config_(config),
+        stop_(stop_on_signals()),
+        journal_(config.folder / "journal"),
+        store_(config.folder / "artefacts"),
+        desk_(store_),
+        chain_(config.node, must(load_key(config.key)), stop_),
+        node_(config.node),
+        server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
+                [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
+        worker_(find_program(config.worker)) {}
+
+  void run() {
+    log_info("verifier.ready", {{"account", chain_.account().hex()}, {"endpoint", server_.endpoint()}});
+    uint64_t seen = 0;
+    while (!stop_) {
+      keep_bond();
+      if (const auto jobs = node_.jobs())
+        for (const auto& job : *jobs)
+          if (concerns_us(job)) take(job.id);
+      chain_.wait(seen, kLookMs);
+    }
+    leave(threads_, [this] {
+      const std::lock_guard lock(mutex_);
+      return active_.empty();
+    });
+  }
+
+ private:
+  void keep_bond() {
+    if (bonded_) return;
+    const auto view = node_.account(chain_.account());
+    if (!view) return;
+    if (view->bond >= config_.bond) {
+      bonded_ = true;
+      return;
+    }
+    const Amount missing = subtract(config_.bond, view->bond).value_or(Amount{});
+    if (view->balance <= missing) {
+      if (!poor_) log_warning("verifier.no_money", {{"account", chain_.account().hex()}, {"next", "send it some CRN"}});
+      poor_ = true;
+      return;
+    }
+    bonded_ = chain_.try_send(ledger::Bond{missing, server_.endpoint()}, {});
+  }
+
+  bool concerns_us(const ledger::Job& job) const {
+    if (ledger::is_terminal(job.state)) return false;
+    return std::any_of(job.checks.begin(), job.checks.end(),
+                       [&](const auto& check) { return check.record.draw.verifier == chain_.account(); });
+  }
+
+  void take(const JobId& id) {
+    const std::lock_guard lock(mutex_);
+    if (active_.contains(id)) return;
+    if (const auto old = threads_.find(id); old != threads_.end()) {
+      old->second.join();
+      threads_.erase(old);
+    }
+    active_.insert(id);
+    threads_.emplace(id, std::thread([this, id] { attend(id); }));
+  }
+
+  void attend(const JobId& id) {
+    NodeClient node(config_.node);
+    Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
+    uint64_t seen = 0;
+    std::map<uint64_t, uint64_t> asked_since_ns;  // by segment: first time that nobody served it
+    while (!stop_) {
+      try {
+        const auto job = node.job(id);
+        if (job) {
+          if (!concerns_us(*job)) break;
+          for (const auto& check : job->checks)
+            if (check.record.draw.verifier == chain_.account()) act(node, computer, *job, check, asked_since_ns);
+          play(node, computer, *job);
+        } else if (job.error().code == Code::not_found) {
+          break;
+        }
+      } catch (const Fault& fault) {
+        log_error("check.fault", {{"job", id}, {"error", fault.what()}});
+        for (int i = 0; i < 10 && !stop_; i++) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+      chain_.wait(seen, kLookMs);
+    }
+    forget(id);
+    const std::lock_guard lock(mutex_);
+    active_.erase(id);
+  }
+
+  void act(NodeClient& node, Computer& computer, const ledger::Job& job, const ledger::Check& check,
+           std::map<uint64_t, uint64_t>& asked_since_ns) {
+    const uint64_t segment = check.record.draw.segment;
+    if (check.state == CheckState::drawn && job.phase == JobPhase::verdicts) {
+      auto verdict = recall(job.id, segment);
+      if (!verdict) {
+        const auto found = run_segment(node, computer, job, check.record.draw);
+        if (!found) {
+          if (found.error().code == Code::cancelled) return;
+          log_warning("check.not_run", {{"job", job.id}, {"segment", segment}, {"code", name(found.error().code)},
+                                        {"text", found.error().text}});
+          const SystemClock clock;
+          const auto [first, fresh] = asked_since_ns.try_emplace(segment, clock.steady_ns());
+          if (clock.steady_ns() - first->second > uint64_t{config_.undelivered_seconds} * 1'000'000'000)
+            if (chain_.try_send(ledger::ReportUndelivered{job.id, segment}, job.id)) asked_since_ns.erase(segment);
+          return;
+        }
+        verdict = *found;
+        const std::lock_guard lock(mutex_);
+        journal_.put_value(verdict_key(job.id, segment), *verdict);
+      }
+      const Hash bound = attest::verdict_hash(verdict->salt, chain_.account(), job.id, segment, verdict->knowledge);
+      chain_.try_send(ledger::CommitVerdict{job.id, segment, bound}, job.id);
+    } else if (check.state == CheckState::answered && job.phase == JobPhase::reveals) {
+      const auto verdict = recall(job.id, segment);
+      if (!verdict) return;  // lost with its journal: the deadline will say that we were silent
+      ledger::RevealVerdict reveal{job.id, segment, verdict->salt, verdict->knowledge, std::nullopt};
+      const auto& theirs = check.record.provider;
+      if (theirs && theirs->end_root == verdict->knowledge.end_root && theirs->call_id != verdict->knowledge.call_id)
+        reveal.call = drawn_call(job, check.record.draw);
+      if (theirs && *theirs != verdict->knowledge)
+        log_warning("check.differs", {{"job", job.id}, {"segment", segment}, {"theirs", theirs->end_root},
+                                      {"ours", verdict->knowledge.end_root}});
+      chain_.try_send(reveal, job.id);
+    }
+  }
+
+  // Which call was drawn, with its path in the plan: only needed when both sides hold the same end.
+  std::optional<ledger::DrawnCall> drawn_call(const ledger::Job& job, const attest::DrawnCheck& draw) {
+    const auto work = load_assignment(job.spec, store_, chain_.params().work);
+    if (!work) return std::nullopt;
+    ledger::DrawnCall call;
+    call.index = attest::call_at(work->plan, draw.work_offset);
+    call.head = attest::plan_head(work->plan);
+    call.call = work->plan.calls.at(call.index);
+    call.path = attest::plan_path(work->plan, call.index);
+    return call;
+  }
+
+  // Errors: what the parties or the worker said.
+  Result<Verdict> run_segment(NodeClient& node, Computer& computer, const ledger::Job& job, const attest::DrawnCheck& draw) {
+    const TransportKeys own = transport_keys(chain_.key());
+    std::vector<Caller> sources;
+    if (const auto key = key_of(node, job.provider)) sources.emplace_back(job.provider_endpoint, *key, own);
+    if (const auto key = key_of(node, job.requester)) sources.emplace_back(job.spec.endpoint, *key, own);
+    const auto from_any = [&](const Hash& id, uint64_t max_bytes) -> Result<> {
+      Result<> last = Error{Code::unreachable, "no party of the job has a key on the chain", ""};
+      for (auto& source : sources) {
+        last = fetch(source, id, max_bytes, store_);
+        if (last) return last;
+      }
+      return last;
+    };
+    const uint64_t most = job.spec.memory_bytes;
+    TRY(from_any(job.spec.plan, std::max<uint64_t>(most, 64 << 20)));
+    for (const auto& input : job.spec.inputs) TRY(from_any(input.id, most));
+    TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
+
+    Verdict verdict;
+    if (draw.segment > 0) {
+      if (sources.empty() || !job.commitment) return Error{Code::unreachable, "the provider has no key on the chain", ""};
+      TRY_LET(leaves, fetch_leaves(sources.front(), job.id, job.commitment->checkpoint_root, job.spec.segments()));
+      TRY_LET(opening, fetch_state(sources.front(), job.id, job.spec.segment_start(draw.segment), leaves.at(draw.segment - 1)));
+      for (const auto& id : opening.ids) TRY(fetch(sources.front(), id, most, store_));
+      verdict.opening = std::move(opening);
+    }
+    TRY_LET(knowledge, computer.check(work, draw.segment, verdict.opening, draw.step, attest::call_at(work.plan, draw.work_offset)));
+    verdict.knowledge = knowledge;
+    verdict.salt = random_hash();
+    log_info("check.ran", {{"job", job.id}, {"segment", draw.segment}, {"end_root", knowledge.end_root}});
+    return verdict;
+  }
+
+  void play(NodeClient& node, Computer& computer, const ledger::Job& job) {
+    for (const auto& id : job.games) {
+      const auto dispute = node.record<ledger::Dispute>("/v1/games/" + id.hex());
+      if (!dispute || dispute->challenger != chain_.account() || dispute->game.over() ||
+          dispute->game.to_move != attest::Party::challenger)
+        continue;
+      const auto verdict = recall(job.id, dispute->game.terms.segment);
+      if (!verdict) continue;
+      const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
+      const auto move = computer.play(work, dispute->game, attest::Party::challenger, verdict->opening);
+      if (!move && move.error().code == Code::not_found) {
+        log_warning("game.no_case", {{"job", job.id}, {"game", id}, {"text", move.error().text}});
+        continue;  // nothing that is shown differs from our own run: the clock ends it
+      }
+      if (!move) throw Fault(move.error());
+      log_info("game.move", {{"job", job.id}, {"game", id}, {"move", attest::name(*move)}});
+      chain_.try_send(ledger::PlayMove{id, *move}, job.id);
+    }
+  }
+
+  // ---- memory ----
+
+  fs::path folder_of(const JobId& id) const { return config_.folder / "jobs" / id.hex(); }
+  std::optional<Verdict> recall(const JobId& job, uint64_t segment) {
+    const std::lock_guard lock(mutex_);
+    return journal_.value<Verdict>(verdict_key(job, segment));
+  }
+  void forget(const JobId& id) {
+    if (stop_) return;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, bytes] : journal_.under("verdict/" + id.hex() + "/")) journal_.remove(key);
+    std::error_code ignored;
+    fs::remove_all(folder_of(id), ignored);
+  }
+
+  const VerifierConfig config_;
+  const std::atomic<bool>& stop_;
+  Journal journal_;
+  ArtifactStore store_;
+  Desk desk_;
+  Follower chain_;
+  NodeClient node_;
+  Server server_;
+  const fs::path worker_;
+  bool bonded_ = false, poor_ = false;
+  std::mutex mutex_;  // journal_, active_
+  std::set<JobId> active_;
+  std::map<JobId, std::thread> threads_;
+};
+
+}  // namespace
+
+Result<> run_verifier(const VerifierConfig& config) {
+  VerifierDaemon daemon(config);
+  daemon.run();
+  return {};
+}
+
+}  // namespace cairn::agent
