@@ -1,5 +1,7 @@
 #include "agent/follower.h"
 
+#include <systemd/sd-daemon.h>
+
 #include <csignal>
 
 #include "base/log.h"
@@ -107,11 +109,29 @@ bool Follower::try_send(const ledger::Body& body, const JobId& job) {
   return false;
 }
 
+void notify_ready(const std::string& status) { sd_notify(0, ("READY=1\nSTATUS=" + status).c_str()); }
+void notify_alive() { sd_notify(0, "WATCHDOG=1"); }
+
 void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done) {
   for (int i = 0; i < 100 && !all_done(); i++) pause_ms(20);
   log_info("daemon.stopped", {{"at_work", !all_done()}});
   if (!all_done()) std::_Exit(0);
   for (auto& [job, thread] : threads) thread.join();
+}
+
+bool Follower::try_send_all(const std::vector<ledger::Body>& bodies, const JobId& job) {
+  if (bodies.empty()) return true;
+  if (bodies.size() == 1) return try_send(bodies.front(), job);
+  const auto done = [&] {
+    const std::lock_guard lock(send_mutex_);
+    return sender_->send_all(bodies);
+  }();
+  if (done) {
+    log_info("chain.sent", {{"what", ledger::name(bodies.front())}, {"job", job}, {"count", bodies.size()}});
+    return true;
+  }
+  log_warning("chain.refused", {{"job", job}, {"code", name(done.error().code)}, {"text", done.error().text}});
+  return false;
 }
 
 Result<PublicKey> key_of(NodeClient& node, const AccountId& account) {

@@ -31,6 +31,8 @@ class Follower {
   Result<ledger::TxResult> send(const ledger::Body& body);
   // Sends unless the chain has moved on meanwhile; logs what was refused. True when it stands on the chain.
   bool try_send(const ledger::Body& body, const JobId& job);
+  // Several at once: a hundred answers must not take a hundred blocks.
+  bool try_send_all(const std::vector<ledger::Body>& bodies, const JobId& job);
 
   // Sleeps until something happens on the chain, `timeout_ms` at most; at once when something did since `seen`, which is
   // brought up to date.
@@ -61,6 +63,10 @@ Result<PublicKey> key_of(NodeClient& node, const AccountId& account);
 // The end of a crash-only daemon: joins its job threads when they are done within two seconds, and otherwise ends the
 // process as it is. What counts is in the journal, and workers die with their thread.
 void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done);
+
+// Tells systemd, when it started us, that the daemon is ready, or alive, and what it does.
+void notify_ready(const std::string& status);
+void notify_alive();
 
 // SIGTERM and SIGINT set the flag that this returns.
 const std::atomic<bool>& stop_on_signals();

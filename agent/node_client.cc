@@ -14,6 +14,7 @@ constexpr uint32_t kAnswerMs = 10'000;
 constexpr uint32_t kConnectMs = 2'000;
 constexpr uint32_t kBlockMs = 35'000;          // a node answers after 30 s that no block has taken the transaction
 constexpr uint64_t kExpiryMs = 60'000;         // chain time
+constexpr int kNonceAttempts = 20;
 constexpr size_t kAnswerMaxBytes = 256u << 20;
 
 size_t collect(char* data, size_t size, size_t count, void* into) {
@@ -128,29 +129,58 @@ Result<Sender> Sender::make(NodeClient& node, const SecretKey& key) {
   return Sender(node, key, std::move(genesis));
 }
 
+Result<ledger::Transaction> Sender::prepared() const {
+  TRY_LET(status, node_->status());
+  ledger::Transaction transaction;
+  transaction.genesis = chain_;
+  transaction.sender = account_;
+  transaction.expiry = after(status.time, kExpiryMs);
+  if (auto view = node_->account(account_)) {
+    transaction.nonce = view->account.nonce;
+  } else if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) {
+    return view.error();
+  }
+  return transaction;
+}
+
+namespace {
+Error refused(const ledger::Body& body, Code code, const std::string& text, const AccountId& account) {
+  return {code, std::string(ledger::name(body)) + " was refused: " + text,
+          code == Code::insufficient ? "add CRN to account " + account.hex() : ""};
+}
+}  // namespace
+
 Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
   for (int attempt = 0;; attempt++) {
-    TRY_LET(status, node_->status());
-    ledger::Transaction transaction;
-    transaction.genesis = chain_;
-    transaction.sender = account_;
-    transaction.expiry = after(status.time, kExpiryMs);
+    TRY_LET(transaction, prepared());
     transaction.body = body;
-    if (auto view = node_->account(account_)) {
-      transaction.nonce = view->account.nonce;
-    } else if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) {
-      return view.error();
-    }
     ledger::sign(transaction, key_, genesis_.params.fee_per_byte);
     const auto result = node_->submit(encode(transaction), true);
     const Code code = result ? static_cast<Code>(result->code) : result.error().code;
-    if (code == Code::wrong_nonce && attempt < 20) continue;
+    if (code == Code::wrong_nonce && attempt < kNonceAttempts) continue;
     if (!result) return result.error();
-    if (result->code != 0)
-      return Error{code, std::string(ledger::name(body)) + " was refused: " + result->text,
-                   code == Code::insufficient ? "add CRN to account " + account_.hex() : ""};
+    if (result->code != 0) return refused(body, code, result->text, account_);
     return result;
   }
+}
+
+Result<> Sender::send_all(const std::vector<ledger::Body>& bodies) {
+  if (bodies.empty()) return {};
+  TRY_LET(transaction, prepared());
+  std::vector<ledger::TransactionId> ids;
+  for (size_t i = 0; i < bodies.size(); i++) {
+    transaction.body = bodies[i];
+    transaction.fee = {};
+    ledger::sign(transaction, key_, genesis_.params.fee_per_byte);
+    TRY_LET(result, node_->submit(encode(transaction), i + 1 == bodies.size()));
+    ids.push_back(result.id);
+    transaction.nonce++;
+  }
+  for (size_t i = 0; i < ids.size(); i++) {
+    TRY_LET(result, node_->record<ledger::TxResult>("/v1/transactions/" + ids[i].hex()));
+    if (result.code != 0) return refused(bodies[i], static_cast<Code>(result.code), result.text, account_);
+  }
+  return {};
 }
 
 }  // namespace cairn::agent

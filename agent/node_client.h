@@ -73,6 +73,10 @@ class Sender {
   // Waits for the block. Errors: those of submit, and the code that the transaction failed with.
   Result<ledger::TxResult> send(const ledger::Body& body);
 
+  // Sends several at once, with consecutive nonces, and waits for the block of the last. Error: that of the first that failed;
+  // the others may stand.
+  Result<> send_all(const std::vector<ledger::Body>& bodies);
+
   const AccountId& account() const { return account_; }
   const SecretKey& key() const { return key_; }
   const attest::Genesis& genesis() const { return genesis_; }
@@ -81,6 +85,7 @@ class Sender {
 
  private:
   Sender(NodeClient& node, const SecretKey& key, attest::Genesis genesis);
+  Result<ledger::Transaction> prepared() const;  // all but body and signature
   NodeClient* node_;
   SecretKey key_;
   attest::Genesis genesis_;

@@ -107,8 +107,10 @@ class Provider {
                              {"endpoint", server_.endpoint()},
                              {"crn_per_hour", pretty(config_.price)},
                              {"pebbles_per_1e9_reference_seconds", price_.pebbles}});
+    notify_ready("offers this machine for " + pretty(config_.price) + " an hour");
     uint64_t seen = 0;
     while (!stop_) {
+      notify_alive();
       if (reload_.exchange(false)) reload();
       if (const auto jobs = node_.jobs()) {
         for (const auto& job : *jobs)
@@ -357,6 +359,7 @@ class Provider {
   void answer_checks(Computer& computer, const ledger::Job& job) {
     const Record record = recall(job.id);
     if (!record.ran) return;
+    std::vector<ledger::Body> answers;
     for (const auto& check : job.checks) {
       const auto& draw = check.record.draw;
       if (check.state != ledger::CheckState::drawn && check.state != ledger::CheckState::committed) continue;
@@ -373,8 +376,9 @@ class Provider {
         journal_.put_value(key, *call_id);
       }
       if (check.state != ledger::CheckState::committed || job.phase != ledger::JobPhase::answers) continue;
-      chain_.try_send(ledger::AnswerCheck{job.id, draw.segment, *call_id, roots_of(record, job.spec, draw.segment)}, job.id);
+      answers.emplace_back(ledger::AnswerCheck{job.id, draw.segment, *call_id, roots_of(record, job.spec, draw.segment)});
     }
+    chain_.try_send_all(answers, job.id);
   }
 
   void play(NodeClient& node, Computer& computer, const ledger::Job& job) {

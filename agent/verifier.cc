@@ -17,6 +17,7 @@ using ledger::CheckState;
 using ledger::JobPhase;
 
 constexpr uint32_t kLookMs = 250;
+constexpr uint64_t kSendEveryNs = 500'000'000;  // a verdict does not wait for many others
 
 // A verdict, from before its commitment to the end of its job.
 struct Verdict {
@@ -49,8 +50,10 @@ class VerifierDaemon {
 
   void run() {
     log_info("verifier.ready", {{"account", chain_.account().hex()}, {"endpoint", server_.endpoint()}});
+    notify_ready("verifies with a bond of " + pretty(config_.bond));
     uint64_t seen = 0;
     while (!stop_) {
+      notify_alive();
       keep_bond();
       if (const auto jobs = node_.jobs())
         for (const auto& job : *jobs)
@@ -108,8 +111,16 @@ class VerifierDaemon {
         const auto job = node.job(id);
         if (job) {
           if (!concerns_us(*job)) break;
-          for (const auto& check : job->checks)
-            if (check.record.draw.verifier == chain_.account()) act(node, computer, *job, check, asked_since_ns);
+          std::vector<ledger::Body> said;
+          uint64_t sent_ns = SystemClock().steady_ns();
+          for (const auto& check : job->checks) {
+            if (check.record.draw.verifier != chain_.account()) continue;
+            if (auto body = act(node, computer, *job, check, asked_since_ns)) said.push_back(*std::move(body));
+            if (SystemClock().steady_ns() - sent_ns < kSendEveryNs) continue;
+            chain_.try_send_all(std::exchange(said, {}), id);
+            sent_ns = SystemClock().steady_ns();
+          }
+          chain_.try_send_all(said, id);
           play(node, computer, *job);
         } else if (job.error().code == Code::not_found) {
           break;
@@ -125,32 +136,35 @@ class VerifierDaemon {
     active_.erase(id);
   }
 
-  void act(NodeClient& node, Computer& computer, const ledger::Job& job, const ledger::Check& check,
-           std::map<uint64_t, uint64_t>& asked_since_ns) {
+  // What is to be said about one check now, if anything.
+  std::optional<ledger::Body> act(NodeClient& node, Computer& computer, const ledger::Job& job, const ledger::Check& check,
+                                  std::map<uint64_t, uint64_t>& asked_since_ns) {
     const uint64_t segment = check.record.draw.segment;
     if (check.state == CheckState::drawn && job.phase == JobPhase::verdicts) {
       auto verdict = recall(job.id, segment);
       if (!verdict) {
         const auto found = run_segment(node, computer, job, check.record.draw);
         if (!found) {
-          if (found.error().code == Code::cancelled) return;
+          if (found.error().code == Code::cancelled) return std::nullopt;
           log_warning("check.not_run", {{"job", job.id}, {"segment", segment}, {"code", name(found.error().code)},
                                         {"text", found.error().text}});
           const SystemClock clock;
           const auto [first, fresh] = asked_since_ns.try_emplace(segment, clock.steady_ns());
           if (clock.steady_ns() - first->second > uint64_t{config_.undelivered_seconds} * 1'000'000'000)
             if (chain_.try_send(ledger::ReportUndelivered{job.id, segment}, job.id)) asked_since_ns.erase(segment);
-          return;
+          return std::nullopt;
         }
         verdict = *found;
         const std::lock_guard lock(mutex_);
         journal_.put_value(verdict_key(job.id, segment), *verdict);
       }
+      hold(node, job, *verdict);
       const Hash bound = attest::verdict_hash(verdict->salt, chain_.account(), job.id, segment, verdict->knowledge);
-      chain_.try_send(ledger::CommitVerdict{job.id, segment, bound}, job.id);
-    } else if (check.state == CheckState::answered && job.phase == JobPhase::reveals) {
+      return ledger::CommitVerdict{job.id, segment, bound};
+    }
+    if (check.state == CheckState::answered && job.phase == JobPhase::reveals) {
       const auto verdict = recall(job.id, segment);
-      if (!verdict) return;  // lost with its journal: the deadline will say that we were silent
+      if (!verdict) return std::nullopt;  // lost with its journal: the deadline will say that we were silent
       ledger::RevealVerdict reveal{job.id, segment, verdict->salt, verdict->knowledge, std::nullopt};
       const auto& theirs = check.record.provider;
       if (theirs && theirs->end_root == verdict->knowledge.end_root && theirs->call_id != verdict->knowledge.call_id)
@@ -158,8 +172,24 @@ class VerifierDaemon {
       if (theirs && *theirs != verdict->knowledge)
         log_warning("check.differs", {{"job", job.id}, {"segment", segment}, {"theirs", theirs->end_root},
                                       {"ours", verdict->knowledge.end_root}});
-      chain_.try_send(reveal, job.id);
+      return reveal;
     }
+    return std::nullopt;
+  }
+
+  // A verdict also says: I hold what I checked, and serve it until the window ends.
+  void hold(NodeClient& node, const ledger::Job& job, const Verdict& verdict) {
+    Served served;
+    served.guests = {job.requester, job.provider};
+    for (const auto& other : job.checks) served.guests.push_back(other.record.draw.verifier);
+    introduce(node, desk_, served.guests);
+    served.artefacts.push_back(job.spec.plan);
+    for (const auto& input : job.spec.inputs) served.artefacts.push_back(input.id);
+    const std::lock_guard lock(mutex_);
+    auto& states = held_[job.id];
+    if (!verdict.opening.ids.empty()) states[verdict.opening.step] = verdict.opening;
+    for (const auto& [step, state] : states) served.states.push_back(state);
+    desk_.serve(job.id, served);
   }
 
   // Which call was drawn, with its path in the plan: only needed when both sides hold the same end.
@@ -237,7 +267,9 @@ class VerifierDaemon {
   }
   void forget(const JobId& id) {
     if (stop_) return;
+    desk_.end(id);
     const std::lock_guard lock(mutex_);
+    held_.erase(id);
     for (const auto& [key, bytes] : journal_.under("verdict/" + id.hex() + "/")) journal_.remove(key);
     std::error_code ignored;
     fs::remove_all(folder_of(id), ignored);
@@ -253,7 +285,8 @@ class VerifierDaemon {
   Server server_;
   const fs::path worker_;
   bool bonded_ = false, poor_ = false;
-  std::mutex mutex_;  // journal_, active_
+  std::mutex mutex_;  // journal_, active_, held_
+  std::map<JobId, std::map<uint64_t, StateIds>> held_;  // opening states, by step
   std::set<JobId> active_;
   std::map<JobId, std::thread> threads_;
 };

@@ -212,6 +212,17 @@ TEST_F(Network, AProviderKilledAtWorkGoesOnFromItsCheckpoint) {
   EXPECT_NE(log.find("run.resumed"), std::string::npos);
 }
 
+TEST_F(Network, AHundredChecksAreAnsweredInTime) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  Requester requester(net, scratch.path / "requester");
+  Assignment wanted = small_job(requester.store(), 300, 3);
+  wanted.spec.policy = attest::Policy::all;
+  const auto job = requester.attend(requester.open(wanted), ended);
+  ASSERT_EQ(job.state, JobState::settled) << ledger::name(job.state) << ": " << job.sentence;
+  EXPECT_EQ(job.checks.size(), 100u);
+  EXPECT_EQ(job.audit, attest::Audit::as_ordered);
+}
+
 TEST_F(Network, ARequesterThatServesNothingLetsTheMatchLapseWithoutFault) {
   ASSERT_NO_FATAL_FAILURE(start());
   Requester requester(net, scratch.path / "requester");
