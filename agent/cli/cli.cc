@@ -78,8 +78,9 @@ Result<Hash> hash_of_text(const std::string& text, const std::string& what) {
 constexpr uint64_t kReferenceSeconds = 1'000'000'000;
 constexpr uint64_t kHourSeconds = 3600;
 
-Amount per_hour(Amount price) {
-  return scale(price, kHourSeconds, kReferenceSeconds).value_or(Amount::of_pebbles(UINT64_MAX));
+Amount per_hour(Amount price) {  // to the nearest pebble: it is shown, never paid
+  const u128 hour = (static_cast<u128>(price.pebbles) * kHourSeconds + kReferenceSeconds / 2) / kReferenceSeconds;
+  return Amount::of_pebbles(static_cast<uint64_t>(hour));
 }
 
 Result<Amount> per_reference(Amount hourly) {
