@@ -84,7 +84,7 @@ JsonObject zoom_of(const ledger::Dispute& dispute, uint64_t segments) {
   json.add("phase", attest::name(game.phase)).add("reason", game.reason);
   const auto text_or_null = [](const std::string& text) { return text.empty() ? "null" : json_quote(text); };
   json.raw("provider_value", text_or_null(provider_value)).raw("challenger_value", text_or_null(challenger_value));
-  json.raw("verdict", text_or_null(found));
+  json.raw("found", text_or_null(found));
   json.add("moves", game.provider_moves + game.challenger_moves).add("move_bytes", game.move_bytes);
   json.add("levels", levels).add("lines", attest::explain(game));
   return json;

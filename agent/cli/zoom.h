@@ -6,9 +6,9 @@
 
 namespace cairn::agent {
 
-// {"game","segment","provider","challenger","winner","reason","provider_value","challenger_value","verdict","levels","lines"}. A
+// {"game","segment","provider","challenger","winner","reason","provider_value","challenger_value","found","levels","lines"}. A
 // level is {"phase","index","count","of","provider","challenger"}, from the segment down to one number; the values are that
-// number as each side holds it, the verdict is what the ledger found when it recomputed.
+// number as each side holds it, `found` is what the ledger found when it recomputed.
 JsonObject zoom_of(const ledger::Dispute& dispute, uint64_t segments);
 
 }  // namespace cairn::agent
