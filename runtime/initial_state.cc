@@ -1,9 +1,26 @@
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/philox.h"
 #include "runtime/executor.h"
+#include "runtime/trace.h"
 
 namespace cairn::runtime {
+
+attest::Init default_init(const Parameter& parameter) {
+  const std::vector<int64_t>& shape = parameter.type.shape;
+  if (parameter.type.dtype != kernels::DType::f32) return {};
+  if (shape.size() >= 2) {
+    double fan_in = 1;
+    for (size_t d = 1; d < shape.size(); d++) fan_in *= static_cast<double>(shape[d]);
+    return {attest::InitKind::uniform, std::bit_cast<uint32_t>(static_cast<float>(1 / std::sqrt(std::max(fan_in, 1.0))))};
+  }
+  const std::string last = parameter.name.substr(parameter.name.rfind('.') + 1);
+  if (shape.size() == 1 && (last == "weight" || last == "running_var"))
+    return {attest::InitKind::fill, std::bit_cast<uint32_t>(1.0f)};
+  return {};
+}
 
 Result<State> initial_state(const attest::Plan& plan, uint64_t seed, std::span<const ByteSpan> given) {
   State state;

@@ -16,20 +16,6 @@ using attest::From;
 using kernels::DType;
 using kernels::TensorType;
 
-attest::Init default_init(const Parameter& parameter) {
-  const std::vector<int64_t>& shape = parameter.type.shape;
-  if (parameter.type.dtype != DType::f32) return {};
-  if (shape.size() >= 2) {
-    double fan_in = 1;
-    for (size_t d = 1; d < shape.size(); d++) fan_in *= static_cast<double>(shape[d]);
-    return {attest::InitKind::uniform, std::bit_cast<uint32_t>(static_cast<float>(1 / std::sqrt(std::max(fan_in, 1.0))))};
-  }
-  const std::string last = parameter.name.substr(parameter.name.rfind('.') + 1);
-  if (shape.size() == 1 && (last == "weight" || last == "running_var"))
-    return {attest::InitKind::fill, std::bit_cast<uint32_t>(1.0f)};
-  return {};
-}
-
 namespace {
 
 constexpr uint64_t kDefaultBatch = 64;

@@ -76,5 +76,6 @@ void add_wallet_verbs(CLI::App& app, Cli& cli);
 void add_node_verbs(CLI::App& app, Cli& cli);  // node, offer, verifier
 void add_job_verbs(CLI::App& app, Cli& cli);
 void add_asset_verbs(CLI::App& app, Cli& cli);
+void add_program_verbs(CLI::App& app, Cli& cli);
 
 }  // namespace cairn::agent

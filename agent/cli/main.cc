@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   agent::add_node_verbs(app, cli);
   agent::add_job_verbs(app, cli);
   agent::add_asset_verbs(app, cli);
+  agent::add_program_verbs(app, cli);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

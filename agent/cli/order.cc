@@ -1,13 +1,12 @@
 #include "agent/cli/order.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <map>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "runtime/program.h"
-#include "runtime/safetensors.h"
-#include "runtime/worker_client.h"
+#include "runtime/program_files.h"
 
 namespace cairn::agent {
 
@@ -16,13 +15,20 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kPlanMaxBytes = size_t{1} << 30;
-constexpr size_t kFileMaxBytes = size_t{16} << 30;
 
-// A tensor of one of the job's files.
-struct Piece {
-  kernels::TensorType type;
-  ByteSpan bytes;
-  bool weight = false;
+// Where the worker leaves what it traced; gone when it is stored.
+struct Scratch {
+  fs::path path;
+  explicit Scratch(const fs::path& folder) {
+    fs::create_directories(folder);
+    std::string name = (folder / "tracing-XXXXXX").string();
+    if (!::mkdtemp(name.data())) throw Fault({Code::io, "no folder can be made in " + folder.string(), "check its mode"});
+    path = name;
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
 };
 
 // Which asset an input stands for: keys of `assets` are names of inputs, or `weights` for all of these. The ledger checks that
@@ -57,95 +63,49 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
   Order order;
   attest::JobSpec& spec = order.spec;
 
-  stage("reading");
-  TRY_LET(program_bytes, read_file(job.program, kFileMaxBytes));
-  TRY_LET(import, runtime::import_pt2(program_bytes));
-  TRY_LET(data_bytes, read_file(job.data, kFileMaxBytes));
-  TRY_LET(data, runtime::parse_tensors(data_bytes));
-  Bytes weight_bytes;
-  runtime::TensorFile weights;
-  if (!job.weights.empty()) {
-    TRY_LET(bytes, read_file(job.weights, kFileMaxBytes));
-    weight_bytes = std::move(bytes);
-    TRY_LET(parsed, runtime::parse_tensors(weight_bytes));
-    weights = std::move(parsed);
-  }
-  runtime::AskTrace ask;
-  ask.program = fs::absolute(job.program).string();
-  ask.store = fs::absolute(store.folder()).string();
-  ask.request.train = job.graph == Graph::train;
-  ask.request.batch = job.batch;
-  ask.request.steps = job.steps;
-  ask.request.optimizer = job.optimizer.optimizer();
-  std::map<std::string, Piece> pieces;
-  for (const auto& input : import.program.inputs)
-    if (const auto* tensor = data.find(input.name)) {
-      ask.request.data.push_back({tensor->name, tensor->type});
-      pieces[tensor->name] = {tensor->type, tensor->bytes, false};
-    }
-  for (const auto& parameter : import.program.parameters) {
-    const auto* tensor = weights.find(parameter.name);
-    const auto carried = std::find_if(import.weights.begin(), import.weights.end(),
-                                      [&](const auto& weight) { return weight.name == parameter.name; });
-    if (tensor) pieces[parameter.name] = {tensor->type, tensor->bytes, true};
-    else if (carried != import.weights.end()) pieces[parameter.name] = {carried->type, carried->bytes, true};
-    else continue;
-    ask.request.given.push_back(parameter.name);
-  }
-
   stage("tracing " + job.program.filename().string());
   const SystemClock clock;
   const uint64_t before_ns = clock.steady_ns();
+  const Scratch scratch(settings.folder);
+  runtime::ProgramFiles request;
+  request.path = fs::absolute(job.program).string();
+  request.data = fs::absolute(job.data).string();
+  if (!job.weights.empty()) request.weights = fs::absolute(job.weights).string();
+  request.store = scratch.path.string();
+  request.train = job.graph == Graph::train;
+  request.batch = job.batch;
+  request.steps = job.steps;
+  request.seed = job.seed;
+  request.optimizer = job.optimizer.optimizer();
+  request.work = work;
   TRY_LET(worker, runtime::WorkerClient::start(find_program(settings.worker)));
-  TRY_LET(traced, worker->trace(ask));
+  TRY_LET(prepared, runtime::prepare(*worker, request));
+  const runtime::Traced& traced = prepared.traced;
   order.trace_seconds = double(clock.steady_ns() - before_ns) * 1e-9;
   order.removed = traced.removed;
-  order.artefacts = {traced.plan, traced.program_artefact};
 
-  // What the worker says of the plan is checked: it has read bytes of strangers.
-  TRY_LET(plan_bytes, store.read(traced.plan, kPlanMaxBytes));
-  TRY_LET(plan, decode<attest::Plan>(plan_bytes));
-  TRY_LET(facts, attest::validate(plan, work));
-
+  // What the worker says of its files is checked: it read bytes of strangers.
   stage("hashing");
-  runtime::Work before{ask.store, traced.plan, {}, {}, job.seed, settings.threads, 0, work};
-  const auto bind = [&](const std::string& input, const kernels::TensorType& type) -> Result<Hash> {
-    const auto found = pieces.find(input);
-    Hash id;
-    if (traced.schedule && input == runtime::kSchedule) {
-      id = *traced.schedule;
-    } else if (found != pieces.end() && found->second.type == type) {
-      TRY_LET(put, store.put(found->second.bytes));
-      id = put;
-    } else {
-      return Error{Code::shape, "the plan wants `" + input + "` as " + kernels::to_string(type) +
-                       (found == pieces.end() ? ", which is in none of the job's files"
-                                              : "; the job's files have it as " + kernels::to_string(found->second.type)),
-                   "name a file that has it"};
-    }
+  const auto put = [&](const Hash& expected) -> Result<Hash> {
+    TRY_LET(id, store.put_file(scratch.path / expected.hex()));
+    if (id != expected) return Error{Code::internal, "the worker named another id than that of its file " + expected.hex(), "trace again"};
     order.artefacts.push_back(id);
-    spec.inputs.push_back({input, id, {}});
     return id;
   };
-  for (const auto& slot : plan.inputs) {
-    TRY_LET(id, bind(slot.name, slot.type));
-    before.inputs.push_back(id);
-  }
-  for (const auto& slot : plan.state) {
-    if (slot.init.kind != attest::InitKind::given) continue;
-    TRY_LET(id, bind(slot.name, slot.type));
-    before.given.push_back(id);
-  }
-  TRY_LET(first, worker->initial(before));
+  TRY_LET(plan_id, put(traced.plan));
+  TRY(put(traced.program_artefact));
+  TRY_LET(plan_bytes, store.read(plan_id, kPlanMaxBytes));
+  TRY_LET(plan, decode<attest::Plan>(plan_bytes));
+  TRY_LET(facts, attest::validate(plan, work));
 
   std::map<std::string, AssetId> assets;
   for (const auto& [input, text] : job.assets) {
     TRY_LET(id, asset_id(text));
     assets[input] = id;
   }
-  for (auto& input : spec.inputs) {
-    const auto found = pieces.find(input.name);
-    input.asset = asset_for(assets, input.name, found != pieces.end() && found->second.weight);
+  for (const runtime::PreparedInput& input : prepared.inputs) {
+    TRY_LET(id, put(input.id));
+    spec.inputs.push_back({input.name, id, asset_for(assets, input.name, input.weight)});
   }
   for (const auto& [input, id] : assets) {
     const bool used = std::any_of(spec.inputs.begin(), spec.inputs.end(), [&, wanted = id](const auto& b) { return b.asset == wanted; });
@@ -160,13 +120,13 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
     TRY_LET(id, asset_id(*job.program_asset));
     spec.program_asset = id;
   }
-  spec.plan = traced.plan;
+  spec.plan = plan_id;
   spec.plan_root = facts.root;
   spec.calls = static_cast<uint32_t>(plan.calls.size());
   spec.state_slots = static_cast<uint32_t>(plan.state.size());
   if (facts.work_ns > UINT64_MAX) return Error{Code::limit, "a step of this job is too long", "use a smaller batch"};
   spec.step_work_ns = static_cast<uint64_t>(facts.work_ns);
-  spec.initial_state = first.root;
+  spec.initial_state = prepared.initial.root;
   spec.seed = job.seed;
   spec.steps = traced.steps;
   spec.interval = std::min(job.interval ? job.interval : usual_interval(spec, facts.state_bytes), spec.steps);
