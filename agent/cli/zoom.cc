@@ -51,7 +51,8 @@ JsonObject zoom_of(const ledger::Dispute& dispute, uint64_t segments) {
   std::vector<JsonObject> levels;
   levels.push_back(level("segment", terms.segment, segments, "state after its last step", {terms.end_root, terms.challenger_end_root}));
   if (game.about_call || !game.step_root.provider.is_zero())
-    levels.push_back(level("step", game.step, terms.end_step - terms.start_step, "state after the step", game.step_root));
+    levels.push_back(level("step", game.step - terms.start_step, terms.end_step - terms.start_step,
+                           "state after step " + std::to_string(game.step + 1), game.step_root));
   if (!game.slot_id.provider.is_zero())
     levels.push_back(level("slot", game.slot, terms.state_slots, "a state buffer after the step", game.slot_id));
   const kernels::Operator* op = game.leaf.output_types.empty() ? nullptr : kernels::find_operator(game.leaf.op);

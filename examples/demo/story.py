@@ -52,7 +52,7 @@ class Network:
     def balance(self, account):
         """All that an account has: what it can spend, and what is locked in its name."""
         view = self.run("wallet", "show", account)
-        return sum(int(view[part]) for part in ("balance", "stake", "bond", "unbonding"))
+        return sum(int(view[part]["pebbles"]) for part in ("balance", "stake", "bond", "unbonding"))
 
 
 def verify(receipt, genesis):
@@ -63,7 +63,7 @@ def verify(receipt, genesis):
 
 def explanation(said):
     """One line for each step of a check, whatever their number."""
-    return [f"{step['what']}: {step['found']}" if isinstance(step, dict) else str(step) for step in said.get("steps", [])]
+    return [f"{step['what']}: {step['found']}" if isinstance(step, dict) else str(step) for step in said.get("findings", [])]
 
 
 def tampered(receipt, where):
@@ -94,8 +94,8 @@ class Story:
             process = f"process {member['pid']}" if "pid" in member else "no process, a key"
             self.show.say(f"{name:<12} {process:<18} account {(member.get('account') or '-')[:16]}")
         for offer in self.net.run("offer", "list")["offers"]:
-            self.show.say(f"{self.name(offer['owner'])} offers its machine at {offer['price_per_hour_pretty']} an hour of reference speed "
-                          f"({offer['price']} pebbles per 10^9 reference s)")
+            self.show.say(f"{self.name(offer['owner'])} offers its machine at {offer['price_per_hour']['text']} an hour of reference speed "
+                          f"({offer['price']['pebbles']} pebbles per 10^9 reference s)")
 
     # 2 -----------------------------------------------------------------------------------------------------------------
     def assets(self):
@@ -110,11 +110,11 @@ class Story:
         self.dataset = self.net.run("asset", "publish", DIGITS / "train.safetensors", "--kind", "dataset", "--tensor", "x", "--title",
                                     "UCI digits, 1,437 rows", "--price", "0.1 CRN", *shares)
         for asset, title in ((self.program, "program"), (self.dataset, "dataset")):
-            self.show.say(f"{title} {asset['asset'][:16]}: {asset['price_pretty']} a use, to " +
+            self.show.say(f"{title} {asset['asset'][:16]}: {asset['price']['text']} a use, to " +
                           ", ".join(f"{n} {s} %" for n, s in HOLDERS.items()))
         if self.program["removed"]:
             self.show.say("left out of what is published: " + ", ".join(self.program["removed"]))
-        self.use = ["--program-asset", self.program["asset"], "--asset", f"x={self.dataset['asset']}"]
+        self.use = ["--asset", f"program={self.program['asset']}", "--asset", f"data={self.dataset['asset']}"]
         self.before = {name: self.net.balance(account) for name, account in self.people.items()}
 
     # 3, 4 --------------------------------------------------------------------------------------------------------------
@@ -123,14 +123,13 @@ class Story:
 
     def quote(self):
         self.show.act("A training job is quoted; the price will stand in escrow")
-        quoted = self.net.run("job", "quote", DIGITS / "job.yaml", *self.use)
-        quote = quoted["quote"]
-        self.show.say(f"at most {quote['total_pretty']} = reward {quote['reward_pretty']} + audits {quote['audits_pretty']} "
-                      f"+ assets {quote['assets_pretty']} + deposit {quote['deposit_pretty']} (comes back)")
+        quoted = quote = self.net.run("job", "quote", DIGITS / "job.yaml", *self.use)
+        self.show.say(f"at most {quote['total']['text']} = reward {quote['reward']['text']} + audits {quote['audits']['text']} "
+                      f"+ assets {quote['assets']['text']} + deposit {quote['deposit']['text']} (comes back)")
         self.show.say(f"{quoted['steps']} steps of {quoted['step_work_ns']} reference ns, {quote['segments']} segments, "
                       f"{quote['checks']} of them drawn for a check")
         for offer in quoted["offers"]:
-            self.show.say(f"offer of {self.name(offer['owner'])}: {offer['reward_pretty']} for the work; the cheapest is matched")
+            self.show.say(f"offer of {self.name(offer['owner'])}: {offer['reward']['text']} for the work; the cheapest is matched")
 
     def honest(self):
         self.show.act("The honest provider trains, is checked, and is paid")
@@ -140,7 +139,7 @@ class Story:
         checks = [check for attempt in first["attempts"] for check in attempt["checks"]]
         for check in checks:
             self.show.say(f"segment {check['segment'] + 1} was drawn: {self.name(check['verifier'])} ran it again and {check['did']}")
-        self.show.good(f"{first['state']} ({first['audit']}): {self.name(first['provider'])} gets {first['paid']['provider_pretty']}; "
+        self.show.good(f"{first['state']} ({first['audit']}): {self.name(first['provider'])} gets {first['paid']['provider']['text']}; "
                        f"{first['seconds']:.1f} s from submit to result")
         predicted = self.job(DIGITS / "predict.yaml", "predictions", "--weights", first["files"]["model"])
         logits = safetensors_lite.read(predicted["files"]["outputs"])["output_0"]
@@ -173,31 +172,31 @@ class Story:
         lie = next(attempt for attempt in second["attempts"] if attempt["outcome"] == "slashed")
         game = next(game for game in lie["games"] if game["winner"] == "challenger")
         for level in game["levels"]:
-            self.show.say(f"{level['phase']:<9} {level['index'] + 1:>6,} of {level['count']:<8,} {level['what']}")
+            self.show.say(f"{level['phase']:<9} {level['index'] + 1:>6,} of {level['count']:<8,} {level['of']}")
         number = next(level for level in reversed(game["levels"]) if level["phase"] == "element")
         self.show.bad(f"{self.name(game['provider'])} claims  {number['provider']}   ({number['provider_bits']})")
         self.show.good(f"{self.name(game['challenger'])} holds   {number['challenger']}   ({number['challenger_bits']})")
-        self.show.say(f"the ledger recomputed that one block and found {game['found']}: {game['winner']} is right "
+        self.show.say(f"the ledger recomputed that one block and found {game['verdict']}: {game['winner']} is right "
                       f"({game['moves']} moves, {game['move_bytes']:,} bytes)")
         slash = lie["slash"]
-        self.slashed = sum(int(slash[part]) for part in ("burned", "requester", "challenger"))
-        self.show.bad(f"slashed {crn(self.slashed)} CRN: burned {slash['burned_pretty']}, to the requester {slash['requester_pretty']}, "
-                      f"to the challenger {slash['challenger_pretty']}")
+        self.slashed = int(slash["total"]["pebbles"])
+        self.show.bad(f"slashed {crn(self.slashed)} CRN: burned {slash['burned']['text']}, to the requester {slash['requester']['text']}, "
+                      f"to the challenger {slash['challenger']['text']}")
         self.tell_losses("the same job again, honestly", "--gold", second)
         self.show.good(f"the job reopened with its escrow; {self.name(second['provider'])} finished it: {second['state']} ({second['audit']})")
         self.second, self.game, self.number = second, game, number
         self.summary.update(cheat_caught=game["winner"] == "challenger" and game["provider"] == liar["account"]
                             and second["provider"] != liar["account"],
-                            slashed_pebbles=self.slashed, requester_compensated_pebbles=int(slash["requester"]))
+                            slashed_pebbles=self.slashed, requester_compensated_pebbles=int(slash["requester"]["pebbles"]))
 
     def wait_for_price(self, account):
         until = time.monotonic() + 30
         while time.monotonic() < until:
             offers = self.net.run("offer", "list")["offers"]
-            if offers and min(offers, key=lambda o: int(o["price"]))["owner"] == account:
+            if offers and min(offers, key=lambda o: int(o["price"]["pebbles"]))["owner"] == account:
                 return
             time.sleep(0.1)
-        raise Failed("provider-2 did not post its lower price within 30 s; its log is " + str(NET / "log"))
+        raise Failed("provider-2 did not post its lower price within 30 s; its log is " + str(NET / "logs"))
 
     # 6 -----------------------------------------------------------------------------------------------------------------
     def receipts(self):
@@ -238,26 +237,25 @@ class Story:
         self.show.say("royalties: " + ", ".join(f"{n} {crn(p)}" for n, p in self.summary["royalties"].items()) + " CRN")
         supply = self.net.run("node", "supply")
         self.summary["supply_conserved"] = supply["conserved"] is True
-        self.data["conservation"] = f"All holdings together: {crn(supply['total'])} CRN; the genesis made {crn(supply['genesis'])} CRN."
+        self.data["conservation"] = f"All holdings together: {crn(supply['held']['pebbles'])} CRN; the genesis made {crn(supply['genesis']['pebbles'])} CRN."
         (self.show.good if supply["conserved"] else self.show.bad)(self.data["conservation"])
         for title, result in (("training", self.first), ("inference", self.predicted), ("second training", self.second)):
-            for attempt in result["attempts"]:
-                for line in attempt["lines"]:
-                    if int(line["amount"]):
-                        self.data["payments"].append({"from": f"{title}, attempt {attempt['attempt']}", "to": self.name(line["to"]),
-                                                      "pebbles": int(line["amount"]), "what": line["purpose"].replace("_", " ")})
+            for line in result["payments"]:
+                if int(line["pebbles"]):
+                    self.data["payments"].append({"from": self.name(line["from"]), "to": self.name(line["to"]), "pebbles": int(line["pebbles"]),
+                                                  "what": f"{line['what'].replace('_', ' ')}, {title}"})
 
     def keep(self):
         game = self.game
         self.data.update(summary=self.summary, acts=self.show.finish(), machine=platform.platform() + f", {os.cpu_count()} cores",
                          when=time.strftime("%Y-%m-%d %H:%M"), genesis=self.net.run("node", "status")["genesis"],
-                         dispute={"levels": [dict(level, of=level["what"]) for level in game["levels"]],
+                         dispute={"levels": game["levels"],
                                   "provider_value": self.number["provider"], "challenger_value": self.number["challenger"],
-                                  "verdict": f"it found {game['found']}, so the {game['winner']} is right", "sentence": game["reason"]})
+                                  "verdict": f"it found {game['verdict']}, so the {game['winner']} is right", "sentence": game["reason"]})
         (OUT / "demo.html").write_text(render(self.data), encoding="utf-8")
         (OUT / "story.json").write_text(json.dumps(self.data, indent=1))
         logs = OUT / "logs"
-        shutil.copytree(NET / "log", logs, dirs_exist_ok=True)
+        shutil.copytree(NET / "logs", logs, dirs_exist_ok=True)
 
 
 def main():
@@ -276,7 +274,7 @@ def main():
             act()
     except Failed as failed:
         show.bad(str(failed))
-        show.say(f"next: the logs are in {NET / 'log'}")
+        show.say(f"next: the logs are in {NET / 'logs'}")
         return 1
     finally:
         if not options.stay:
