@@ -85,7 +85,7 @@ class Story:
     # 1 -----------------------------------------------------------------------------------------------------------------
     def devnet(self):
         self.show.act("A network starts on this machine")
-        up = self.net.run("net", "up", "--dir", NET, "--providers", 2, "--verifiers", 1, "--price", "100 CRN", "--price", "180 CRN",
+        up = self.net.run("net", "up", "--dir", NET, "--providers", 2, "--verifiers", 1, "--price", "10000 CRN", "--price", "18000 CRN",
                           "--provider-worker", f"2={BIN / 'cairn-cheating-worker'}")
         self.genesis = pathlib.Path(up["genesis"])
         self.members = {member["name"]: member for member in up["accounts"]}
@@ -164,7 +164,7 @@ class Story:
         self.show.act("A second provider undercuts the price, and lies in one number of one step")
         liar = self.members["provider-2"]
         config = pathlib.Path(liar["config"])
-        lines = ["price: 40 CRN" if line.startswith("price:") else line for line in config.read_text().splitlines()]
+        lines = ["price: 4000 CRN" if line.startswith("price:") else line for line in config.read_text().splitlines()]
         config.write_text("\n".join(lines) + "\n")
         os.kill(liar["pid"], signal.SIGHUP)
         self.wait_for_price(liar["account"])
