@@ -176,7 +176,7 @@ class Story:
         number = next(level for level in reversed(game["levels"]) if level["phase"] == "element")
         self.show.bad(f"{self.name(game['provider'])} claims  {number['provider']}   ({number['provider_bits']})")
         self.show.good(f"{self.name(game['challenger'])} holds   {number['challenger']}   ({number['challenger_bits']})")
-        self.show.say(f"the ledger recomputed that one block and found {game['verdict']}: {game['winner']} is right "
+        self.show.say(f"the ledger recomputed that one block and found {game['found']}: {game['winner']} is right "
                       f"({game['moves']} moves, {game['move_bytes']:,} bytes)")
         slash = lie["slash"]
         self.slashed = int(slash["total"]["pebbles"])
@@ -251,7 +251,7 @@ class Story:
                          when=time.strftime("%Y-%m-%d %H:%M"), genesis=self.net.run("node", "status")["genesis"],
                          dispute={"levels": game["levels"],
                                   "provider_value": self.number["provider"], "challenger_value": self.number["challenger"],
-                                  "verdict": f"it found {game['verdict']}, so the {game['winner']} is right", "sentence": game["reason"]})
+                                  "verdict": f"it found {game['found']}, so the {game['winner']} is right", "sentence": game["reason"]})
         (OUT / "demo.html").write_text(render(self.data), encoding="utf-8")
         (OUT / "story.json").write_text(json.dumps(self.data, indent=1))
         logs = OUT / "logs"
