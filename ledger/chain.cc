@@ -23,13 +23,13 @@ Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, 
 }
 
 std::pair<attest::SignedHeader, attest::MapProof> Chain::prove(const Hash& key) {
-  std::lock_guard lock(mutex_);
+  const auto lock = turn();
   return {app_.head(), app_.prove(key)};
 }
 
 Block Chain::extend(uint64_t wall_ms, const attest::BeaconEntry& beacon, std::vector<Bytes> transactions,
                     const std::function<attest::SignedHeader(const attest::Header&)>& sign) {
-  std::lock_guard lock(mutex_);
+  const auto lock = turn();
   const auto ours = [](const TransactionId&) { return true; };
   try {
     Finalized done = must(app_.finalize(app_.next_height(), wall_ms, beacon, transactions, store_->last_event() + 1, ours));

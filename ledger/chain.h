@@ -19,7 +19,7 @@ class Chain {
   // Runs `ask(const App&)` on the state of the last block; be brief, blocks wait meanwhile. Any thread.
   template <class Ask>
   auto read(Ask&& ask) const {
-    std::lock_guard lock(mutex_);
+    const auto lock = turn();
     return ask(static_cast<const App&>(app_));
   }
   // The path of one key of the state map, and the head whose root it leads to.
@@ -38,9 +38,15 @@ class Chain {
  private:
   Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store);
 
+  // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
+  std::unique_lock<std::mutex> turn() const {
+    std::lock_guard door(door_);
+    return std::unique_lock(mutex_);
+  }
+
   const attest::Genesis genesis_;
   const Hash id_;  // the genesis hash
-  mutable std::mutex mutex_;
+  mutable std::mutex door_, mutex_;
   App app_;
   std::unique_ptr<Store> store_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "ledger/transaction.h"
 
 namespace cairn::ledger {
 
@@ -28,6 +29,8 @@ Result<> check_genesis(const attest::Genesis& genesis) {
   if (genesis.producer == genesis.producer_vrf)
     return invalid("uses one key to sign and for the VRF", "make a key for each");
   if (genesis.params.interval_ms == 0) return invalid("has no block interval", "set interval_ms, 100 on a devnet");
+  if (genesis.params.max_block_bytes < kMaxTransactionBytes)
+    return invalid("has blocks that are too small for a transaction", "set max_block_bytes to " + std::to_string(kMaxTransactionBytes) + " or more");
   u128 sum = 0;
   for (const auto& entry : genesis.accounts) {
     sum += entry.balance.pebbles;

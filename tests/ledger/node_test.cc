@@ -275,6 +275,9 @@ TEST(Genesis, FilesAndTheirErrors) {
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{0}, 0)), "invalid");
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{1}, 0, {{faucet, Amount{1}}})), "invalid");
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{1}, 0, {{account_named("A"), Amount{UINT64_MAX}}})), "invalid");
+  auto small = genesis;
+  small.params.max_block_bytes = 1000;  // a large transaction would wait for ever
+  EXPECT_EQ(check_genesis(small).error().code, Code::invalid);
   const auto key = must(key_at(scratch.path / "keys" / "a.key"));
   EXPECT_EQ(must(key_at(scratch.path / "keys" / "a.key")).public_key(), key.public_key());  // made once
 }
