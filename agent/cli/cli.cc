@@ -93,6 +93,6 @@ std::string padded(std::string text, size_t width) {
   return text;
 }
 
-std::string row(const std::string& label, const std::string& text) { return padded(label, 14) + text; }
+std::string row(const std::string& label, const std::string& text) { return padded(label, 19) + text; }
 
 }  // namespace cairn::agent

@@ -1,5 +1,7 @@
 #include "agent/cli/report.h"
 
+#include <algorithm>
+
 #include "agent/cli/zoom.h"
 #include "base/file.h"
 
@@ -135,12 +137,18 @@ void job_lines(const Output& out, const ledger::Job& job, const std::vector<Atte
   }
   for (const auto& attempt : attempts) {
     const auto& body = attempt.receipt.body;
-    out.line(row("attempt " + std::to_string(body.attempt), std::string(attest::name(body.state)) + ", provider " + brief(body.provider) +
+    out.line(row("attempt " + std::to_string(body.attempt), std::string(attest::name(body.state)) + (body.provider.is_zero() ? "" : ", provider " + brief(body.provider)) +
                  (body.sentence.empty() ? "" : ": " + body.sentence)));
     if (!attempt.file.empty())
       out.line(row("  receipt", attempt.file + (attempt.refused ? "  REFUSED: " + attempt.refused->text : "  checked")));
-    for (const auto& line : body.lines)
-      out.line(row("  " + std::string(attest::name(line.purpose)), padded(pretty(line.amount), 18) + (line.to.is_zero() ? "" : "to " + brief(line.to))));
+    std::vector<attest::SettlementLine> sums;  // one a purpose and receiver
+    for (const auto& line : body.lines) {
+      const auto same = std::find_if(sums.begin(), sums.end(), [&](const auto& s) { return s.purpose == line.purpose && s.to == line.to; });
+      if (same == sums.end()) sums.push_back(line);
+      else same->amount = add(same->amount, line.amount).value_or(same->amount);
+    }
+    for (const auto& line : sums)
+      out.line(row("  " + std::string(attest::name(line.purpose)), padded(pretty(line.amount), 18) + (line.to.is_zero() ? "burned" : "to " + brief(line.to))));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "agent/cli/watch.h"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstdio>
@@ -13,6 +14,7 @@ namespace cairn::agent {
 namespace {
 
 constexpr uint32_t kPollMs = 200;
+constexpr size_t kShownChecks = 3;
 
 std::string percent(uint64_t part, uint64_t whole) { return std::to_string(whole ? 100 * part / whole : 0) + " %"; }
 
@@ -32,16 +34,23 @@ std::string sentence(const std::string& kind, const ledger::Job& job) {
   if (kind == "job.accepted") return "running     provider " + provider + " holds every input and has staked";
   if (kind == "job.committed") return "committed   provider " + provider + " has bound itself to " + std::to_string(job.spec.segments()) + " checkpoints";
   if (kind == "job.drawn") {
+    std::set<AccountId> verifiers;
+    for (const auto& check : job.checks) verifiers.insert(check.record.draw.verifier);
     std::string text = "drawn       ";
+    if (job.checks.size() > kShownChecks)
+      return text + std::to_string(job.checks.size()) + " segments, for " + std::to_string(verifiers.size()) +
+             (verifiers.size() == 1 ? " verifier" : " verifiers");
     for (const auto& check : job.checks)
       text += (text.back() == ' ' ? "segment " : ", ") + std::to_string(check.record.draw.segment) + " for " + brief(check.record.draw.verifier);
     return text;
   }
-  if (kind == "check.agreed") return "checked     a verifier found the same";
   if (kind == "check.differs") return "disputed    a verifier found something else";
   if (kind == "check.silent") return "silent      a drawn verifier did not answer and paid for it";
   if (kind == "check.undelivered") return "undelivered a drawn verifier says that it was not served";
-  if (kind == "job.window") return "window      anybody may still object";
+  if (kind == "job.window") {
+    const auto same = std::count_if(job.checks.begin(), job.checks.end(), [](const auto& c) { return c.record.did == attest::Checked::agreed; });
+    return "checked     " + std::to_string(same) + " of " + std::to_string(job.checks.size()) + " found the same; anybody may still object";
+  }
   if (kind == "job.slashed") return "slashed     the provider's stake is split; the job is open again with its escrow";
   if (kind == "job.late") return "late        the provider missed its deadline; the job is open again";
   if (kind == "job.lapsed") return "lapsed      the match was not accepted in time; the job is open again";
@@ -64,8 +73,9 @@ void Watch::tell_game(const ledger::GameId& game) {
   games_[game] = *dispute;
   const auto lines = attest::explain(dispute->game);
   for (size_t i = 0; i < lines.size(); i++) {
-    const bool whose_turn = i + 1 == lines.size() && !dispute->game.over();
-    if (!whose_turn && told_lines_.insert(game.hex() + lines[i]).second) out_.line("  zoom      " + lines[i]);
+    // While it is played, the last level may still gain words, and the last line says whose turn it is.
+    const bool final = dispute->game.over() || i + 2 < lines.size();
+    if (final && told_lines_.insert(game.hex() + lines[i]).second) out_.line("  zoom      " + lines[i]);
   }
 }
 

@@ -1,0 +1,263 @@
+// The command line as people and scripts meet it: exit statuses, the one JSON object, and words that say what to do next.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "agent/cli/job_file.h"
+#include "agent/devnet.h"
+#include "base/file.h"
+#include "base/http.h"
+#include "ledger/records.h"
+#include "tests/agent/scratch.h"
+
+namespace cairn::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+const fs::path kBin = fs::weakly_canonical(fs::read_symlink("/proc/self/exe").parent_path() / "../bin");
+const std::string kId(64, 'a');
+
+struct Said {
+  int status = -1;
+  std::string out, err;
+  Json json;  // the last line of standard output
+};
+
+// `cairn WORDS --json` in a home of its own.
+struct Terminal {
+  Scratch scratch;
+  std::string environment;
+
+  explicit Terminal(const std::string& more = "") { environment = "HOME=" + scratch.path.string() + " CAIRN_NET=" + (scratch.path / "net").string() + " " + more; }
+  ~Terminal() {
+    if (fs::exists(scratch.path / "net")) static_cast<void>(Devnet(scratch.path / "net").stop());
+  }
+  fs::path path(const std::string& leaf) const { return scratch.path / leaf; }
+
+  Said run(const std::string& words, bool json = true) const {
+    Said said;
+    const std::string err = path("err").string();
+    FILE* pipe = ::popen(("env -u CAIRN_NODE -u CAIRN_KEY -u CAIRN_CONFIG " + environment + " timeout 90 " + (kBin / "cairn").string() + " " + words +
+                          (json ? " --json" : "") + " 2>" + err).c_str(), "r");
+    std::array<char, 4096> piece;
+    while (const size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) said.out.append(piece.data(), n);
+    const int status = ::pclose(pipe);
+    if (WIFEXITED(status)) said.status = WEXITSTATUS(status);
+    said.err = must(read_text(err, 1 << 20));
+    if (json) {
+      EXPECT_FALSE(said.out.empty()) << words << "\n" << said.err;
+      EXPECT_EQ(said.out.find('\n'), said.out.size() - 1) << "one line: " << said.out;
+      said.json = Json::parse(said.out, nullptr, false);
+      EXPECT_TRUE(said.json.is_object()) << said.out;
+    }
+    return said;
+  }
+  void write(const std::string& leaf, const std::string& text) const { ASSERT_TRUE(write_file(path(leaf), as_bytes(text))); }
+};
+
+void expect_error(const Said& said, int status, const std::string& code) {
+  EXPECT_EQ(said.status, status) << said.out << said.err;
+  EXPECT_EQ(said.json["error"]["code"], code) << said.out;
+  EXPECT_TRUE(said.err.starts_with(code + ": ")) << said.err;
+  EXPECT_NE(said.err.find("\n  next: "), std::string::npos) << said.err;
+}
+
+TEST(Cli, EveryVerbSaysThatTheNodeIsAway) {
+  Terminal terminal("CAIRN_NODE=127.0.0.1:1");
+  const std::string key = terminal.path("k").string();
+  ASSERT_EQ(terminal.run("wallet new --key " + key).status, 0);
+  for (const std::string words :
+       {"node status", "node supply", "offer list", "verifier list", "asset list", "asset show ID", "wallet show ID", "wallet show",
+        "wallet send --to ID --amount \"1 CRN\"", "asset publish --id ID --kind model --title t", "job show ID", "job list", "job list --all",
+        "job watch ID", "job fetch ID", "job cancel ID", "job quote examples/digits/job.yaml", "job run examples/digits/job.yaml",
+        "job submit examples/digits/job.yaml"}) {
+    std::string line = words;
+    for (size_t at = line.find("ID"); at != std::string::npos; at = line.find("ID")) line.replace(at, 2, kId);
+    SCOPED_TRACE(line);
+    expect_error(terminal.run(line + " --key " + key), 7, "unreachable");
+  }
+}
+
+TEST(Cli, WordsThatAreNotUnderstoodAreUsage) {
+  Terminal terminal;
+  for (const char* words : {"", "frobnicate", "job", "job run", "wallet send --to me", "job show ID --frobnicate"})
+    EXPECT_EQ(terminal.run(words).status, 2) << words;
+  for (const char* words : {"job show 12", "asset show 12", "wallet show nobody", "net up --price cheap", "net up --provider-worker 3=/bin/true"})
+    expect_error(terminal.run(words), 2, "usage");
+  EXPECT_EQ(terminal.run("--help", false).status, 0);
+  EXPECT_EQ(terminal.run("job run --help", false).status, 0);
+}
+
+TEST(Cli, KeysAreMadeOnceAndNeverShared) {
+  Terminal terminal;
+  const std::string key = terminal.path("deep/k").string();
+  const Said made = terminal.run("wallet new --key " + key);
+  EXPECT_EQ(made.status, 0);
+  EXPECT_EQ(made.json["account"].get<std::string>().size(), 64u);
+  EXPECT_EQ(made.json["key"], key);
+  struct stat status {};
+  ASSERT_EQ(::stat(key.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777u, 0600u);
+  expect_error(terminal.run("wallet new --key " + key), 1, "exists");
+
+  ::chmod(key.c_str(), 0644);
+  expect_error(terminal.run("wallet show --key " + key), 4, "key_file");
+  expect_error(terminal.run("wallet show --key " + terminal.path("absent").string()), 4, "key_file");
+  terminal.write("broken", "cairn-key-1 0000");
+  ::chmod(terminal.path("broken").c_str(), 0600);
+  expect_error(terminal.run("job run examples/digits/job.yaml --key " + terminal.path("broken").string()), 4, "key_file");
+  ::chmod(key.c_str(), 0600);
+  expect_error(terminal.run("wallet faucet --key " + key), 6, "not_found");  // there is no devnet
+}
+
+TEST(Cli, AWrongFileNamesItsLineAndColumn) {
+  Terminal terminal;
+  const std::string file = terminal.path("job.yaml").string();
+  const auto told = [&](const std::string& text) {
+    terminal.write("job.yaml", text);
+    const Said said = terminal.run("job quote " + file);
+    expect_error(said, 2, "config");
+    return said.json["error"]["text"].get<std::string>();
+  };
+  EXPECT_NE(told("program: a.pt2\nstepps: 3\n").find("job.yaml:2:1"), std::string::npos);
+  EXPECT_NE(told("program: a.pt2\nsteps: many\n").find("job.yaml:2:8"), std::string::npos);
+  EXPECT_NE(told("optimizer:\n  name: lion\n").find("job.yaml:2:9"), std::string::npos);
+  EXPECT_NE(told("program: a.pt2\ndata: b.safetensors\n").find("job.yaml:1:1"), std::string::npos);  // train, without steps
+  EXPECT_NE(told("program: a.pt2\ndata: b\ngraph: predict\n").find("weights"), std::string::npos);
+  expect_error(terminal.run("job quote " + terminal.path("absent.yaml").string()), 6, "not_found");
+  terminal.write("settings.yaml", "nodes: x\n");
+  expect_error(terminal.run("node status --config " + terminal.path("settings.yaml").string()), 2, "config");
+}
+
+// Every key of a job file is explained in the sample, and the sample says nothing else.
+TEST(JobFile, TheSampleIsTheManual) {
+  const std::string text = must(read_text("examples/digits/job.yaml", 1 << 20));
+  const auto tree = parse_config(text, "job.yaml");
+  ASSERT_TRUE(tree) << tree.error().message();
+  const auto explains = [&](const ConfigValue& map, const auto& settings) {
+    for_each_field(settings, [&](const char* key, const auto&) { EXPECT_NE(map.find(key), nullptr) << key << " is not in the sample"; });
+  };
+  explains(*tree, JobFile{});
+  ASSERT_NE(tree->find("optimizer"), nullptr);
+  explains(*tree->find("optimizer"), OptimizerSettings{});
+  for (const char* sample : {"examples/digits/job.yaml", "examples/digits/predict.yaml"}) {
+    const auto job = read_job_file(sample);
+    ASSERT_TRUE(job) << job.error().message();
+    EXPECT_TRUE(fs::exists(job->program)) << job->program;
+    EXPECT_TRUE(fs::exists(job->data)) << job->data;
+  }
+  const auto job = must(read_job_file("examples/digits/job.yaml"));
+  EXPECT_GE(job.steps, 500u);
+  EXPECT_GE(job.steps / job.interval, 20u);
+}
+
+// A node that answers with records from a table, for what a real one does only in time.
+struct PlayedNode {
+  std::map<std::string, Bytes> records;
+  std::unique_ptr<HttpServer> server;
+  PlayedNode() {
+    server = must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+      const auto found = records.find(request.path);
+      if (found == records.end()) return reply->send(error_response({Code::not_found, "nothing is at " + request.path, "ask for less"}));
+      reply->send({200, "application/octet-stream", std::string(found->second.begin(), found->second.end())});
+    }));
+  }
+  std::string option() const { return " --node 127.0.0.1:" + std::to_string(server->port()); }
+};
+
+TEST(Cli, AmountsAndPricesAreShownInBothForms) {
+  Terminal terminal;
+  PlayedNode node;
+  ledger::AccountView view;
+  view.account.id = *AccountId::from_hex(kId);
+  view.balance = Amount::of_pebbles(12'500'000);
+  node.records["/v1/accounts/" + kId] = encode(view);
+  ledger::Offer offer;
+  offer.price = Amount::of_pebbles(1'000'000'000'000);  // 3.6 CRN an hour
+  offer.policies = {attest::Policy::standard};
+  node.records["/v1/offers"] = encode(std::vector<ledger::Offer>{offer});
+  const Said shown = terminal.run("wallet show " + kId + node.option());
+  EXPECT_EQ(shown.status, 0);
+  EXPECT_EQ(shown.json["balance"], Json({{"pebbles", "12500000"}, {"text", "12.5 CRN"}}));
+  const Said offers = terminal.run("offer list" + node.option());
+  ASSERT_EQ(offers.json["offers"].size(), 1u);
+  EXPECT_EQ(offers.json["offers"][0]["price"]["pebbles"], "1000000000000");
+  EXPECT_EQ(offers.json["offers"][0]["price_per_hour"]["text"], "3.6 CRN");
+  expect_error(terminal.run("verifier list" + node.option()), 6, "not_found");
+  node.records["/v1/verifiers"] = {1, 2, 3};
+  expect_error(terminal.run("verifier list" + node.option()), 1, "malformed");
+}
+
+TEST(Cli, ADevnetComesUpAndGoesDown) {
+  Terminal terminal;
+  expect_error(terminal.run("net status"), 6, "not_found");
+  const Said up = terminal.run("net up --name village --providers 1 --verifiers 1 --price \"100 CRN\"");
+  ASSERT_EQ(up.status, 0) << up.err;
+  EXPECT_EQ(up.json["name"], "village");
+  std::map<std::string, Json> accounts;
+  for (const auto& account : up.json["accounts"]) {
+    accounts[account["name"]] = account;
+    EXPECT_EQ(account["account"].get<std::string>().size(), 64u);
+    EXPECT_TRUE(fs::exists(account["key"].get<std::string>())) << account;
+  }
+  for (const char* name : {"node", "faucet", "requester", "provider-1", "verifier-1"}) EXPECT_TRUE(accounts.contains(name)) << name;
+  EXPECT_TRUE(fs::exists(up.json["genesis"].get<std::string>()));
+  expect_error(terminal.run("net up"), 1, "exists");
+
+  // The requester pays with play money, by names.
+  EXPECT_EQ(terminal.run("wallet faucet --amount \"5 CRN\"").json["balance"]["text"], "1005 CRN");
+  const Said sent = terminal.run("wallet send --to provider-1 --amount \"7 pebbles\"");
+  EXPECT_EQ(sent.json["amount"]["pebbles"], "7") << sent.err;
+  expect_error(terminal.run("wallet send --to provider-1 --amount \"5000 CRN\""), 5, "insufficient");
+  EXPECT_EQ(terminal.run("node supply").json["conserved"], true);
+
+  const Said asset = terminal.run("asset publish examples/digits/train.safetensors --kind dataset --tensor x --title d --price \"0.1 CRN\" --holder requester=3 --holder faucet=1");
+  ASSERT_EQ(asset.status, 0) << asset.err;
+  EXPECT_EQ(asset.json["holders"].size(), 2u);
+  EXPECT_EQ(terminal.run("asset show " + asset.json["asset"].get<std::string>()).json["price"]["text"], "0.1 CRN");
+  expect_error(terminal.run("asset publish examples/digits/train.safetensors --kind dataset --tensor x --title d"), 1, "already");
+
+  const std::string job = "job run examples/digits/job.yaml --steps 40 --interval 20 --out " + terminal.path("out").string();
+  const Said quote = terminal.run("job quote examples/digits/job.yaml --asset data=" + asset.json["asset"].get<std::string>());
+  ASSERT_EQ(quote.status, 0) << quote.err;
+  EXPECT_EQ(quote.json["assets"]["text"], "0.1 CRN");
+  EXPECT_EQ(quote.json["offers"].size(), 1u);
+  expect_error(terminal.run(job + " --price-ceiling \"7 pebbles\""), 5, "price_ceiling");
+  expect_error(terminal.run(job + " --policy starter"), 6, "no_offer");
+  const std::string poor = terminal.path("poor").string();
+  terminal.run("wallet new --key " + poor);
+  terminal.run("wallet faucet --amount \"9 pebbles\" --key " + poor);
+  expect_error(terminal.run(job + " --key " + poor), 5, "insufficient");
+
+  const Said ran = terminal.run(job);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.json["state"], "settled");
+  EXPECT_EQ(ran.json["losses"].size(), 40u);
+  EXPECT_EQ(ran.json["attempts"].size(), 1u);
+  EXPECT_EQ(ran.json["attempts"][0]["receipt_ok"], true);
+  for (const char* file : {"model", "losses"}) EXPECT_TRUE(fs::exists(ran.json["files"][file].get<std::string>()));
+  for (const auto& receipt : ran.json["files"]["receipts"]) EXPECT_TRUE(fs::exists(receipt.get<std::string>()));
+  const std::string id = ran.json["job"];
+  EXPECT_EQ(terminal.run("job list").json["jobs"].size(), 1u);
+  EXPECT_EQ(terminal.run("job fetch " + id + " --out " + terminal.path("again").string()).json["losses"], ran.json["losses"]);
+  expect_error(terminal.run("job cancel " + id), 1, "wrong_state");
+
+  const int pid = accounts["provider-1"]["pid"];
+  const Said down = terminal.run("net down");
+  EXPECT_EQ(down.json["ended"].size(), 3u) << down.out;
+  EXPECT_FALSE(fs::exists("/proc/" + std::to_string(pid) + "/exe"));
+  EXPECT_EQ(terminal.run("net status").json["running"], false);
+  EXPECT_EQ(terminal.run("net down").json["ended"].size(), 0u);
+  EXPECT_EQ(terminal.run("net up").json["restarted"], true);
+  EXPECT_EQ(terminal.run("wallet show provider-1").status, 0);
+  EXPECT_EQ(terminal.run("net down").status, 0);
+}
+
+}  // namespace
+}  // namespace cairn::agent
