@@ -239,11 +239,14 @@ class Story:
         self.summary["supply_conserved"] = supply["conserved"] is True
         self.data["conservation"] = f"All holdings together: {crn(supply['held']['pebbles'])} CRN; the genesis made {crn(supply['genesis']['pebbles'])} CRN."
         (self.show.good if supply["conserved"] else self.show.bad)(self.data["conservation"])
+        paid = {}  # equal lines of one job as one
         for title, result in (("training", self.first), ("inference", self.predicted), ("second training", self.second)):
             for line in result["payments"]:
-                if int(line["pebbles"]):
-                    self.data["payments"].append({"from": self.name(line["from"]), "to": self.name(line["to"]), "pebbles": int(line["pebbles"]),
-                                                  "what": f"{line['what'].replace('_', ' ')}, {title}"})
+                if line["from"] != line["to"]:
+                    key = (self.name(line["from"]), self.name(line["to"]), f"{line['what'].replace('_', ' ')}, {title}")
+                    paid[key] = paid.get(key, 0) + int(line["pebbles"])
+        self.data["payments"] = [{"from": payer, "to": payee, "pebbles": pebbles, "what": what}
+                                 for (payer, payee, what), pebbles in paid.items() if pebbles]
 
     def keep(self):
         game = self.game
