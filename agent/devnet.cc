@@ -198,7 +198,7 @@ Result<> Devnet::start_node(DevnetState& state, const std::string& name) {
   TRY_LET(faucet, key("faucet", "faucet.key"));
   TRY_LET(requester, key("requester", "wallet.key"));
   const AccountId faucet_account = account_of(faucet.public_key());
-  const fs::path genesis_file = folder_ / "genesis.bin";
+  const fs::path genesis_file = folder_ / "genesis.json";
 
   TRY_LET(genesis, ledger::make_devnet_genesis(name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : name,
                                                producer.public_key(), vrf.public_key(), faucet_account,
@@ -318,7 +318,7 @@ Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
   }();
   if (made) return state;
   static_cast<void>(stop());
-  fs::remove(folder_ / "genesis.bin", fault);
+  fs::remove(folder_ / "genesis.json", fault);
   fs::remove(folder_ / "net.json", fault);  // half a devnet is none: the next try begins anew
   fs::remove_all(folder_ / "node" / "chain", fault);
   return made.error();

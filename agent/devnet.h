@@ -1,7 +1,7 @@
 // A devnet: a whole network of real processes in one folder, on loopback, for trying and for tests.
 //
 //   FOLDER/net.json            who is in it, and the process ids: what `net down` may end, and nothing else
-//   FOLDER/genesis.bin         the chain's first value; faucet.key holds most of its money
+//   FOLDER/genesis.json         the chain's first value; faucet.key holds most of its money
 //   FOLDER/node.yaml  provider-1.yaml ...  verifier-1.yaml ...  requester.yaml
 //   FOLDER/NAME/               keys (0600) and what the process keeps
 //   FOLDER/logs/NAME.log       what each process says

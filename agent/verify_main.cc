@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernels/operator.h"
+#include "ledger/genesis_file.h"
 
 namespace cairn::agent {
 namespace {
@@ -28,10 +29,8 @@ constexpr std::string_view kTrust[] = {
 
 // Bytes that are no receipt and a receipt that is false are refused alike, with exit status 9.
 Result<> check_receipt_file(const Output& out, const std::string& file, const std::string& genesis_file) {
-  TRY_LET(genesis_bytes, read_file(genesis_file, 16 << 20));
-  auto genesis = decode<attest::Genesis>(genesis_bytes);
-  if (!genesis)
-    return Error{Code::malformed, genesis_file + " is no genesis file: " + genesis.error().text, "fetch it from a node: /v1/genesis?raw=1"};
+  const auto genesis = ledger::load_genesis(genesis_file);
+  if (!genesis) return genesis.error();
   TRY_LET(bytes, read_file(file, kReceiptMaxBytes));
   out.line("genesis   " + attest::genesis_hash(*genesis).hex() + "  (" + genesis->name + ")");
   for (const auto& sentence : kTrust) out.line("          " + std::string(sentence));
@@ -74,8 +73,7 @@ Result<> check_plan_file(const Output& out, const std::string& file, const std::
   if (!plan) return Error{Code::proof, file + " is no plan: " + plan.error().text, "trace it again: cairn program trace"};
   attest::WorkTable table;
   if (!genesis_file.empty()) {
-    TRY_LET(genesis_bytes, read_file(genesis_file, 16 << 20));
-    TRY_LET(genesis, decode<attest::Genesis>(genesis_bytes));
+    TRY_LET(genesis, ledger::load_genesis(genesis_file));
     table = genesis.params.work;
   }
   TRY_LET(facts, attest::validate(*plan, table));

@@ -1,8 +1,10 @@
 #include "ledger/genesis_file.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "ledger/transaction.h"
 
 namespace cairn::ledger {
@@ -42,17 +44,33 @@ Result<> check_genesis(const attest::Genesis& genesis) {
   return {};
 }
 
+namespace {
+
+std::string text_of(const attest::Genesis& genesis) {
+  return "{\"genesis_hash\":" + to_json(attest::genesis_hash(genesis)) + ",\n \"genesis\":" + to_json(genesis) +
+         ",\n \"bytes\":" + json_quote(to_hex(encode(genesis))) + "}\n";
+}
+
+}  // namespace
+
 Result<> save_genesis(const std::filesystem::path& path, const attest::Genesis& genesis) {
   if (std::filesystem::exists(path))
     return Error{Code::exists, path.string() + " exists already", "choose another file, or use the chain that is there"};
-  return write_file(path, encode(genesis));
+  return write_file(path, as_bytes(text_of(genesis)));
 }
 
 Result<attest::Genesis> load_genesis(const std::filesystem::path& path) {
-  TRY_LET(bytes, read_file(path, 16u << 20));
-  auto genesis = decode<attest::Genesis>(bytes);
-  if (!genesis)
-    return Error{genesis.error().code, path.string() + " is no genesis file: " + genesis.error().text, "get it from whoever runs the chain"};
+  TRY_LET(text, read_text(path, 32u << 20));
+  const auto malformed = [&](const std::string& why) {
+    return Error{Code::malformed, path.string() + " is no genesis file: " + why, "get it from whoever runs the chain"};
+  };
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object() || !json.contains("bytes") || !json["bytes"].is_string()) return malformed("it is no JSON object with `bytes`");
+  const auto bytes = from_hex(json["bytes"].get<std::string>());
+  if (!bytes) return malformed("its `bytes` are not hexadecimal");
+  auto genesis = decode<attest::Genesis>(*bytes);
+  if (!genesis) return malformed(genesis.error().text);
+  if (text != text_of(*genesis)) return malformed("what it shows is not what its `bytes` say");
   TRY(check_genesis(*genesis));
   return genesis;
 }

@@ -1,5 +1,8 @@
-// A chain's genesis as a file: its canonical bytes, the same that a node answers at /v1/genesis. Keys beside it, as a devnet
-// needs them.
+// A chain's genesis as a file for people and programs. Keys beside it, as a devnet needs them.
+//
+//   {"genesis_hash": HEX, "genesis": {what it says, to be read}, "bytes": HEX of its canonical encoding}
+//
+// `bytes` decide; a file that shows something else than they say is refused.
 #pragma once
 
 #include <filesystem>

@@ -8,7 +8,7 @@
 namespace cairn::ledger {
 
 struct NodeConfig {
-  std::filesystem::path genesis = "/etc/cairn/genesis.bin";                        // which chain
+  std::filesystem::path genesis = "/etc/cairn/genesis.json";                        // which chain
   std::filesystem::path folder = "/var/lib/cairn/node/chain";                      // blocks and state; nobody else writes there
   std::string listen = "127.0.0.1:7700";                                           // HTTP, loopback alone; port 0 takes a free one
   std::filesystem::path producer_key = "/var/lib/cairn/node/producer.key";         // signs headers; mode 0600

@@ -13,7 +13,7 @@ fs::path Cli::devnet_folder() const {
   if (!dir.empty()) return fs::absolute(dir);
   if (const char* named = std::getenv("CAIRN_NET"); named && *named) return fs::absolute(named);
   std::error_code fault;
-  if (fs::exists("net.json", fault) && fs::exists("genesis.bin", fault)) return fs::current_path();
+  if (fs::exists("net.json", fault) && fs::exists("genesis.json", fault)) return fs::current_path();
   return expand_home("~/.local/share/cairn/devnet");
 }
 

@@ -221,7 +221,7 @@ class Story:
                 self.data["receipts"].append({"name": receipt.name, "bytes": receipt.stat().st_size,
                                               "explanation": explanation(said), "body": said})
         shutil.copy(self.first["files"]["model"], OUT / "model.safetensors")
-        shutil.copy(self.genesis, OUT / "genesis.bin")
+        shutil.copy(self.genesis, OUT / "genesis.json")
         self.show.say(f"model: {OUT / 'model.safetensors'}")
         self.summary.update(receipts_verified=accepted, tampered_receipts_refused=refused)
 
@@ -289,7 +289,7 @@ def main():
         show.say(f"the devnet stays up. Three things to try (export CAIRN_CONFIG={NET / 'requester.yaml'}):")
         show.say("  build/release/bin/cairn job run examples/digits/job.yaml --seed 9")
         show.say("  build/release/bin/cairn offer list")
-        show.say(f"  build/release/bin/cairn-verify receipt out/receipts/honest-1.cairn --genesis out/genesis.bin")
+        show.say(f"  build/release/bin/cairn-verify receipt out/receipts/honest-1.cairn --genesis out/genesis.json")
         show.say(f"stop it:  build/release/bin/cairn net down --dir {NET}")
     if options.json:
         print(json.dumps(story.summary), flush=True)

@@ -67,12 +67,12 @@ struct Process {
 class CairndTest : public ::testing::Test {
  protected:
   CairndTest() {
-    must(save_genesis(scratch_.path / "genesis.bin", genesis_));
+    must(save_genesis(scratch_.path / "genesis.json", genesis_));
     must(save_key(scratch_.path / "producer.key", key_named("producer")));
     must(save_key(scratch_.path / "vrf.key", key_named("vrf")));
   }
   std::vector<std::string> words(const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> out{cairnd().string(), "--genesis", path("genesis.bin"), "--folder", path("chain"), "--listen", "127.0.0.1:0",
+    std::vector<std::string> out{cairnd().string(), "--genesis", path("genesis.json"), "--folder", path("chain"), "--listen", "127.0.0.1:0",
                                  "--producer-key", path("producer.key"), "--vrf-key", path("vrf.key")};
     out.insert(out.end(), more.begin(), more.end());
     return out;

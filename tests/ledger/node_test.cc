@@ -261,7 +261,7 @@ TEST(Config, TheSampleShowsEverySetting) {
 TEST(Genesis, FilesAndTheirErrors) {
   const Scratch scratch;
   const auto genesis = devnet_genesis({"A"});
-  const auto path = scratch.path / "genesis.bin";
+  const auto path = scratch.path / "genesis.json";
   must(save_genesis(path, genesis));
   EXPECT_EQ(encode(must(load_genesis(path))), encode(genesis));
   EXPECT_EQ(save_genesis(path, genesis).error().code, Code::exists);
