@@ -146,7 +146,8 @@ Result<ledger::Transaction> Sender::prepared() const {
 namespace {
 Error refused(const ledger::Body& body, Code code, const std::string& text, const AccountId& account) {
   return {code, std::string(ledger::name(body)) + " was refused: " + text,
-          code == Code::insufficient ? "add CRN to account " + account.hex() : ""};
+          code == Code::insufficient ? "add CRN to account " + account.hex()
+                                     : "only the fee was taken; ask the node how things stand now, then decide"};
 }
 }  // namespace
 
