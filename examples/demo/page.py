@@ -50,7 +50,7 @@ def loss_chart(curves, width=900, height=280):
         raw = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in enumerate(values))
         mean, smooth = values[0], []
         for v in values:
-            mean += (v - mean) * 0.05
+            mean += (v - mean) * 0.2
             smooth.append(mean)
         line = " ".join(f"{x(i):.1f},{y(v):.1f}" for i, v in enumerate(smooth))
         out.append(f'<polyline points="{raw}" fill="none" stroke="var({colour})" stroke-opacity=".25"/>'
