@@ -112,8 +112,8 @@ void run_node(const Node& node, Values& values, c10::Device device) {
     if (name == "reshape" && wanted == "shape") wanted = "size";
     const auto given = std::find_if(node.arguments.begin(), node.arguments.end(),
                                     [&](const NamedArgument& one) { return one.name == wanted || one.name == argument.name(); });
-    if (given != node.arguments.end()) stack.push_back(convert(given->value, argument.type(), values, device));
-    else if (argument.name() == "device") stack.emplace_back(device);
+    if (argument.name() == "device") stack.emplace_back(device);  // whatever the graph says: no kernel of another device runs
+    else if (given != node.arguments.end()) stack.push_back(convert(given->value, argument.type(), values, device));
     else {
       TORCH_CHECK(argument.default_value(), "the argument '", argument.name(), "' is missing");
       stack.push_back(*argument.default_value());

@@ -85,6 +85,11 @@ class Tracer {
     return out;
   }
   const Recorder& recorder() const { return recorder_; }
+  // Of the program's outputs, after run().
+  std::string output_type(const std::string& name) const {
+    const auto found = values_.find(name);
+    return found != values_.end() && found->second.isTensor() ? kernels::to_string(type_of(found->second.toTensor())) : "";
+  }
 
  private:
   const DataType* data_of(const std::string& name) const {
@@ -350,7 +355,6 @@ Result<Inspection> inspect(const Import& import) {
     out.inputs.push_back({input.name, shape_text(input)});
   }
   for (const Parameter& parameter : program.parameters) out.parameters.push_back({parameter.name, kernels::to_string(parameter.type)});
-  for (size_t i = 0; i < program.outputs.size(); i++) out.outputs.push_back({program.outputs[i], ""});
 
   // A loss makes it a training program; what is none is tried as a prediction.
   for (const bool train : {true, false}) {
@@ -360,6 +364,7 @@ Result<Inspection> inspect(const Import& import) {
     const auto traced = tracer.run();
     if (!traced && train && traced.error().code == Code::usage) continue;
     if (!traced) return traced.error();
+    for (const std::string& name : program.outputs) out.outputs.push_back({name, tracer.output_type(name)});
     out.trains = train;
     out.batch = traced->batch;
     out.undefined.assign(tracer.recorder().undefined.begin(), tracer.recorder().undefined.end());

@@ -42,6 +42,13 @@ TEST(Pt2, TiedWeightsAreOneParameterWithTwoNames) {
   EXPECT_EQ(shift[3], 3.0f);
 }
 
+TEST(Pt2, ShapesThatDependOnValuesAreRefusedByName) {
+  const auto import = import_pt2(file("tests/runtime/programs/dependent.pt2"));
+  ASSERT_FALSE(import);
+  EXPECT_EQ(import.error().code, Code::data_dependent) << import.error().message();
+  EXPECT_NE(import.error().text.find("nonzero"), std::string::npos) << import.error().text;
+}
+
 TEST(Pt2, EveryTruncationIsAnError) {
   const Bytes whole = file("examples/digits/predict.pt2");
   for (size_t size = 0; size < whole.size(); size += 97) EXPECT_FALSE(import_pt2(ByteSpan(whole).first(size))) << size;

@@ -186,6 +186,15 @@ TEST(Trace, UndefinedOperatorIsNamedWithItsPlace) {
   EXPECT_TRUE(backward) << inspection.undefined.back();
 }
 
+TEST(Trace, InspectionSaysWhatGoesInAndOut) {
+  const Inspection found = must(inspect(program("examples/digits/predict.pt2")));
+  EXPECT_FALSE(found.trains);
+  ASSERT_EQ(found.outputs.size(), 1u);
+  EXPECT_EQ(found.outputs[0].type, "f32[64, 10]");
+  EXPECT_GT(found.step_work_ns, 0u);
+  EXPECT_TRUE(must(inspect(program("examples/digits/train.pt2"))).trains);
+}
+
 TEST(Trace, StaticBatchSaysWhatToAdd) {
   const Import import = program("tests/runtime/programs/static.pt2");
   TraceRequest request;

@@ -39,9 +39,19 @@ class Counter(nn.Module):  # a buffer that the graph writes
         return F.cross_entropy(h.view(2, -1, 3).flatten(0, 1) / 0.5, y)
 
 
+class Dependent(nn.Module):  # a shape that depends on values
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+
+    def forward(self, x, y):
+        return F.cross_entropy(self.a(x)[torch.nonzero(y)[:, 0]], y[torch.nonzero(y)[:, 0]])
+
+
 for name, module, args in (
     ("static", Static(), (torch.zeros(8, 4), torch.zeros(8, 4))),
     ("undefined", Undefined(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
+    ("dependent", Dependent(), (torch.ones(8, 4), torch.ones(8, dtype=torch.int64))),
     ("counter", Counter(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
 ):
     torch.export.save(torch.export.export(module.train(), args), f"{name}.pt2")
