@@ -158,6 +158,7 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   if (!transaction) return refused(transaction.error());
   if (auto passed = ladder(*transaction, bytes.size(), id, known, block.now, false); !passed) return refused(passed.error());
 
+  const size_t paid = state_.mark();
   auto account = state_.account(transaction->sender).value_or(Account{transaction->sender, {}, 0});
   account.key = transaction->key;
   account.nonce++;
@@ -169,11 +170,13 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   const size_t receipts = block.receipts.size();
   const TxContext context{block, transaction->sender, id, block.next_seq(), bytes.size()};
   const auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction->body);
-  if (applied) return {id, block.height, 0, ""};
-  state_.undo(mark);
-  block.events.resize(events);
-  block.receipts.resize(receipts);
-  return refused(applied.error());
+  if (!applied) {
+    state_.undo(mark);
+    block.events.resize(events);
+    block.receipts.resize(receipts);
+  }
+  state_.keep(paid);
+  return applied ? TxResult{id, block.height, 0, ""} : refused(applied.error());
 }
 
 // ---- blocks ----
@@ -181,6 +184,9 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
 Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
                                 std::span<const Bytes> transactions, uint64_t next_event, const Known& signature_known) {
   CHECK(state_.mark() == floor_);  // the block before is committed or dropped
+  if (const auto fork = first_of<Fork>(state_, 'f'))
+    return Error{Code::halted, "the producer signed two headers of height " + std::to_string(number(fork->one.header.height)),
+                 "agree on a new chain with whoever holds the last blocks"};
   const attest::Header* previous = number(head_.header.height) == 0 ? nullptr : &head_.header;
   Finalized out;
   attest::Header& header = out.header;
@@ -197,6 +203,7 @@ Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::B
 
   BlockContext block{genesis_, chain_, height, header.time, beacon.beacon, out.events, out.receipts};
   let_time_pass(state_, block);
+  state_.keep(floor_);
   std::vector<Hash> ids;
   for (const Bytes& bytes : transactions) {
     out.results.push_back(apply(block, bytes, signature_known));

@@ -41,7 +41,8 @@ class App {
 
   // Applies a block. The wall time may not lie before the last header's: it is lifted to it. `signature_known` is asked for
   // ids whose signature the caller has already checked. Transactions that the ladder refuses stand in the block, cost
-  // nothing and change nothing. Error: proof (height or beacon do not follow); the state is then as before.
+  // nothing and change nothing. Errors: halted (the producer has forked), proof (height or beacon do not follow); the state
+  // is then as before.
   // Throws Fault when value was made or lost: the node must halt.
   using Known = std::function<bool(const TransactionId&)>;
   Result<Finalized> finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,

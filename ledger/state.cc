@@ -1,5 +1,7 @@
 #include "ledger/state.h"
 
+#include <algorithm>
+
 namespace cairn::ledger {
 
 void State::set(Bytes key, Bytes value) {
@@ -32,6 +34,16 @@ void State::undo(size_t mark) {
     }
     journal_.pop_back();
   }
+  if (mark >= kept_until_) return;
+  kept_.clear();  // what stands before `mark` may be kept twice, never too little
+  kept_until_ = mark;
+}
+
+void State::keep(size_t mark) {
+  const auto first = journal_.begin() + static_cast<std::ptrdiff_t>(mark);
+  journal_.erase(std::remove_if(first, journal_.end(), [&](const Change& change) { return !kept_.insert(change.key).second; }),
+                 journal_.end());
+  kept_until_ = journal_.size();
 }
 
 size_t State::count(char table) const {

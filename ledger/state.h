@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "attest/header.h"
 #include "base/json.h"
@@ -65,6 +66,16 @@ struct ContentAsset {
   }
 };
 
+// Evidence that the producer signed two headers of one height; the chain ends with the block that holds it.
+struct Fork {
+  attest::SignedHeader one;
+  attest::SignedHeader other;
+  AccountId reporter;
+  static constexpr auto fields() {
+    return std::tuple{field("one", &Fork::one), field("other", &Fork::other), field("reporter", &Fork::reporter)};
+  }
+};
+
 template <class... Parts>
 Bytes make_key(char table, const Parts&... parts) {
   Bytes out;
@@ -94,6 +105,7 @@ inline Bytes key_of(const Dispute& r) { return make_key('g', r.id); }
 inline Bytes key_of(const Asset& r) { return make_key('s', r.id); }
 inline Bytes key_of(const ContentAsset& r) { return make_key('c', r.content); }
 inline Bytes key_of(const Reservation& r) { return make_key('r', r.hash); }
+inline Bytes key_of(const Fork& r) { return make_key('f', number(r.one.header.height)); }
 inline Bytes key_of(const ReceiptRoot& r) { return make_key(kReceiptTable, r.key); }
 
 // ---- the map ----
@@ -182,8 +194,15 @@ class State {
   };
   size_t mark() const { return journal_.size(); }
   void undo(size_t mark);
+  // What changed since `mark` will not be undone alone: of a key's changes the first is enough. Bounds the journal by what a
+  // block touches, not by how often.
+  void keep(size_t mark);
   const std::vector<Change>& journal() const { return journal_; }
-  void forget_journal() { journal_.clear(); }
+  void forget_journal() {
+    journal_.clear();
+    kept_.clear();
+    kept_until_ = 0;
+  }
 
   const Map& map() const { return map_; }
   void load(Bytes key, Bytes value) { map_.insert_or_assign(std::move(key), std::move(value)); }  // at start-up
@@ -198,6 +217,8 @@ class State {
 
   Map map_;
   std::vector<Change> journal_;
+  std::set<Bytes, KeyOrder> kept_;  // keys of the journal's kept part
+  size_t kept_until_ = 0;           // its size
 };
 
 // ---- the block that is being applied ----

@@ -22,6 +22,7 @@
 #include "ledger/tx/play_move.h"
 #include "ledger/tx/post_offer.h"
 #include "ledger/tx/publish.h"
+#include "ledger/tx/report_fork.h"
 #include "ledger/tx/report_undelivered.h"
 #include "ledger/tx/reserve.h"
 #include "ledger/tx/reveal_secret.h"
@@ -37,7 +38,8 @@ namespace cairn::ledger {
 
 using Body =
     std::variant<Transfer, RotateKey, PostOffer, WithdrawOffer, Stake, Unstake, Bond, Unbond, OpenJob, CancelJob, Accept, Commit,
-                 RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, PlayMove, Reserve, Publish, ReportUndelivered>;
+                 RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, PlayMove, Reserve, Publish, ReportUndelivered,
+                 ReportFork>;
 
 struct Transaction {
   Hash genesis;         // of the chain it is for

@@ -128,6 +128,7 @@ class Scene {
   size_t count_events(std::string_view kind) const {
     return static_cast<size_t>(std::count_if(events_.begin(), events_.end(), [&](const Event& e) { return e.kind == kind; }));
   }
+  attest::SignedHeader signed_header(const attest::Header& header) const { return attest::sign_header(producer_, header); }
   // What a node would hand out, checked as anybody would.
   Result<> check_receipts() {
     for (const auto& body : receipts_) {

@@ -232,6 +232,25 @@ TEST(Publish, TheEarliestReservationWins) {
   scene.expect("C", publish, Code::already);
 }
 
+TEST(ReportFork, TwoHeadersOfOneHeightEndTheChain) {
+  Scene scene;
+  scene.block();
+  scene.block();
+  const attest::SignedHeader one = scene.app().head();
+  attest::Header forged = one.header;
+  forged.wall_ms++;
+  const attest::SignedHeader other = scene.signed_header(forged);
+  scene.expect("A", ReportFork{one, one}, Code::proof);
+  scene.expect("A", ReportFork{one, scene.blocks().front().header}, Code::proof);
+  scene.expect("A", ReportFork{one, {forged, one.signature}}, Code::bad_signature);
+  auto strange = other;
+  strange.header.genesis.v[0] ^= 1;
+  scene.expect("A", ReportFork{one, strange}, Code::wrong_chain);
+  scene.block();
+  scene.expect("A", ReportFork{one, other});
+  EXPECT_THROW(scene.block(), Fault);
+}
+
 TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
   Scene scene;
   const Claim run(scene.spec());
@@ -241,7 +260,8 @@ TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
       Bond{crn(1), "tcp://x"}, Unbond{crn(1)}, OpenJob{scene.spec()}, CancelJob{job}, Accept{job}, Commit{run.commitment(job)},
       RevealSecret{job, {}}, CommitVerdict{job, 1, {}}, AnswerCheck{job, 1, {}, run.segment(1)},
       RevealVerdict{job, 1, {}, {}, std::nullopt}, Challenge{job, 1, {}, run.segment(1)},
-      PlayMove{{}, attest::Pick{1, {}}}, Reserve{{}}, Publish{AssetKind::model, "t", {}, {}, {}, {}, {}, {}}, ReportUndelivered{job, 0}};
+      PlayMove{{}, attest::Pick{1, {}}}, Reserve{{}}, Publish{AssetKind::model, "t", {}, {}, {}, {}, {}, {}}, ReportUndelivered{job, 0},
+      ReportFork{}};
   EXPECT_EQ(bodies.size(), std::variant_size_v<Body>);
   uint64_t random = 1;
   for (const Body& body : bodies) {
@@ -296,13 +316,13 @@ TEST(Codec, GoldenBytes) {
       AnswerCheck{job, 1, hash_named("call"), claim.segment(1)},
       RevealVerdict{job, 1, hash_named("salt"), {hash_named("call"), hash_named("end")}, std::nullopt},
       Challenge{job, 1, hash_named("end"), claim.segment(1)}, PlayMove{hash_named("g").as<GameIdTag>(), attest::Pick{1, hash_named("mine")}},
-      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}};
+      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{}};
   Hasher all;
   for (const Body& body : bodies) {
     tx.body = body;
     all.update(encode(tx));
   }
-  EXPECT_EQ(all.finish().hex(), "8910bcbc6f6a6dfe20123da15bf0af3a526bcc5e61d1ae93c3f8b25131f5826c");
+  EXPECT_EQ(all.finish().hex(), "fb351d113c650f7dd92255636f31997c715e6e3a29e737b4c7810aea9a759541");
 }
 
 }  // namespace
