@@ -1,0 +1,126 @@
+// Where values lie between calls: slots that take each other's values, shared and untouched ones, intermediates that die and
+// whose place is used again, against the definitions run call by call without any sharing.
+#include "runtime/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstring>
+#include <random>
+
+namespace cairn::runtime {
+namespace {
+
+using attest::From;
+using attest::Plan;
+using attest::ValueRef;
+using kernels::TensorType;
+
+const TensorType kType{kernels::DType::f32, {5, 7}};
+
+Bytes numbers(float first) {
+  Bytes out(35 * 4);
+  for (int i = 0; i < 35; i++) {
+    const float value = first + static_cast<float>(i) / 8;
+    std::memcpy(&out[static_cast<size_t>(i) * 4], &value, 4);
+  }
+  return out;
+}
+
+ValueRef add_call(Plan& plan, uint16_t op, std::vector<ValueRef> inputs) {
+  attest::Call call;
+  call.op = op;
+  call.input_types.assign(inputs.size(), kType);
+  call.output_types = {kType};
+  call.inputs = std::move(inputs);
+  call.work_ns = attest::work_of(*kernels::find_operator(op), {call.input_types, call.output_types, call.attrs}, {});
+  plan.calls.push_back(std::move(call));
+  return {From::call, static_cast<uint32_t>(plan.calls.size() - 1), 0};
+}
+
+// One step by the definitions, every value in a buffer of its own.
+State by_definition(const Plan& plan, const std::vector<Bytes>& inputs, const State& before) {
+  std::vector<Bytes> made;
+  const auto value = [&](const ValueRef& ref) -> const Bytes& {
+    switch (ref.from) {
+      case From::input: return inputs[ref.index];
+      case From::constant: return plan.constants[ref.index].bytes;
+      case From::state: return before.slots[ref.index];
+      case From::call: break;
+    }
+    return made[ref.index];
+  };
+  for (const attest::Call& call : plan.calls) {
+    std::vector<const void*> in;
+    for (const ValueRef& ref : call.inputs) in.push_back(value(ref).data());
+    Bytes out(35 * 4);
+    void* const to = out.data();
+    kernels::run_reference(*kernels::find_operator(call.op), {call.input_types, call.output_types, call.attrs}, {1, before.step}, in, {&to, 1});
+    made.push_back(std::move(out));
+  }
+  State after{before.step + 1, {}};
+  for (const attest::StateSlot& slot : plan.state) after.slots.push_back(value(slot.next));
+  return after;
+}
+
+void expect_same(const Plan& plan, const std::vector<Bytes>& inputs) {
+  must(attest::validate(plan, {}));
+  State wanted{0, {}};
+  for (size_t s = 0; s < plan.state.size(); s++) wanted.slots.push_back(numbers(static_cast<float>(s) - 1.5f));
+  const std::vector<ByteSpan> spans(inputs.begin(), inputs.end());
+  auto executor = must(Executor::make(plan, spans, 1, {}));
+  must(executor->load(wanted));
+  for (int step = 0; step < 4; step++) {
+    wanted = by_definition(plan, inputs, wanted);
+    executor->run_step();
+    ASSERT_EQ(executor->save().slots, wanted.slots) << "step " << step;
+    ASSERT_EQ(executor->root(), root_of(wanted));
+  }
+}
+
+void add_slot(Plan& plan, ValueRef next) { plan.state.push_back({"slot" + std::to_string(plan.state.size()), kType, {}, next}); }
+
+TEST(Executor, SlotsTakeEachOthersValues) {
+  Plan plan;
+  plan.inputs = {{"x", kType}};
+  plan.constants = {{kType, numbers(9)}};
+  add_slot(plan, {From::state, 1, 0});     // 0 and 1 change places
+  add_slot(plan, {From::state, 0, 0});
+  add_slot(plan, {From::state, 2, 0});     // stays
+  add_slot(plan, {From::input, 0, 0});
+  add_slot(plan, {From::constant, 0, 0});
+  const ValueRef sum = add_call(plan, 20, {{From::state, 5, 0}, {From::state, 0, 0}});
+  add_slot(plan, sum);                     // written over its own slot, or not
+  add_slot(plan, sum);                     // and shared
+  add_slot(plan, {From::state, 5, 0});     // the old value of a slot that changes
+  expect_same(plan, {numbers(3)});
+}
+
+// Random programs of adds, products, relus and negations over state, inputs and each other.
+TEST(Executor, AnyWiringEqualsTheDefinitions) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 300; round++) {
+    Plan plan;
+    plan.inputs = {{"x", kType}};
+    plan.constants = {{kType, numbers(0.5f)}};
+    const auto slots = static_cast<uint32_t>(1 + random() % 6), calls = static_cast<uint32_t>(1 + random() % 12);
+    const auto any = [&](uint32_t calls_before) -> ValueRef {
+      const auto pick = static_cast<uint32_t>(random() % (slots + 2 + calls_before));
+      if (pick < slots) return {From::state, pick, 0};
+      if (pick == slots) return {From::input, 0, 0};
+      if (pick == slots + 1) return {From::constant, 0, 0};
+      return {From::call, pick - slots - 2, 0};
+    };
+    for (uint32_t c = 0; c < calls; c++) {
+      const uint16_t op = std::array<uint16_t, 5>{20, 21, 22, 27, 30}[random() % 5];
+      if (op < 27) add_call(plan, op, {any(c), any(c)});
+      else add_call(plan, op, {any(c)});
+    }
+    for (uint32_t s = 0; s < slots; s++) add_slot(plan, any(calls));
+    ASSERT_NO_FATAL_FAILURE(expect_same(plan, {numbers(-2)})) << "round " << round;
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace cairn::runtime
