@@ -172,7 +172,9 @@ void Server::run() {
 struct Caller::Socket {
   void* context = nullptr;
   void* dealer = nullptr;
+  void* monitor = nullptr;  // tells when the peer refuses our key: no answer will ever come over this connection
   ~Socket() {
+    if (monitor) zmq_close(monitor);
     if (dealer) zmq_close(dealer);
     if (context) zmq_ctx_term(context);
   }
@@ -185,50 +187,66 @@ Caller::Caller(std::string endpoint, const PublicKey& peer, const TransportKeys&
 Caller::~Caller() = default;
 Caller::Caller(Caller&&) noexcept = default;
 
+Result<> Caller::connect() {
+  auto fresh = std::make_unique<Socket>();
+  fresh->context = zmq_ctx_new();
+  fresh->dealer = zmq_socket(fresh->context, ZMQ_DEALER);
+  fresh->monitor = zmq_socket(fresh->context, ZMQ_PAIR);
+  if (!fresh->dealer || !fresh->monitor) fail("the transport's socket could not be made");
+  bound(fresh->dealer, kReplyMaxBytes);
+  set_bytes(fresh->dealer, ZMQ_CURVE_SERVERKEY, peer_.data(), peer_.size());
+  set_bytes(fresh->dealer, ZMQ_CURVE_PUBLICKEY, own_.public_key.data(), own_.public_key.size());
+  set_bytes(fresh->dealer, ZMQ_CURVE_SECRETKEY, own_.secret_key.data(), own_.secret_key.size());
+  set(fresh->monitor, ZMQ_LINGER, 0);
+  constexpr int kRefused = ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+  if (zmq_socket_monitor(fresh->dealer, "inproc://monitor", kRefused) != 0 || zmq_connect(fresh->monitor, "inproc://monitor") != 0)
+    fail("the transport's monitor could not start");
+  if (zmq_connect(fresh->dealer, endpoint_.c_str()) != 0)
+    return Error{Code::unreachable, "`" + endpoint_ + "` is no address: " + zmq_strerror(zmq_errno()),
+                 "an address looks like tcp://127.0.0.1:7710"};
+  socket_ = std::move(fresh);
+  return {};
+}
+
+// A peer learns of its guests from the chain, some blocks after we have: whoever is refused knocks again until its time is up.
 Result<Answer> Caller::ask(const Ask& what, uint32_t timeout_ms) {
-  const Error silent{Code::unreachable,
-                     endpoint_ + " did not answer within " + std::to_string(timeout_ms) + " ms, or does not know our key",
-                     "check that the peer runs and that this account is party to the job"};
-  if (!socket_) {
-    auto fresh = std::make_unique<Socket>();
-    fresh->context = zmq_ctx_new();
-    fresh->dealer = zmq_socket(fresh->context, ZMQ_DEALER);
-    if (!fresh->dealer) fail("the transport's socket could not be made");
-    bound(fresh->dealer, kReplyMaxBytes);
-    set_bytes(fresh->dealer, ZMQ_CURVE_SERVERKEY, peer_.data(), peer_.size());
-    set_bytes(fresh->dealer, ZMQ_CURVE_PUBLICKEY, own_.public_key.data(), own_.public_key.size());
-    set_bytes(fresh->dealer, ZMQ_CURVE_SECRETKEY, own_.secret_key.data(), own_.secret_key.size());
-    if (zmq_connect(fresh->dealer, endpoint_.c_str()) != 0)
-      return Error{Code::unreachable, "`" + endpoint_ + "` is no address: " + zmq_strerror(zmq_errno()),
-                   "an address looks like tcp://127.0.0.1:7710"};
-    socket_ = std::move(fresh);
-  }
-  const Request request{next_number_++, what};
-  if (!send(socket_->dealer, encode(request), false)) {
-    socket_.reset();
-    return silent;
-  }
+  constexpr int kKnockMs = 50;
   const SystemClock clock;
   const uint64_t end_ns = clock.steady_ns() + uint64_t{timeout_ms} * 1'000'000;
-  while (true) {
-    const uint64_t now_ns = clock.steady_ns();
-    if (now_ns >= end_ns || !readable(socket_->dealer, static_cast<int>((end_ns - now_ns) / 1'000'000 + 1))) {
-      if (clock.steady_ns() < end_ns) continue;
-      socket_.reset();
-      return silent;
+  bool refused = false;
+  while (clock.steady_ns() < end_ns) {
+    if (!socket_) TRY(connect());
+    const Request request{next_number_++, what};
+    bool open = send(socket_->dealer, encode(request), false);
+    while (open && clock.steady_ns() < end_ns) {
+      zmq_pollitem_t items[] = {{socket_->dealer, 0, ZMQ_POLLIN, 0}, {socket_->monitor, 0, ZMQ_POLLIN, 0}};
+      const auto left_ms = static_cast<long>((end_ns - clock.steady_ns()) / 1'000'000 + 1);
+      if (zmq_poll(items, 2, left_ms) <= 0) break;
+      if (items[1].revents != 0) {
+        refused = true;
+        open = false;
+        break;
+      }
+      const auto frames = receive_all(socket_->dealer);
+      if (frames.size() != 1) continue;
+      auto reply = decode<Reply>(frames[0]);
+      if (!reply) {
+        socket_.reset();
+        return Error{Code::malformed, "the peer " + endpoint_ + " sent what is no answer", "try another peer"};
+      }
+      if (reply->number != request.number) continue;  // to a question that timed out
+      if (const auto* told = std::get_if<Refused>(&reply->answer))
+        return Error{told->code, told->text + " (says " + endpoint_ + ")", ""};
+      return std::move(reply->answer);
     }
-    const auto frames = receive_all(socket_->dealer);
-    if (frames.size() != 1) continue;
-    auto reply = decode<Reply>(frames[0]);
-    if (!reply) {
-      socket_.reset();
-      return Error{Code::malformed, "the peer " + endpoint_ + " sent what is no answer", "try another peer"};
-    }
-    if (reply->number != request.number) continue;  // to a question that timed out
-    if (const auto* refused = std::get_if<Refused>(&reply->answer))
-      return Error{refused->code, refused->text + " (says " + endpoint_ + ")", ""};
-    return std::move(reply->answer);
+    socket_.reset();
+    if (!open) std::this_thread::sleep_for(std::chrono::milliseconds(kKnockMs));
   }
+  if (refused)
+    return Error{Code::unreachable, endpoint_ + " does not know our key",
+                 "check that this account is party to the job and that the peer follows the same chain"};
+  return Error{Code::unreachable, endpoint_ + " did not answer within " + std::to_string(timeout_ms) + " ms",
+               "check that the peer runs"};
 }
 
 }  // namespace cairn::agent

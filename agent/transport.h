@@ -136,7 +136,7 @@ class Server {
   std::thread run_thread_;
 };
 
-// One peer to ask. Connects when first asked; after a timeout it starts over with a new connection.
+// One peer to ask. Connects when first asked, and anew after a timeout or a refusal.
 class Caller {
  public:
   Caller(std::string endpoint, const PublicKey& peer, const TransportKeys& own);
@@ -144,8 +144,8 @@ class Caller {
   Caller(Caller&&) noexcept;
   Caller& operator=(Caller&&) = delete;
 
-  // Errors: unreachable (nobody answered in time, or the peer refused our key, which looks the same from here); malformed;
-  // and whatever code the peer refused with.
+  // Errors: unreachable (nobody answered in time, or the peer does not know our key); malformed; and whatever code the peer
+  // refused with.
   Result<Answer> ask(const Ask& ask, uint32_t timeout_ms);
 
   template <class T>
@@ -158,6 +158,7 @@ class Caller {
 
  private:
   struct Socket;
+  Result<> connect();
   std::string endpoint_;
   CurveKey peer_;
   TransportKeys own_;

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "agent/exchange.h"
+#include "base/clock.h"
 #include "tests/agent/scratch.h"
 
 namespace cairn::agent {
@@ -48,9 +49,18 @@ TEST(Transport, WhoBecomesAPartyLaterIsServedThen) {
                 [&](const CurveKey& key) { return party ? only_the_guest(key) : std::nullopt; },
                 [](const AccountId&, const Ask&) -> Answer { return Noted{}; });
   Caller guest(server.endpoint(), kOwner.public_key(), transport_keys(kGuest));
-  EXPECT_FALSE(guest.ask(TellProgress{}, 300));
-  party = true;
-  EXPECT_TRUE(guest.ask(TellProgress{}, 3000));
+  const auto refused = guest.ask(TellProgress{}, 300);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text.find("does not know our key"), std::string::npos) << refused.error().text;
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    party = true;
+  });
+  const SystemClock clock;
+  const uint64_t began_ns = clock.steady_ns();
+  EXPECT_TRUE(guest.ask(TellProgress{}, 5000));
+  EXPECT_LT(clock.steady_ns() - began_ns, 2'000'000'000u) << "it knocks again at once, not when its time is up";
+  later.join();
 }
 
 TEST(Transport, ArtefactsArriveWholeResumeAndAreRefusedWhenFalse) {
