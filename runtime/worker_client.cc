@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ constexpr uint64_t kLibraryBytes = 2ull << 30;  // what libtorch and its threads
 
 Result<std::unique_ptr<WorkerClient>> WorkerClient::start(const std::filesystem::path& program, const WorkerLimits& limits,
                                                           const std::vector<std::string>& arguments) {
+  std::error_code ignored;
+  if (std::filesystem::is_socket(program, ignored)) return connect(program, limits);
   if (program.has_parent_path() && ::access(program.c_str(), X_OK) != 0)
     return Error{Code::not_found, "no worker program at " + program.string(), "name it in the configuration (`worker:`)"};
   int pair[2];
@@ -57,13 +60,35 @@ Result<std::unique_ptr<WorkerClient>> WorkerClient::start(const std::filesystem:
   return std::unique_ptr<WorkerClient>(new WorkerClient(pair[0], pid, limits));
 }
 
+// A worker of the service manager: it starts one process for each connection, with limits of its own.
+Result<std::unique_ptr<WorkerClient>> WorkerClient::connect(const std::filesystem::path& socket, const WorkerLimits& limits) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = socket.string();
+  if (path.size() >= sizeof address.sun_path)
+    return Error{Code::invalid, "the worker's socket has too long a path: " + path, "put it in /run"};
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const std::string why = std::strerror(errno);
+    if (fd >= 0) ::close(fd);
+    return Error{Code::unreachable, "no worker answers at " + path + ": " + why, "systemctl start cairn-worker.socket"};
+  }
+  return std::unique_ptr<WorkerClient>(new WorkerClient(fd, 0, limits));
+}
+
 void WorkerClient::stop() {
-  if (!ended_) ::kill(pid_, SIGKILL);
+  if (ended_) return;
+  if (pid_ != 0) {
+    ::kill(pid_, SIGKILL);
+  } else {
+    ::shutdown(fd_, SHUT_RDWR);  // the worker ends when it next speaks, or the service manager's limit ends it
+  }
 }
 
 WorkerClient::~WorkerClient() {
   ::close(fd_);
-  if (!ended_) {
+  if (!ended_ && pid_ != 0) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
@@ -71,6 +96,11 @@ WorkerClient::~WorkerClient() {
 
 // Waits for the process that has hung up, and says how it ended.
 Error WorkerClient::gone() {
+  if (pid_ == 0) {
+    ended_ = true;
+    ::shutdown(fd_, SHUT_RDWR);
+    return {Code::unreachable, "the worker's service closed the connection", "journalctl -u 'cairn-worker@*' says why"};
+  }
   int status = 0;
   if (!ended_) {
     ::kill(pid_, SIGKILL);  // it closed its socket: whatever it still does is of no use

@@ -24,7 +24,8 @@ class WorkerClient {
   using OnProgress = std::function<void(const Progress&)>;
   using OnCheckpoint = std::function<void(const CheckpointMade&)>;
 
-  // Starts `program` (a path) with the socket as descriptor 3. Errors: not_found, io.
+  // Starts `program` (a path) with the socket as descriptor 3; or, when the path is an AF_UNIX socket, connects to it: a service
+  // manager starts the worker then, and `arguments` and the memory limit are its business. Errors: not_found, io, unreachable.
   static Result<std::unique_ptr<WorkerClient>> start(const std::filesystem::path& program, const WorkerLimits& limits = {},
                                                      const std::vector<std::string>& arguments = {});
   ~WorkerClient();  // ends the process
@@ -38,10 +39,11 @@ class WorkerClient {
   Result<attest::Knowledge> check(const AskCheck& ask);
   Result<attest::Move> move(const AskMove& ask);
 
-  int pid() const { return pid_; }
+  int pid() const { return pid_; }  // 0: a service manager's
   void stop();  // SIGKILL; a blocked call returns unreachable
 
  private:
+  static Result<std::unique_ptr<WorkerClient>> connect(const std::filesystem::path& socket, const WorkerLimits& limits);
   WorkerClient(int fd, int pid, WorkerLimits limits) : fd_(fd), pid_(pid), limits_(limits) {}
   template <class T>
   Result<T> ask(const Ask& ask, const OnProgress& progress = {}, const OnCheckpoint& checkpoint = {});

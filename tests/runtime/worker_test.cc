@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -174,6 +176,38 @@ TEST_F(WorkerTest, LiarLosesItsDispute) {
   EXPECT_EQ(game.step, 13u);
   EXPECT_EQ(game.call, product) << "of " << plan.calls.size() << " calls";
   EXPECT_EQ(game.element, 77u);
+}
+
+// As the service manager does it: one process for each connection to a socket.
+TEST_F(WorkerTest, AnswersBehindASocketToo) {
+  const std::string path = (store_ / "worker.sock").string();
+  EXPECT_EQ(WorkerClient::start(path).error().code, Code::not_found);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  const std::string program = (kBin / "cairn-worker").string();
+  const int manager = ::fork();
+  if (manager == 0) {
+    const int connection = ::accept(listener, nullptr, nullptr);
+    ::dup2(connection, 3);
+    ::execl(program.c_str(), program.c_str(), nullptr);
+    ::_exit(127);
+  }
+  {
+    auto worker = must(WorkerClient::start(path));
+    EXPECT_EQ(worker->pid(), 0);
+    EXPECT_TRUE(worker->inspect("examples/digits/train.pt2"));
+    worker->stop();
+    EXPECT_EQ(worker->inspect("examples/digits/train.pt2").error().code, Code::unreachable);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(manager, &status, 0), manager);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  ::close(listener);
+  EXPECT_EQ(WorkerClient::start(path).error().code, Code::unreachable);
 }
 
 TEST_F(WorkerTest, CheckKnowsWhatOnlyARunCanKnow) {
