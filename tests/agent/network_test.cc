@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <random>
 
 #include "agent/desk.h"
 #include "agent/devnet.h"
@@ -12,6 +13,7 @@
 #include "agent/node_client.h"
 #include "attest/receipt.h"
 #include "base/clock.h"
+#include "ledger/genesis_file.h"
 #include "tests/agent/scratch.h"
 #include "tests/agent/small_job.h"
 
@@ -90,15 +92,28 @@ struct Network : testing::Test {
   Devnet devnet{scratch.path / "net"};
   DevnetState net;
 
-  void start(const std::string& worker = "") {
+  // The first provider with a worker of its own, if one is named; then it is also the cheapest.
+  void start(const std::string& worker = "", size_t providers = 1) {
     ::setenv("PATH", (kBin.string() + ":" + std::getenv("PATH")).c_str(), 1);
     DevnetWish wish;
-    wish.providers.resize(1);
+    wish.providers.resize(providers);
     wish.providers[0].worker = worker;
+    for (size_t i = 1; i < providers; i++) wish.providers[i].price = Amount::of_pebbles(1'000'000'000);
     wish.bonds = {Amount::of_pebbles(1'000'000)};
     const auto made = devnet.make(wish, [](const std::string&, double) {});
     ASSERT_TRUE(made) << made.error().message();
     net = *made;
+  }
+  // kill -9, and back: the network as it is after a crash.
+  void crash(std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+      const DevnetMember* member = net.find(name);
+      ASSERT_EQ(::kill(member->pid, SIGKILL), 0);
+      while (member->running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    const auto again = devnet.restart([](const std::string&, double) {});
+    ASSERT_TRUE(again) << again.error().message();
+    net = *again;
   }
   void TearDown() override {
     if (HasFailure())
@@ -141,8 +156,7 @@ TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   ASSERT_TRUE(write_file(file, receipt));
   EXPECT_EQ(run_program(check + net.genesis), 0);
   EXPECT_EQ(run_program(check + net.genesis + " --json"), 0);
-  const Bytes genesis_bytes = *read_file(net.genesis, 1 << 20);
-  auto genesis = *decode<attest::Genesis>(genesis_bytes);
+  attest::Genesis genesis = must(ledger::load_genesis(net.genesis));
   for (size_t i = 0; i < receipt.size(); i += 1 + receipt.size() / 500) {
     Bytes bytes = receipt;
     bytes[i] ^= 0x10;
@@ -161,25 +175,29 @@ TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   EXPECT_EQ(run_program(check + net.genesis), 9);
   ASSERT_TRUE(write_file(file, receipt));
   genesis.name += "x";
-  ASSERT_TRUE(write_file(scratch.path / "other-genesis", encode(genesis)));
+  ASSERT_TRUE(ledger::save_genesis(scratch.path / "other-genesis", genesis));
   EXPECT_EQ(run_program(check + (scratch.path / "other-genesis").string()), 9);
   EXPECT_EQ(run_program(check + (scratch.path / "absent").string()), 6);
 }
 
 TEST_F(Network, ALieInOneNumberIsFoundAndCostsTheStake) {
   ::setenv("CAIRN_LIE", "137 0 300", 1);
-  ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string()));
+  ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string(), 2));
   ::unsetenv("CAIRN_LIE");
   Requester requester(net, scratch.path / "requester");
   Assignment wanted = small_job(requester.store(), 300, 30);
   wanted.spec.policy = attest::Policy::all;
   const JobId id = requester.open(wanted);
-  const auto job = requester.attend(id, [](const ledger::Job& j) { return ledger::is_terminal(j.state) || !j.met.empty(); });
-  ASSERT_EQ(job.state, JobState::open) << ledger::name(job.state) << ": " << job.sentence;
+  // The liar is slashed; the job is open again with its escrow, and the next provider does it.
+  const auto job = requester.attend(id, ended);
+  ASSERT_EQ(job.state, JobState::settled) << ledger::name(job.state) << ": " << job.sentence;
+  EXPECT_EQ(job.audit, attest::Audit::as_ordered);
+  ASSERT_EQ(job.met.size(), 1u);
   EXPECT_EQ(job.met.front().hex(), net.find("provider-1")->account);
-  const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?attempt=0")));
+  EXPECT_EQ(job.provider.hex(), net.find("provider-2")->account);
+  const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?try=0")));
   ASSERT_TRUE(receipt);
-  const auto genesis = must(decode<attest::Genesis>(*read_file(net.genesis, 1 << 20)));
+  const auto genesis = must(ledger::load_genesis(net.genesis));
   EXPECT_TRUE(attest::check_receipt(*receipt, genesis));
   EXPECT_EQ(receipt->body.state, attest::Ended::slashed);
   EXPECT_EQ(receipt->body.fault, attest::Blame::provider);
@@ -198,11 +216,7 @@ TEST_F(Network, AProviderKilledAtWorkGoesOnFromItsCheckpoint) {
   const JobId id = requester.open(wanted);
   requester.attend(id, [&](const ledger::Job&) { return requester.told_step() > 1'000'000; });
   ASSERT_GT(requester.told_step(), 1'000'000u);
-  ASSERT_EQ(::kill(net.find("provider-1")->pid, SIGKILL), 0);
-  ASSERT_EQ(::kill(net.find("verifier-1")->pid, SIGKILL), 0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  const auto again = devnet.restart([](const std::string&, double) {});
-  ASSERT_TRUE(again) << again.error().message();
+  ASSERT_NO_FATAL_FAILURE(crash({"provider-1", "verifier-1"}));
   const auto job = requester.attend(id, ended);
   EXPECT_EQ(job.state, JobState::settled) << ledger::name(job.state) << ": " << job.sentence;
   EXPECT_EQ(job.audit, attest::Audit::as_ordered);
@@ -210,6 +224,36 @@ TEST_F(Network, AProviderKilledAtWorkGoesOnFromItsCheckpoint) {
   std::ifstream in(net.find("provider-1")->log);
   const std::string log((std::istreambuf_iterator<char>(in)), {});
   EXPECT_NE(log.find("run.resumed"), std::string::npos);
+}
+
+TEST_F(Network, KilledAtAnyMomentNobodyHonestLoses) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  Requester requester(net, scratch.path / "requester");
+  std::mt19937 random(20'261'124);
+  Amount stake;
+  for (int round = 0; round < 5; round++) {
+    Assignment wanted = small_job(requester.store(), 300, 3);
+    wanted.spec.policy = attest::Policy::careful;
+    wanted.spec.seed = static_cast<uint64_t>(round);
+    wanted.spec.initial_state =
+        runtime::root_of(must(runtime::initial_state(wanted.plan, wanted.spec.seed, std::vector<ByteSpan>(1))));
+    const JobId id = requester.open(wanted);
+    const SystemClock clock;
+    const uint64_t kill_ns = clock.steady_ns() + (random() % 2500) * 1'000'000;
+    auto job = requester.attend(id, [&](const ledger::Job& j) { return ended(j) || clock.steady_ns() >= kill_ns; });
+    for (const char* name : {"provider-1", "verifier-1"})
+      if (random() % 3 != 0) {
+        ASSERT_NO_FATAL_FAILURE(crash({name}));
+      }
+    job = requester.attend(id, ended);
+    EXPECT_EQ(job.state, JobState::settled) << "round " << round << ", " << ledger::name(job.state) << ": " << job.sentence;
+    EXPECT_EQ(job.audit, attest::Audit::as_ordered) << "round " << round;
+    const auto provider = must(requester.node().account(*AccountId::from_hex(net.find("provider-1")->account)));
+    if (round > 0) {
+      EXPECT_EQ(provider.stake, stake);
+    }
+    stake = provider.stake;
+  }
 }
 
 TEST_F(Network, AHundredChecksAreAnsweredInTime) {

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "attest/header.h"
 #include "base/file.h"
 #include "base/keys.h"
 #include "tests/agent/scratch.h"
@@ -70,10 +69,7 @@ TEST(Programs, AKeyThatOthersCouldReadIsRefused) {
 
 TEST(Programs, WhatIsNoReceiptIsRefusedLikeAFalseOne) {
   Scratch scratch;
-  attest::Genesis genesis;
-  genesis.name = "nowhere";
-  ASSERT_TRUE(write_file(scratch.path / "genesis", encode(genesis)));
-  const std::string with = " --genesis " + (scratch.path / "genesis").string();
+  const std::string with = " --genesis examples/genesis.json";
   const fs::path file = scratch.path / "receipt";
   for (const std::string& text : {std::string(), std::string("no receipt at all"), std::string(100'000, 'x')}) {
     write(file, text);
@@ -90,6 +86,8 @@ TEST(Programs, WhatIsNoReceiptIsRefusedLikeAFalseOne) {
   EXPECT_EQ(run("cairn-verify receipt " + (scratch.path / "absent").string() + with).status, 6);
   EXPECT_EQ(run("cairn-verify receipt " + file.string()).status, 2);
   EXPECT_EQ(run("cairn-verify plan " + file.string()).status, 9);
+  EXPECT_EQ(run("cairn-verify receipt examples/receipt.cairn" + with).status, 0);
+  EXPECT_EQ(run("cairn-verify receipt examples/receipt.tampered.cairn" + with).status, 9);
 }
 
 }  // namespace
