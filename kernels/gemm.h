@@ -21,7 +21,9 @@ struct Gemm {
 
 inline constexpr int kTallest = kWidth == 16 ? 14 : kWidth == 8 ? 6 : 4;  // rows of a tile of two registers
 inline constexpr int64_t kPanel = 2 * kWidth;                             // columns of a packed panel of B
-inline constexpr int64_t kBlockK = 256, kBlockN = 1024, kBlockM = 16 * kTallest;
+inline constexpr int64_t kBlockK = 512, kBlockM = 8 * kTallest;
+inline constexpr int64_t kBlockOfB = 512 * 1024;                          // floats of B packed at a time, about a second-level cache
+inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
 
 // Memory of this thread, kept between calls.
 struct Scratch {
@@ -42,35 +44,51 @@ struct Scratch {
   }
 };
 
+// One square of kWidth x kWidth, turned: to[l * width + i] = from[i * stride + l] for i < wide, l < deep; of `from` only
+// `rows` rows are there.
+template <bool kWhole>
+LANES_FN void pack_square(float* to, int64_t width, const float* from, int64_t stride, int rows, int wide, int deep) {
+  Vector row[kWidth];
+#pragma GCC unroll 16
+  for (int l = 0; l < kWidth; l++) {
+    if constexpr (kWhole) row[l] = load<Vector>(from + l * stride);
+    else row[l] = l < rows ? read(from + l * stride, deep) : Vector(0.0f);
+  }
+  transpose(row);
+#pragma GCC unroll 16
+  for (int l = 0; l < kWidth; l++) {
+    if constexpr (kWhole) store(to + l * width, row[l]);
+    else if (l < deep) store_some(to + l * width, wide, row[l]);
+  }
+}
 // out[k * width + i] = in[i * stride + k] for i < n, k < depth; i from n up to a multiple of kWidth, below width, is filled
 // with zeros.
 inline void pack_transposed(float* out, int64_t width, const float* in, int64_t stride, int64_t n, int64_t depth) {
   for (int64_t i = 0; i < n; i += kWidth) {
-    const int wide = static_cast<int>(least(kWidth, width - i));
+    const int wide = static_cast<int>(least(kWidth, width - i)), rows = static_cast<int>(least(kWidth, n - i));
     for (int64_t k = 0; k < depth; k += kWidth) {
       const int deep = static_cast<int>(least(kWidth, depth - k));
-      Vector row[kWidth];
-#pragma GCC unroll 16
-      for (int l = 0; l < kWidth; l++) row[l] = i + l < n ? read(in + (i + l) * stride + k, deep) : Vector(0.0f);
-      transpose(row);
       float* to = out + k * width + i;
-      if (wide == kWidth && deep == kWidth) {
-#pragma GCC unroll 16
-        for (int l = 0; l < kWidth; l++) store(to + l * width, row[l]);
-      } else {
-        for (int l = 0; l < deep; l++) store_some(to + l * width, wide, row[l]);
-      }
+      const float* from = in + i * stride + k;
+      if (rows == kWidth && deep == kWidth) pack_square<true>(to, width, from, stride, rows, wide, deep);
+      else pack_square<false>(to, width, from, stride, rows, wide, deep);
     }
   }
 }
 // out[k * width + i] = in[k * stride + i] for i < n; zeros up to width.
 inline void pack_plain(float* out, int64_t width, const float* in, int64_t stride, int64_t n, int64_t depth) {
-  for (int64_t k = 0; k < depth; k++)
-    for (int64_t i = 0; i < width; i += kWidth) {
-      const int wide = static_cast<int>(least(kWidth, width - i)), have = static_cast<int>(n - i < 0 ? 0 : least(kWidth, n - i));
-      const Vector x = load_some<Vector>(in + k * stride + i, have, 0.0f);
-      store_some(out + k * width + i, wide, x);
+  if (width == kPanel && n == kPanel) {
+    for (int64_t k = 0; k < depth; k++) {
+      store(out + k * kPanel, load<Vector>(in + k * stride));
+      store(out + k * kPanel + kWidth, load<Vector>(in + k * stride + kWidth));
     }
+    return;
+  }
+  for (int64_t i = 0; i < width; i += kWidth) {
+    const int wide = static_cast<int>(least(kWidth, width - i)), have = static_cast<int>(n - i < 0 ? 0 : least(kWidth, n - i));
+    for (int64_t k = 0; k < depth; k++)
+      store_some(out + k * width + i, wide, load_some<Vector>(in + k * stride + i, have, 0.0f));
+  }
 }
 
 // One tile: what to multiply, and where it goes.
@@ -81,6 +99,7 @@ struct Tile {
   int64_t b_stride;  // from k to k + 1
   int64_t depth;
   float* c;
+  const float* next_c;  // only fetched ahead
   int64_t c_stride;
   int last_lanes;     // of the last register of a row; a masked load, or B is padded
   bool first, last;   // block of k
@@ -107,9 +126,16 @@ void run_tile(const Tile& t) {
   for (int g = 0; g < kBases; g++) base[g] = t.a + (kRows ? 3 * g * t.a_stride : 0);
   const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
   const float* b = t.b;
+#pragma GCC unroll 16
+  for (int i = 0; i < kTall; i++)  // of the tile after this one: its chains wait for these lines
+#pragma GCC unroll 8
+    for (int v = 0; v < kWide; v++) __builtin_prefetch(t.next_c + i * t.c_stride + v * kWidth, 1, 3);
+
   const auto lanes_of_last = lanes_below(t.last_lanes);
   for (int64_t k = t.depth; k > 0; k--) {
     Vector row[kWide];
+#pragma GCC unroll 8
+    for (int v = 0; v < kWide; v++) __builtin_prefetch(b + kAhead * b_stride + v * kWidth);
 #pragma GCC unroll 8
     for (int v = 0; v < kWide; v++)
       row[v] = v + 1 == kWide ? load_masked(b + v * kWidth, lanes_of_last) : load<Vector>(b + v * kWidth);
@@ -169,11 +195,18 @@ inline void gemm_part(const Gemm& g, const float* a, const float* b, const float
   const bool pack_a = n >= 256 && m >= 2;
   const bool pack_b = g.trans_b || (m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
 
-  for (int64_t jn = n0; jn < n1; jn += kBlockN) {
-    const int64_t cols = least(kBlockN, n1 - jn), panels = (cols + kPanel - 1) / kPanel;
+  // Columns by blocks of even size, of which a slice of k fits the cache.
+  const int64_t most = kBlockOfB / least(kBlockK, g.k) / kPanel * kPanel, parts = (n + most - 1) / most;
+  const int64_t block_n = ((n + parts - 1) / parts + kPanel - 1) / kPanel * kPanel;
+  for (int64_t jn = n0; jn < n1; jn += block_n) {
+    const int64_t cols = least(block_n, n1 - jn), panels = (cols + kPanel - 1) / kPanel;
     for (int64_t k = 0; k < g.k; k += kBlockK) {
       const int64_t depth = least(kBlockK, g.k - k);
       float* packed_b = pack_b ? scratch_b.need(panels * kPanel * kBlockK) : nullptr;
+      if (pack_b && !g.trans_b)  // row by row over all panels: long reads
+        for (int64_t l = 0; l < depth; l++)
+          for (int64_t j = 0; j < cols; j += kPanel)
+            pack_plain(packed_b + j * depth + l * kPanel, kPanel, b + (k + l) * b_ld + jn + j, b_ld, least(kPanel, cols - j), 1);
       for (int64_t im = m0; im < m1; im += kBlockM) {
         const int64_t rows = least(kBlockM, m1 - im), bands = (rows + kTallest - 1) / kTallest;
         const int64_t tall = (rows + bands - 1) / bands;  // as even as can be
@@ -198,10 +231,8 @@ inline void gemm_part(const Gemm& g, const float* a, const float* b, const float
           t.bias = bias ? bias + jn + j : nullptr;
           if (pack_b) {
             float* panel = packed_b + j * depth;
-            if (im == m0) {  // just before its first use
-              if (g.trans_b) pack_transposed(panel, kPanel, b + (jn + j) * b_ld + k, b_ld, width, depth);
-              else pack_plain(panel, kPanel, b + k * b_ld + jn + j, b_ld, width, depth);
-            }
+            if (g.trans_b && im == m0)  // just before its first use
+              pack_transposed(panel, kPanel, b + (jn + j) * b_ld + k, b_ld, width, depth);
             t.b = panel;
             t.b_stride = kPanel;
           } else {
@@ -211,6 +242,7 @@ inline void gemm_part(const Gemm& g, const float* a, const float* b, const float
           for (int64_t i = 0; i < rows; i += tall) {
             const int high = static_cast<int>(least(tall, rows - i));
             t.c = c + (im + i) * g.n + jn + j;
+            t.next_c = i + tall < rows ? t.c + tall * g.n : c + im * g.n + jn + j + (j + kPanel < cols ? kPanel : 0);
             if (pack_a) {
               t.a = packed_a + i * depth;
               t.a_stride = high;
