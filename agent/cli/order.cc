@@ -1,7 +1,5 @@
 #include "agent/cli/order.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/clock.h"
@@ -15,21 +13,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kPlanMaxBytes = size_t{1} << 30;
-
-// Where the worker leaves what it traced; gone when it is stored.
-struct Scratch {
-  fs::path path;
-  explicit Scratch(const fs::path& folder) {
-    fs::create_directories(folder);
-    std::string name = (folder / "tracing-XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw Fault({Code::io, "no folder can be made in " + folder.string(), "check its mode"});
-    path = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-};
 
 // Which asset an input stands for: keys of `assets` are names of inputs, or `weights` for all of these. The ledger checks that
 // the bytes are the asset's.
@@ -66,12 +49,11 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
   stage("tracing " + job.program.filename().string());
   const SystemClock clock;
   const uint64_t before_ns = clock.steady_ns();
-  const Scratch scratch(settings.folder);
   runtime::ProgramFiles request;
   request.path = fs::absolute(job.program).string();
   request.data = fs::absolute(job.data).string();
   if (!job.weights.empty()) request.weights = fs::absolute(job.weights).string();
-  request.store = scratch.path.string();
+  request.store = store.folder().string();
   request.train = job.graph == Graph::train;
   request.batch = job.batch;
   request.steps = job.steps;
@@ -84,17 +66,16 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
   order.trace_seconds = double(clock.steady_ns() - before_ns) * 1e-9;
   order.removed = traced.removed;
 
-  // What the worker says of its files is checked: it read bytes of strangers.
+  // The worker has read bytes of strangers: whatever it left in the store is hashed before it is served.
   stage("hashing");
-  const auto put = [&](const Hash& expected) -> Result<Hash> {
-    TRY_LET(id, store.put_file(scratch.path / expected.hex()));
-    if (id != expected) return Error{Code::internal, "the worker named another id than that of its file " + expected.hex(), "trace again"};
+  const auto serve = [&](const Hash& id) -> Result<> {
+    TRY(store.verified(id));
     order.artefacts.push_back(id);
-    return id;
+    return {};
   };
-  TRY_LET(plan_id, put(traced.plan));
-  TRY(put(traced.program_artefact));
-  TRY_LET(plan_bytes, store.read(plan_id, kPlanMaxBytes));
+  TRY(serve(traced.plan));
+  TRY(serve(traced.program_artefact));
+  TRY_LET(plan_bytes, store.read(traced.plan, kPlanMaxBytes));
   TRY_LET(plan, decode<attest::Plan>(plan_bytes));
   TRY_LET(facts, attest::validate(plan, work));
 
@@ -104,8 +85,8 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
     assets[input] = id;
   }
   for (const runtime::PreparedInput& input : prepared.inputs) {
-    TRY_LET(id, put(input.id));
-    spec.inputs.push_back({input.name, id, asset_for(assets, input.name, input.weight)});
+    TRY(serve(input.id));
+    spec.inputs.push_back({input.name, input.id, asset_for(assets, input.name, input.weight)});
   }
   for (const auto& [input, id] : assets) {
     const bool used = std::any_of(spec.inputs.begin(), spec.inputs.end(), [&, wanted = id](const auto& b) { return b.asset == wanted; });
@@ -120,7 +101,7 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, co
     TRY_LET(id, asset_id(*job.program_asset));
     spec.program_asset = id;
   }
-  spec.plan = plan_id;
+  spec.plan = traced.plan;
   spec.plan_root = facts.root;
   spec.calls = static_cast<uint32_t>(plan.calls.size());
   spec.state_slots = static_cast<uint32_t>(plan.state.size());
