@@ -6,13 +6,12 @@
 #include <cstring>
 #include <numeric>
 
+#include "runtime/aten.h"
 #include "runtime/recorder.h"
 
 namespace cairn::runtime {
 namespace {
 
-using at::IntArrayRef;
-using at::Tensor;
 using Sizes = std::vector<int64_t>;
 
 struct HostMemory final : c10::Allocator {
@@ -258,7 +257,7 @@ void register_exact_device() {
     aten->impl("_local_scalar_dense", &local_scalar);
     aten->impl("fill_.Scalar", &fill);
     aten->impl("zero_", &zero);
-    register_exact_operators(*aten);
+    for (const Family& family : aten_families()) family.on_exact(*aten);
     auto* rest = new torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
     rest->fallback(torch::CppFunction::makeFromBoxedFunction<&undefined>());
     return aten;
@@ -295,9 +294,7 @@ std::vector<Tensor> call(std::string_view name, std::vector<int64_t> attrs, cons
   std::vector<Tensor> outputs;
   std::vector<void*> to;
   for (const kernels::TensorType& type : *out) {
-    using kernels::DType;
-    const auto dtype = type.dtype == DType::f32 ? at::kFloat : type.dtype == DType::i64 ? at::kLong : type.dtype == DType::i32 ? at::kInt : at::kByte;
-    outputs.push_back(empty_exact(type.shape, dtype));
+    outputs.push_back(empty_exact(type.shape, torch_type(type.dtype)));
     to.push_back(data_of(outputs.back()));
   }
   Recorder* recorder = Recorder::current();

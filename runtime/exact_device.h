@@ -1,6 +1,6 @@
 // `exact`: a libtorch device on which every operator has one defined bit pattern. Stock autograd runs on it unchanged.
 //
-// An ATen operator that reaches the device is composed of calls of Cairn's operators (exact_operators.cc); each call runs at
+// An ATen operator that reaches the device is composed of calls of Cairn's operators (aten.h); each call runs at
 // once, and is recorded when a Recorder is at work (recorder.h). What has no definition is a Refusal that names it; nothing is
 // ever computed by somebody else's kernel.
 //
@@ -23,7 +23,6 @@ struct Refusal : std::runtime_error {
 // Makes the device known to libtorch under its name, with its allocator. Once, before any tensor on it.
 void register_exact_device();
 c10::Device exact_device();
-void register_exact_operators(torch::Library& aten);  // what register_exact_device calls for exact_operators.cc
 
 // An operand of a call: the tensor's bytes, read as row-major in `shape`.
 struct Operand {

@@ -4,14 +4,13 @@
 #include <cmath>
 #include <cstring>
 
-#include "runtime/exact_device.h"
+#include "runtime/aten.h"
 #include "runtime/executor.h"
 #include "runtime/graph_driver.h"
 #include "runtime/recorder.h"
 
 namespace cairn::runtime {
 
-using at::Tensor;
 using attest::From;
 using kernels::DType;
 using kernels::TensorType;
@@ -19,16 +18,6 @@ using kernels::TensorType;
 namespace {
 
 constexpr uint64_t kDefaultBatch = 64;
-
-at::ScalarType torch_type(DType dtype) {
-  switch (dtype) {
-    case DType::f32: return at::kFloat;
-    case DType::i64: return at::kLong;
-    case DType::i32: return at::kInt;
-    case DType::u8: return at::kByte;
-  }
-  return at::kByte;
-}
 
 Tensor on_exact(const TensorType& type, ByteSpan bytes) {
   Tensor tensor = empty_exact(type.shape, torch_type(type.dtype));

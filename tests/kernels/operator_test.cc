@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "tests/kernels/cases.h"
+#include "tests/kernels/family.h"
 
 namespace cairn::kernels {
 namespace {
@@ -19,7 +19,7 @@ std::vector<Isa> all_isas() {
 TEST(Operators, each_has_a_case) {
   std::set<std::string_view> covered;
   for (const Case& c : cases()) covered.insert(c.op);
-  for (const Operator* op : operators()) EXPECT_TRUE(covered.contains(op->name)) << op->name << " has no row in cases.h";
+  for (const Operator* op : operators()) EXPECT_TRUE(covered.contains(op->name)) << op->name << " has no case";
 }
 
 TEST(Operators, ids_and_names_are_unique_and_texts_are_there) {
@@ -107,50 +107,14 @@ TEST(Operators, cost_counts_what_is_done) {
 // ---- refusals -----------------------------------------------------------------------------------------------------------
 
 TEST(Operators, refuse_what_does_not_fit) {
-  const TensorType i = i64({3});
-  const struct {
-    Case c;
-    const char* text;  // part of the refusal
-  } rows[] = {
-      {{"add.v1", {f32({3})}, {}}, "takes 2 operands"},
-      {{"add.v1", {f32({3}), f32({4})}, {}}, "must match"},
-      {{"add.v1", {i, i}, {}}, "must be f32"},
-      {{"add.v1", {f32({0}), f32({0})}, {}}, "empty"},
-      {{"add.v1", {f32({-1}), f32({-1})}, {}}, "negative"},
-      {{"add.v1", {f32({1 << 30, 1 << 30}), f32({1 << 30, 1 << 30})}, {}}, "larger than 2^46"},
-      {{"add.v1", {f32({3}), f32({3})}, {1}}, "attributes"},
-      {{"matmul.f32.v1", {f32({2, 3}), f32({2, 3})}, {0, 0}}, "inner dimensions"},
-      {{"matmul.f32.v1", {f32({2, 3}), f32({3, 2})}, {0, 2}}, "0 or 1"},
-      {{"matmul.f32.v1", {f32({2, 3, 1}), f32({3, 2})}, {0, 0}}, "2 dimensions"},
-      {{"linear.f32.v1", {f32({2, 3}), f32({4, 3}), f32({3})}, {1}}, "bias"},
-      {{"permute.v1", {f32({2, 3})}, {0, 0}}, "permutation"},
-      {{"permute.v1", {f32({2, 3})}, {0}}, "attribute a dimension"},
-      {{"broadcast.v1", {f32({2, 3})}, {2, 4}}, "neither 1"},
-      {{"broadcast.v1", {f32({1})}, {1 << 20, 1 << 20, 1 << 20}}, "larger than 2^46"},
-      {{"cast.v1", {f32({2})}, {1}}, "between f32"},
-      {{"cast.v1", {f32({2})}, {9}}, "no dtype"},
-      {{"sample_rows.v1", {f32({})}, {1, 0}}, "first dimension"},
-      {{"sample_rows.v1", {f32({2})}, {0, 0}}, "batch"},
-      {{"sample_rows.v1", {f32({2})}, {1, 2}}, "mode"},
-      {{"put_rows.v1", {f32({4, 2}), f32({3})}, {}}, "shape of rows"},
-      {{"sum_rows.v1", {f32({4})}, {}}, "2 dimensions"},
-      {{"layer_norm.v1", {f32({4, 2}), f32({3}), f32({3})}, {0}}, "weight"},
-      {{"log_softmax.v1", {f32({4, 65537})}, {}}, "65536"},
-      {{"nll_loss.v1", {f32({4, 2}), i64({3})}, {1, -100}}, "label"},
-      {{"nll_loss.v1", {f32({4, 2}), i64({4})}, {0, -100}}, "reduction"},
-      {{"philox_mask.v1", {}, {0, attr_of(1.5f), 3}}, "probability"},
-      {{"philox_mask.v1", {}, {0, attr_of(NAN), 3}}, "probability"},
-      {{"philox_mask.v1", {}, {0}}, "site, p"},
-      {{"sgd.v1", {f32({3}), f32({3}), f32({3}), f32({9, 3})}, {0, 0, 0}}, "schedule of 1"},
-      {{"adam.v1", {f32({3}), f32({3}), f32({3}), f32({3}), f32({9, 3})}, {0, 0, 0, 0, 2}}, "0 or 1"},
-  };
-  for (const auto& row : rows) {
-    const auto result = find_operator(std::string_view(row.c.op))->infer(row.c.in, row.c.attrs);
-    ASSERT_FALSE(result) << describe(row.c);
-    EXPECT_EQ(result.error().code, Code::shape);
-    EXPECT_NE(result.error().text.find(row.text), std::string::npos) << describe(row.c) << ": " << result.error().text;
-    EXPECT_EQ(result.error().text.find(row.c.op), 0u) << result.error().text;
-  }
+  for (const Family& family : families())
+    for (const Refused& row : family.refused) {
+      const auto result = find_operator(std::string_view(row.call.op))->infer(row.call.in, row.call.attrs);
+      ASSERT_FALSE(result) << describe(row.call);
+      EXPECT_EQ(result.error().code, Code::shape);
+      EXPECT_NE(result.error().text.find(row.text), std::string::npos) << describe(row.call) << ": " << result.error().text;
+      EXPECT_EQ(result.error().text.find(row.call.op), 0u) << result.error().text;
+    }
 }
 
 // ---- state of the processor -----------------------------------------------------------------------------------------------
