@@ -139,12 +139,15 @@ JsonObject facts(const Prepared& prepared) {
   return object.add("inputs", inputs);
 }
 
+std::string json_of(const std::vector<float>& losses) {
+  std::string list;
+  for (const float loss : losses) list += (list.empty() ? "" : ",") + (std::isfinite(loss) ? precise(loss) : "null");
+  return "[" + list + "]";
+}
+
 JsonObject json_of(const Outcome& outcome) {
   JsonObject object;
-  object.add("root", outcome.reached.root);
-  std::string losses;
-  for (const float loss : outcome.losses) losses += (losses.empty() ? "" : ",") + (std::isfinite(loss) ? precise(loss) : "null");
-  object.raw("losses", "[" + losses + "]");
+  object.add("root", outcome.reached.root).raw("losses", json_of(outcome.losses));
   std::vector<JsonObject> checkpoints;
   for (const CheckpointMade& made : outcome.checkpoints)
     checkpoints.push_back(JsonObject().add("step", made.state.step).add("root", made.root));
@@ -270,6 +273,7 @@ Result<> program_train(const Output& out, const ProgramTraining& request) {
     if (result) continue;
     result = outcome.reached.state;
     root = outcome.reached.root;
+    answer.raw("losses", json_of(outcome.losses));  // of the first tier that ran
   }
   if (!request.outputs.empty()) {
     std::map<std::string, std::vector<std::string>> wanted;

@@ -31,6 +31,7 @@ struct Symbol {
 struct Dim {
   int64_t size = 0;
   std::string symbol;
+  friend bool operator==(const Dim&, const Dim&) = default;
   static constexpr auto fields() { return std::tuple{field("size", &Dim::size), field("symbol", &Dim::symbol)}; }
 };
 

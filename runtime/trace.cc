@@ -87,33 +87,41 @@ class Tracer {
     return nullptr;
   }
 
+  // Rows are what the first dimension of the first input counts. An input that shares it is sampled; another (a mask, a table) is
+  // brought whole at every step.
+  bool is_sampled(const ProgramInput& input) const {
+    const auto& lead = program_.inputs[0].shape;
+    return !lead.empty() && !input.shape.empty() && input.shape[0] == lead[0];
+  }
+
   Result<> choose_batch() {
-    uint64_t own = 0;  // what a static export fixes
-    const Symbol* symbol = nullptr;
+    if (program_.inputs.empty()) return Error{Code::usage, "the program has no inputs", "export it with example inputs"};
     for (const ProgramInput& input : program_.inputs) {
       const DataType* data = data_of(input.name);
       if (data == nullptr)
         return Error{Code::usage, "the program wants an input '" + input.name + "', " + shape_text(input) + "; the data has none", "name the tensor so in the data file"};
-      if (input.shape.empty() || data->type.shape.empty() || data->type.shape[0] < 1)
-        return Error{Code::usage, "input '" + input.name + "' has no rows to draw batches from", "give it a first dimension"};
       if (data->type.dtype != input.dtype || data->type.shape.size() != input.shape.size())
         return Error{Code::usage, "input '" + input.name + "' is " + shape_text(input) + " in the program and " + kernels::to_string(data->type) + " in the data", "convert the data"};
+      if (!is_sampled(input)) continue;
+      if (data->type.shape[0] < 1)
+        return Error{Code::usage, "input '" + input.name + "' has no rows to draw batches from", "give it a row or more"};
       if (rows_ == 0) rows_ = data->type.shape[0];
       if (rows_ != data->type.shape[0])
         return Error{Code::usage, "input '" + input.name + "' has " + std::to_string(data->type.shape[0]) + " rows, another has " + std::to_string(rows_), "bring data of one length"};
-      if (input.shape[0].symbol.empty()) own = static_cast<uint64_t>(input.shape[0].size);
-      for (const Symbol& one : program_.symbols)
-        if (one.name == input.shape[0].symbol) symbol = &one;
     }
-    if (program_.inputs.empty()) return Error{Code::usage, "the program has no inputs", "export it with example inputs"};
+    const auto& lead = program_.inputs[0].shape;
+    const bool fixed = lead.empty() || lead[0].symbol.empty();
+    const auto own = fixed ? static_cast<uint64_t>(lead.empty() ? 1 : lead[0].size) : 0;  // what a static export fixes
+    rows_ = std::max<int64_t>(rows_, 1);
     batch_ = request_.batch != 0 ? request_.batch : own != 0 ? own : std::min<uint64_t>(kDefaultBatch, static_cast<uint64_t>(rows_));
     if (own != 0 && batch_ != own)
       return Error{Code::usage, "the program was exported for batches of " + std::to_string(own) + ", not " + std::to_string(batch_),
                    "add " + dynamic_shapes_line(program_) + " to torch.export.export, or use --batch " + std::to_string(own)};
-    if (symbol != nullptr) {
-      if (request_.batch == 0) batch_ = std::clamp<uint64_t>(batch_, static_cast<uint64_t>(symbol->min), static_cast<uint64_t>(symbol->max));
-      if (batch_ < static_cast<uint64_t>(symbol->min) || batch_ > static_cast<uint64_t>(symbol->max))
-        return Error{Code::usage, "the program takes batches of " + std::to_string(symbol->min) + " to " + std::to_string(symbol->max) + ", not " + std::to_string(batch_), "choose another --batch"};
+    for (const Symbol& symbol : program_.symbols) {
+      if (fixed || symbol.name != lead[0].symbol) continue;
+      if (request_.batch == 0) batch_ = std::clamp<uint64_t>(batch_, static_cast<uint64_t>(symbol.min), static_cast<uint64_t>(symbol.max));
+      if (batch_ < static_cast<uint64_t>(symbol.min) || batch_ > static_cast<uint64_t>(symbol.max))
+        return Error{Code::usage, "the program takes batches of " + std::to_string(symbol.min) + " to " + std::to_string(symbol.max) + ", not " + std::to_string(batch_), "choose another --batch"};
     }
     steps_ = request_.steps != 0 ? request_.steps : request_.train ? 1 : (static_cast<uint64_t>(rows_) + batch_ - 1) / batch_;
     return {};
@@ -124,7 +132,7 @@ class Tracer {
       TensorType type{input.dtype, {}};
       for (size_t d = 0; d < input.shape.size(); d++) {
         const Dim& dim = input.shape[d];
-        const int64_t size = d == 0 ? static_cast<int64_t>(batch_) : data_of(input.name)->type.shape[d];
+        const int64_t size = d == 0 && is_sampled(input) ? static_cast<int64_t>(batch_) : data_of(input.name)->type.shape[d];
         if (dim.symbol.empty() ? size != dim.size : !bound_.emplace(dim.symbol, size).second && bound_[dim.symbol] != size)
           return Error{Code::usage, "input '" + input.name + "' is " + shape_text(input) + " in the program; the data does not fit dimension " + std::to_string(d), "export it for this shape"};
         type.shape.push_back(size);
@@ -173,7 +181,7 @@ class Tracer {
     for (size_t i = 0; i < program_.inputs.size(); i++) {
       const DataType& data = *data_of(program_.inputs[i].name);
       const Tensor whole = input(data.name, data.type);
-      const Tensor rows = call("sample_rows.v1", {static_cast<int64_t>(batch_), request_.train ? 0 : 1}, {{whole, data.type.shape}})[0];
+      const Tensor rows = is_sampled(program_.inputs[i]) ? call("sample_rows.v1", {static_cast<int64_t>(batch_), request_.train ? 0 : 1}, {{whole, data.type.shape}})[0] : whole;
       values_[program_.inputs[i].name] = reshaped(rows, batch_types_[i].shape);
     }
   }
@@ -246,11 +254,16 @@ class Tracer {
     for (size_t i = 0; i < program_.outputs.size(); i++) {
       const Tensor rows = plain(values_.at(program_.outputs[i]).toTensor());
       TensorType type = type_of(rows);
+      const std::string name = "output_" + std::to_string(i);
+      if (steps_ == 1 && static_cast<int64_t>(batch_) == rows_) {  // all there is: an output of any shape
+        assign(state(name, type, {}), rows);
+        continue;
+      }
       if (type.shape.empty() || type.shape[0] != static_cast<int64_t>(batch_))
         throw Refusal({Code::usage, "output " + std::to_string(i) + " of the program, " + kernels::to_string(type) + ", has no row for each row of its input", "return one row a sample"});
       const std::vector<int64_t> batch_shape = type.shape;
       type.shape[0] = rows_;
-      const Tensor target = state("output_" + std::to_string(i), type, {});
+      const Tensor target = state(name, type, {});
       assign(target, call("put_rows.v1", {}, {{target, type.shape}, {rows, batch_shape}})[0]);
     }
   }

@@ -1,7 +1,11 @@
 // Tracing: one run of a program on the `exact` device, recorded as a plan.
 //
 //   train    sample_rows of every data input, forward, autograd's backward, the optimizer's calls, put_rows into `losses`
-//   predict  sample_rows in order, forward, put_rows into `output_0`, `output_1`, ...
+//   predict  sample_rows in order, forward, put_rows into `output_0`, `output_1`, ...; where one step covers all rows, the
+//            outputs as they are, of any shape
+//
+// Rows are what the first dimension of the first input counts. An input that has this dimension first is sampled; another (a
+// mask, a table) is brought whole.
 //
 // State of a training plan: every parameter and buffer by its name, `adam_m:NAME` and `adam_v:NAME` (or `momentum:NAME`) of
 // every parameter that has a gradient, `losses`. A prediction plan takes its weights as inputs, by name.
