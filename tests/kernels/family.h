@@ -57,6 +57,7 @@ struct Refused {
 };
 
 struct Family {
+  const char* title;
   std::vector<Case> cases;    // odd shapes; one or more of every operator
   std::vector<Case> largest;  // the largest call that a plan may hold; one of every operator
   std::map<std::string_view, Formula> formulas;

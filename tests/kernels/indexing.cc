@@ -8,6 +8,7 @@ namespace cairn::kernels {
 
 Family indexing_family() {
   return {
+      .title = "Places by index",
       .cases = {},
       .largest = {},
       .formulas = {},

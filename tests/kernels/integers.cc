@@ -8,6 +8,7 @@ namespace cairn::kernels {
 
 Family integers_family() {
   return {
+      .title = "Integers and truth values",
       .cases = {},
       .largest = {},
       .formulas = {},

@@ -34,6 +34,7 @@ Family moves_family() {
   const auto i32 = [](std::vector<int64_t> shape) { return TensorType{DType::i32, std::move(shape)}; };
   constexpr int64_t t = kMostTokens, f = kMostFeatures;
   return {
+      .title = "Bytes that change place or type",
       .cases = {
           {"sample_rows.v1", {f32({13, 3})}, {8, 0}},
           {"sample_rows.v1", {i64({1})}, {5, 0}},

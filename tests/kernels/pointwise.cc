@@ -14,6 +14,7 @@ Family pointwise_family() {
   constexpr int64_t t = kMostTokens, f = kMostFeatures;
   const TensorType i = i64({3});
   return {
+      .title = "Element by element",
       .cases = {
           {"add.v1", {f32({70001}), f32({70001})}, {}},
           {"sub.v1", {f32({5, 67}), f32({5, 67})}, {}},

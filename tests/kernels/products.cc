@@ -20,6 +20,7 @@ Numbers product(const Numbers& a, bool ta, const Numbers& b, bool tb, size_t m, 
 Family products_family() {
   constexpr int64_t t = kMostTokens, f = kMostFeatures;
   return {
+      .title = "Products",
       .cases = {
           {"matmul.f32.v1", {f32({1, 1}), f32({1, 1})}, {0, 0}},
           {"matmul.f32.v1", {f32({7, 300}), f32({300, 9})}, {0, 0}},

@@ -31,6 +31,7 @@ Family reductions_family() {
   const auto bits = [](float x) { return attr_of(x); };
   constexpr int64_t t = kMostTokens, f = kMostFeatures, classes = isa_scalar::kMaxColumns;
   return {
+      .title = "Sums, norms and softmax",
       .cases = {
           {"sum_rows.v1", {f32({1, 1})}, {}},
           {"sum_rows.v1", {f32({300, 70})}, {}},

@@ -8,6 +8,7 @@ namespace cairn::kernels {
 
 Family sequence_family() {
   return {
+      .title = "Attention and recurrence",
       .cases = {},
       .largest = {},
       .formulas = {},

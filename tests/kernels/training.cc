@@ -13,6 +13,7 @@ Family training_family() {
   const auto bits = [](float x) { return attr_of(x); };
   constexpr int64_t t = kMostTokens, f = kMostFeatures, classes = isa_scalar::kMaxColumns;
   return {
+      .title = "Losses, random numbers, optimizers",
       .cases = {
           {"nll_loss.v1", {f32({64, 10}), i64({64})}, {1, -100}},
           {"nll_loss.v1", {f32({600, 7}), i64({600})}, {1, 3}},

@@ -8,6 +8,7 @@ namespace cairn::kernels {
 
 Family vision_family() {
   return {
+      .title = "Convolution, pooling, batch norm",
       .cases = {},
       .largest = {},
       .formulas = {},
