@@ -40,6 +40,7 @@ struct Mask {
 };
 struct VectorInt {
   __m512i v;
+  LANES_FN VectorInt() : v(_mm512_setzero_si512()) {}
   LANES_FN VectorInt(__m512i x) : v(x) {}
   LANES_FN VectorInt(uint32_t x) : v(_mm512_set1_epi32(static_cast<int>(x))) {}
 };
@@ -142,6 +143,7 @@ struct Mask {
 };
 struct VectorInt {
   __m256i v;
+  LANES_FN VectorInt() : v(_mm256_setzero_si256()) {}
   LANES_FN VectorInt(__m256i x) : v(x) {}
   LANES_FN VectorInt(uint32_t x) : v(_mm256_set1_epi32(static_cast<int>(x))) {}
 };

@@ -84,9 +84,9 @@ struct Cost {
   uint64_t bytes = 0;  // read and written
 };
 
-enum class Isa : uint8_t { scalar, avx2, avx512 };
+enum class Isa : uint8_t { scalar, avx2, avx512, vnni };  // vnni: AVX-512 with its integer products
 std::string_view name(Isa isa);
-Isa best_isa();  // what this CPU has; CAIRN_ISA=scalar|avx2|avx512 in the environment may lower it
+Isa best_isa();  // what this CPU has; CAIRN_ISA=scalar|avx2|avx512|vnni in the environment may lower it
 
 class Pool;  // kernels/pool.h
 struct Exec {

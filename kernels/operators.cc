@@ -54,8 +54,8 @@ template <class Op, size_t kIndex>
 void host_of(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
              const Exec& exec) {
   const typename Op::Args args = Op::args(call);
-  const HostBody* table = exec.isa == Isa::avx512 ? kHostAvx512 : exec.isa == Isa::avx2 ? kHostAvx2 : kHostScalar;
-  table[kIndex](&args, {step, in.data(), out.data(), exec.pool});
+  const HostBody* table = exec.isa >= Isa::avx512 ? kHostAvx512 : exec.isa == Isa::avx2 ? kHostAvx2 : kHostScalar;
+  table[kIndex](&args, {step, in.data(), out.data(), exec.pool, exec.isa});
 }
 
 template <class Op, size_t kIndex>
@@ -165,7 +165,10 @@ std::string to_string(const TensorType& type) {
   return out + "]";
 }
 
-std::string_view name(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "scalar"; }
+std::string_view name(Isa isa) {
+  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512", "vnni"};
+  return kNames[static_cast<size_t>(isa)];
+}
 
 Isa best_isa() {
   static const Isa best = [] {
@@ -174,10 +177,10 @@ Isa best_isa() {
       isa = Isa::avx2;
       if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512vl"))
-        isa = Isa::avx512;
+        isa = __builtin_cpu_supports("avx512vnni") ? Isa::vnni : Isa::avx512;
     }
     const char* wanted = std::getenv("CAIRN_ISA");
-    for (const Isa lower : {Isa::scalar, Isa::avx2})
+    for (const Isa lower : {Isa::scalar, Isa::avx2, Isa::avx512})
       if (wanted && name(lower) == wanted) isa = std::min(isa, lower);
     return isa;
   }();

@@ -47,6 +47,7 @@ struct HostCall {
   const void* const* in;
   void* const* out;
   Pool* pool;
+  Isa isa;
 };
 
 // Checks operands one after the other and keeps the first thing that is wrong.

@@ -11,7 +11,7 @@ namespace {
 
 std::vector<Isa> all_isas() {
   std::vector<Isa> isas;
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512})
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::vnni})
     if (isa <= best_isa()) isas.push_back(isa);
   return isas;
 }
