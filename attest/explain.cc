@@ -24,9 +24,11 @@ std::string hexadecimal(uint64_t bits, int digits) {
 std::string value_text(kernels::DType dtype, uint64_t bits) {
   const std::string raw = hexadecimal(bits, 2 * static_cast<int>(kernels::size_of(dtype)));
   switch (dtype) {
-    case kernels::DType::f32: {
+    case kernels::DType::f32:
+    case kernels::DType::bf16: {
+      const auto word = static_cast<uint32_t>(dtype == kernels::DType::bf16 ? bits << 16 : bits);
       std::array<char, 48> text{};
-      std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(bits))));
+      std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(std::bit_cast<float>(word)));
       return std::string(text.data()) + " (" + raw + ")";
     }
     case kernels::DType::i64: return std::to_string(static_cast<int64_t>(bits));

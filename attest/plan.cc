@@ -51,8 +51,8 @@ bool reinterprets(const TensorType& from, const TensorType& to) {
 
 Result<> check_init(const StateSlot& slot) {
   const bool valued = slot.init.kind == InitKind::fill || slot.init.kind == InitKind::uniform;
-  if (valued && slot.type.dtype != DType::f32)
-    return refuse(Code::shape, "state " + slot.name + ": only f32 starts from a fill or uniform value");
+  if (valued && slot.type.dtype != DType::f32 && slot.type.dtype != DType::bf16)
+    return refuse(Code::shape, "state " + slot.name + ": only f32 and bf16 start from a fill or uniform value");
   if (!valued && slot.init.value_bits != 0)
     return refuse(Code::malformed, "state " + slot.name + ": its start has no value, yet one is given");
   return {};

@@ -48,7 +48,7 @@ struct Constant {
 };
 
 // How a state buffer starts. `uniform`: element i = bound * (2u - 1), u = Philox(key = seed, counter = (0, site, i / 4))[i % 4]
-// >> 8 times 2^-24, site = 2^31 + ordinal of the slot. `given`: the job's inputs name its content id.
+// >> 8 times 2^-24, site = 2^31 + ordinal of the slot. `given`: the job's inputs name its content id. A bf16 slot rounds the f32 to nearest even.
 enum class InitKind : uint8_t { zeros = 1, fill = 2, uniform = 3, given = 4 };
 constexpr bool is_valid(InitKind k) { return k >= InitKind::zeros && k <= InitKind::given; }
 struct Init {

@@ -89,6 +89,13 @@ KERNEL_FN F canonical(F x) {
   return select(is_nan(x), constant<F>(kNan), x);
 }
 
+// To bf16, to nearest even, any NaN as 0x7FC0; and back.
+KERNEL_FN uint16_t to_bf16(float x) {
+  const uint32_t bits = as_bits(x);
+  return static_cast<uint16_t>(is_nan(x) ? 0x7FC0u : (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+KERNEL_FN float from_bf16(uint16_t x) { return canonical(as_float(uint32_t{x} << 16)); }
+
 // An element's final carry.
 KERNEL_FN Carry result(float value) { return {as_bits(canonical(value)), 0}; }
 

@@ -10,17 +10,18 @@
 namespace cairn::kernels {
 namespace CAIRN_ISA {
 
-constexpr int kMaxOperands = 10;
 constexpr int kThreads = 256, kWarp = 32;
 
 // A fold's source over device memory.
+template <int kMost>
 struct DeviceSource {
-  const void* data[kMaxOperands];
-  int size[kMaxOperands];  // bytes an element
+  const void* data[kMost];
+  int size[kMost];  // bytes an element
 
   __device__ uint64_t bits(size_t operand, int64_t element) const {
     if (size[operand] == 8) return static_cast<const uint64_t*>(data[operand])[element];
     if (size[operand] == 1) return static_cast<const uint8_t*>(data[operand])[element];
+    if (size[operand] == 2) return static_cast<const uint16_t*>(data[operand])[element];
     return static_cast<const uint32_t*>(data[operand])[element];
   }
   __device__ float f32(size_t operand, int64_t element) const { return static_cast<const float*>(data[operand])[element]; }
@@ -29,7 +30,7 @@ struct DeviceSource {
 
 // The same, read by a warp that runs one fold together. A block of the recursive rule is a warp: its 32 strided lanes are
 // the 32 threads, and the butterfly is a shuffle.
-struct WarpSource : DeviceSource {};
+struct WarpSource : DeviceSource<10> {};
 
 __device__ inline int warp_lane() { return threadIdx.x % kWarp; }
 __device__ inline float warp_butterfly_sum(float x) {
@@ -96,13 +97,21 @@ __device__ void run_fold(const typename Op::Args& args, const StepContext& step,
   if (!writes) return;
   if (out_size == 8) static_cast<uint64_t*>(out)[element] = carry.lo;
   else if (out_size == 1) static_cast<uint8_t*>(out)[element] = static_cast<uint8_t>(carry.lo);
+  else if (out_size == 2) static_cast<uint16_t*>(out)[element] = static_cast<uint16_t>(carry.lo);
   else static_cast<uint32_t*>(out)[element] = static_cast<uint32_t>(carry.lo);
+}
+
+// Operands and outputs that a call may have; an operator that takes more says so.
+template <class Op>
+constexpr int operands_of() {
+  if constexpr (requires { Op::kOperands; }) return Op::kOperands;
+  else return 10;
 }
 
 template <class Op>
 __global__ void __launch_bounds__(kThreads)
-    element_kernel(typename Op::Args args, StepContext step, size_t output, int64_t count, int64_t blocks, DeviceSource source,
-                   void* out, int out_size) {
+    element_kernel(typename Op::Args args, StepContext step, size_t output, int64_t count, int64_t blocks,
+                   DeviceSource<operands_of<Op>()> source, void* out, int out_size) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;
   for (int64_t e = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; e < count; e += stride)
     run_fold<Op>(args, step, output, e, blocks, source, out, out_size, true);
@@ -201,8 +210,9 @@ void device_body(const void* args_pointer, const CallShape& call, const StepCont
                                                        static_cast<float*>(out[0]));
     require_launched(Op::kText.name);
   } else {
-    WarpSource source{};
-    CHECK(call.in.size() + call.out.size() <= kMaxOperands);
+    using Source = std::conditional_t<row_outputs<Op>() == 0, DeviceSource<operands_of<Op>()>, WarpSource>;
+    Source source{};
+    CHECK(call.in.size() + call.out.size() <= std::size(source.data));
     for (size_t k = 0; k < call.in.size(); k++) {
       source.data[k] = in[k];
       source.size[k] = static_cast<int>(size_of(call.in[k].dtype));

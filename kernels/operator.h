@@ -22,9 +22,10 @@
 
 namespace cairn::kernels {
 
-enum class DType : uint8_t { f32 = 1, i64 = 2, i32 = 3, u8 = 4 };  // u8 also stores bool, 0 or 1
-constexpr bool is_valid(DType t) { return t >= DType::f32 && t <= DType::u8; }
-constexpr int64_t size_of(DType t) { return t == DType::i64 ? 8 : t == DType::u8 ? 1 : 4; }
+// u8 also stores bool, 0 or 1. bf16 is storage: it is moved and cast, all arithmetic is in f32.
+enum class DType : uint8_t { f32 = 1, i64 = 2, i32 = 3, u8 = 4, bf16 = 5 };
+constexpr bool is_valid(DType t) { return t >= DType::f32 && t <= DType::bf16; }
+constexpr int64_t size_of(DType t) { return t == DType::i64 ? 8 : t == DType::u8 ? 1 : t == DType::bf16 ? 2 : 4; }
 std::string_view name(DType t);
 
 // Row-major, contiguous. A scalar has no dimensions and one element.

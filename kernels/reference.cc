@@ -16,6 +16,7 @@ uint64_t MemorySource::bits(size_t operand, int64_t element) {
   switch (o.dtype) {
     case DType::i64: return static_cast<const uint64_t*>(o.data)[element];
     case DType::u8: return static_cast<const uint8_t*>(o.data)[element];
+    case DType::bf16: return static_cast<const uint16_t*>(o.data)[element];
     case DType::f32:
     case DType::i32: break;
   }
@@ -34,6 +35,7 @@ void run_reference(const Operator& op, const CallShape& call, const StepContext&
       switch (call.out[o].dtype) {
         case DType::i64: static_cast<uint64_t*>(out[o])[e] = carry.lo; break;
         case DType::u8: static_cast<uint8_t*>(out[o])[e] = static_cast<uint8_t>(carry.lo); break;
+        case DType::bf16: static_cast<uint16_t*>(out[o])[e] = static_cast<uint16_t>(carry.lo); break;
         case DType::f32:
         case DType::i32: static_cast<uint32_t*>(out[o])[e] = static_cast<uint32_t>(carry.lo); break;
       }
@@ -52,6 +54,7 @@ std::vector<Bytes> known_operands(const KnownCall& call) {
       const float value = call.low + (call.high - call.low) * u;
       uint64_t bits = static_cast<uint64_t>(label);
       if (call.in[k].dtype == DType::f32) bits = std::bit_cast<uint32_t>(value);
+      if (call.in[k].dtype == DType::bf16) bits = std::bit_cast<uint32_t>(value) >> 16;
       const size_t size = static_cast<size_t>(size_of(call.in[k].dtype));
       std::memcpy(data.data() + static_cast<size_t>(e) * size, &bits, size);
     }

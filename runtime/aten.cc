@@ -52,6 +52,7 @@ at::ScalarType torch_type(kernels::DType dtype) {
     case DType::i64: return at::kLong;
     case DType::i32: return at::kInt;
     case DType::u8: return at::kByte;
+    case DType::bf16: return at::kBFloat16;
   }
   return at::kByte;
 }

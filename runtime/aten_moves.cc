@@ -1,10 +1,39 @@
 // Bytes that change place or type.
+#include <algorithm>
+#include <cstring>
+
 #include "runtime/aten.h"
 
 namespace cairn::runtime {
 namespace {
 
-void on_exact(torch::Library&) {}
+// ---- from ATen ----
+
+// What torch.cat leaves out: the empty row of numbers that its users start lists with.
+std::vector<Tensor> parts_of(const at::ITensorListRef& tensors, at::ScalarType dtype) {
+  std::vector<Tensor> parts;
+  for (const Tensor& tensor : tensors)
+    if (tensor.numel() > 0) parts.push_back(cast(plain(tensor), dtype));
+  return parts;
+}
+Tensor joined(std::vector<Tensor> parts, int64_t axis) {
+  constexpr size_t kMost = 64;  // of cat.v1
+  while (parts.size() > 1) {
+    std::vector<Tensor> fewer;
+    for (size_t first = 0; first < parts.size(); first += kMost)
+      fewer.push_back(one("cat.v1", {parts.begin() + static_cast<std::ptrdiff_t>(first),
+                                     parts.begin() + static_cast<std::ptrdiff_t>(std::min(parts.size(), first + kMost))}, {axis}));
+    parts = std::move(fewer);
+  }
+  return parts[0];
+}
+Tensor& cat(const at::ITensorListRef& tensors, int64_t dim, Tensor& out) {
+  const auto parts = parts_of(tensors, out.scalar_type());
+  if (!parts.empty()) assign(out, joined(parts, dim < 0 ? dim + out.dim() : dim));
+  return out;
+}
+
+void on_exact(torch::Library& m) { m.impl("cat.out", &cat); }
 
 // ---- the native tier ----
 
@@ -12,6 +41,23 @@ constexpr Lowering kLowerings[] = {
     {"permute.v1", [](const Lowered& c) -> Outputs { return {c.in[0].permute(c.call.attrs).contiguous()}; }},
     {"broadcast.v1", [](const Lowered& c) -> Outputs { return {c.in[0].expand(c.call.attrs).contiguous()}; }},
     {"cast.v1", [](const Lowered& c) -> Outputs { return {c.in[0].to(torch_type(static_cast<kernels::DType>(c.n(0))))}; }},
+    {"as_strided.v1", [](const Lowered& c) -> Outputs {
+      const IntArrayRef attrs(c.call.attrs);
+      const size_t rank = attrs.size() / 2;
+      return {c.in[0].as_strided(attrs.slice(1, rank), attrs.slice(1 + rank, rank), attrs[0])};
+    }},
+    {"as_strided_scatter.v1", [](const Lowered& c) -> Outputs {
+      const Tensor y = c.in[0].clone();
+      y.as_strided(c.in[1].sizes(), IntArrayRef(c.call.attrs).slice(1), c.n(0)).copy_(c.in[1]);
+      return {y};
+    }},
+    {"fill.v1", [](const Lowered& c) -> Outputs {
+      const auto& type = c.call.output_types[0];
+      const Tensor value = at::empty({}, at::TensorOptions(torch_type(type.dtype)));
+      std::memcpy(value.mutable_data_ptr(), &c.call.attrs[1], value.element_size());
+      return {value.expand(type.shape).contiguous()};
+    }},
+    {"cat.v1", [](const Lowered& c) -> Outputs { return {at::cat(c.in, c.n(0))}; }},
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace cairn::runtime {
 namespace {
 
 using Sizes = std::vector<int64_t>;
+constexpr size_t kMostDimensions = 6;  // of permute.v1, broadcast.v1 and as_strided.v1
 
 struct HostMemory final : c10::Allocator {
   static void release(void* bytes) { std::free(bytes); }
@@ -60,6 +61,27 @@ bool is_whole(const Tensor& tensor) {
          tensor.storage().nbytes() == static_cast<size_t>(tensor.numel()) * tensor.element_size();
 }
 
+// Where a view's elements lie in its storage, as as_strided.v1 takes it: dimensions that continue each other are one.
+struct View {
+  Sizes dims, strides;
+};
+View view_of(const Tensor& tensor) {
+  View view;
+  for (int64_t d = 0; d < tensor.dim(); d++) {
+    const int64_t size = tensor.size(d), stride = tensor.stride(d);
+    if (size == 1) continue;
+    if (!view.dims.empty() && view.strides.back() == stride * size) {
+      view.dims.back() *= size;
+      view.strides.back() = stride;
+    } else {
+      view.dims.push_back(size);
+      view.strides.push_back(stride);
+    }
+  }
+  if (view.dims.size() > kMostDimensions) refuse_undefined("a view of " + std::to_string(view.dims.size()) + " dimensions", "as_strided.v1");
+  return view;
+}
+
 // A view of a whole storage by order and repetition of its dimensions, as every layout but a slice is.
 struct Layout {
   Sizes stored;               // dimensions longer than 1 in the order of memory
@@ -67,6 +89,7 @@ struct Layout {
   bool repeats = false;       // some dimension has stride 0
 };
 std::optional<Layout> layout_of(const Tensor& tensor) {
+  if (tensor.dim() > static_cast<int64_t>(kMostDimensions)) return std::nullopt;
   Layout layout;
   std::vector<int64_t> longer;
   for (int64_t d = 0; d < tensor.dim(); d++) {
@@ -126,6 +149,11 @@ const Tensor& resize_to(const Tensor& self, IntArrayRef sizes, std::optional<at:
   return self;
 }
 
+// All of a tensor's storage as one row.
+Tensor storage_of(const Tensor& tensor) {
+  return view_of_storage(tensor, {static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size())}, {1}, 0);
+}
+
 // A host tensor over the same bytes.
 Tensor on_host(const Tensor& tensor) {
   if (tensor.is_cpu()) return tensor;
@@ -134,16 +162,20 @@ Tensor on_host(const Tensor& tensor) {
 }
 
 Tensor copy_from(const Tensor& from, const Tensor& to, bool) {
-  Recorder* recorder = Recorder::current();
-  if (from.is_cpu() || to.is_cpu()) {
-    if (recorder && !from.is_cpu() && recorder->tracked(from))
+  if (to.is_cpu()) {
+    if (const Recorder* recorder = Recorder::current(); recorder && recorder->tracked(from))
       throw Refusal({Code::data_dependent, place_in_program() + " needs a value on the host while the program is traced",
                      "keep the computation in tensors"});
     on_host(to).copy_(on_host(from));
-    if (recorder && !to.is_cpu()) recorder->forget(to);
     return to;
   }
-  assign(to, from.sizes() == to.sizes() ? plain(from) : spread(from, to.sizes()));
+  if (from.is_cpu()) {
+    const Tensor here = empty_exact(from.sizes(), to.scalar_type());
+    on_host(here).copy_(from);
+    assign(to, spread(here, to.sizes()));
+  } else {
+    assign(to, from.sizes() == to.sizes() ? plain(from) : spread(from, to.sizes()));
+  }
   return to;
 }
 Tensor copy_from_and_resize(const Tensor& from, const Tensor& to) {
@@ -159,9 +191,12 @@ at::Scalar local_scalar(const Tensor& self) {
 }
 
 Tensor& fill(Tensor& self, const at::Scalar& value) {
-  if (!is_whole(self) && !layout_of(self)) refuse_undefined("writing into a slice of a tensor", "");
-  on_host(self).fill_(value);
-  if (Recorder* recorder = Recorder::current()) recorder->forget(self);
+  if (is_whole(self) || layout_of(self)) {
+    on_host(self).fill_(value);
+    if (Recorder* recorder = Recorder::current()) recorder->forget(self);
+  } else {
+    assign(self, empty_exact(self.sizes(), self.scalar_type()).fill_(value));
+  }
   return self;
 }
 Tensor& zero(Tensor& self) { return fill(self, 0); }
@@ -275,9 +310,28 @@ kernels::TensorType type_of(const Tensor& tensor) {
     case at::kLong: return {DType::i64, sizes};
     case at::kInt: return {DType::i32, sizes};
     case at::kByte: case at::kBool: return {DType::u8, sizes};
+    case at::kBFloat16: return {DType::bf16, sizes};
     default: refuse_undefined(std::string("dtype ") + c10::toString(tensor.scalar_type()), "");
   }
 }
+
+namespace {
+
+// bf16 is storage. An operator that does not take it computes in f32, and what it gives is rounded to bf16 where no operand
+// was f32: the dtype that PyTorch promotes to.
+std::vector<Tensor> call_in_f32(std::string_view name, std::vector<int64_t> attrs, std::vector<Operand> inputs) {
+  bool narrow = true;
+  for (Operand& operand : inputs) {
+    narrow = narrow && operand.tensor.scalar_type() != at::kFloat;
+    if (operand.tensor.scalar_type() == at::kBFloat16) operand.tensor = cast(operand.tensor, at::kFloat);
+  }
+  std::vector<Tensor> outputs = call(name, std::move(attrs), inputs);
+  for (Tensor& output : outputs)
+    if (narrow && output.scalar_type() == at::kFloat) output = cast(output, at::kBFloat16);
+  return outputs;
+}
+
+}  // namespace
 
 std::vector<Tensor> call(std::string_view name, std::vector<int64_t> attrs, const std::vector<Operand>& inputs) {
   const kernels::Operator* op = kernels::find_operator(name);
@@ -290,6 +344,8 @@ std::vector<Tensor> call(std::string_view name, std::vector<int64_t> attrs, cons
     from.push_back(data_of(operand.tensor));
   }
   const auto out = op->infer(in, attrs);
+  const bool has_bf16 = std::any_of(in.begin(), in.end(), [](const auto& type) { return type.dtype == kernels::DType::bf16; });
+  if (!out && has_bf16 && name != "cast.v1") return call_in_f32(name, std::move(attrs), inputs);
   if (!out) throw Refusal({out.error().code, place_in_program() + ": " + out.error().text, out.error().next});
   std::vector<Tensor> outputs;
   std::vector<void*> to;
@@ -311,8 +367,16 @@ Tensor reshaped(const Tensor& tensor, IntArrayRef sizes) {
 
 Tensor plain(const Tensor& tensor) {
   if (is_whole(tensor)) return tensor;
+  if (tensor.numel() == 0) return empty_exact(tensor.sizes(), tensor.scalar_type());
   const auto layout = layout_of(tensor);
-  if (!layout) refuse_undefined("reading a slice of a tensor", "");
+  if (!layout) {
+    const View view = view_of(tensor);
+    const Tensor whole = storage_of(tensor);
+    Sizes attrs{tensor.storage_offset()};
+    attrs.insert(attrs.end(), view.dims.begin(), view.dims.end());
+    attrs.insert(attrs.end(), view.strides.begin(), view.strides.end());
+    return reshaped(call("as_strided.v1", attrs, {{whole, whole.sizes().vec()}})[0], tensor.sizes());
+  }
   Tensor out = reshaped(tensor, layout->stored);
   if (!std::is_sorted(layout->order.begin(), layout->order.end())) out = call("permute.v1", layout->order, {{out, layout->stored}})[0];
   if (!layout->repeats) return reshaped(out, tensor.sizes());
@@ -332,24 +396,35 @@ Tensor spread(const Tensor& tensor, IntArrayRef sizes) {
 }
 
 Tensor cast(const Tensor& tensor, at::ScalarType dtype) {
+  using kernels::DType;
   if (tensor.scalar_type() == dtype) return tensor;
+  const DType source = type_of(tensor).dtype, target = type_of(empty_exact({0}, dtype)).dtype;
+  if (source == target) refuse_undefined(std::string("converting to ") + c10::toString(dtype), "");
+  if (source != DType::f32 && target != DType::f32 && (source == DType::bf16 || target == DType::bf16))
+    return cast(cast(tensor, at::kFloat), dtype);
   const Tensor from = plain(tensor);
-  const kernels::DType target = type_of(empty_exact({0}, dtype)).dtype;
-  if (type_of(from).dtype == target) refuse_undefined(std::string("converting to ") + c10::toString(dtype), "");
   return call("cast.v1", {static_cast<int64_t>(target)}, {{from, from.sizes().vec()}})[0];
 }
 
 void assign(const Tensor& out, const Tensor& result) {
+  if (out.numel() == 0) return;
   Tensor from = cast(plain(result), out.scalar_type());
   if (!is_whole(out)) {
     const auto layout = layout_of(out);
-    if (!layout || layout->repeats) refuse_undefined("writing into a slice of a tensor", "");
-    std::vector<int64_t> inverse(layout->order.size());
-    for (size_t i = 0; i < inverse.size(); i++) inverse[static_cast<size_t>(layout->order[i])] = static_cast<int64_t>(i);
-    Sizes longer;
-    for (const int64_t size : out.sizes())
-      if (size != 1) longer.push_back(size);
-    from = call("permute.v1", inverse, {{from, longer}})[0];
+    if (layout && !layout->repeats) {
+      std::vector<int64_t> inverse(layout->order.size());
+      for (size_t i = 0; i < inverse.size(); i++) inverse[static_cast<size_t>(layout->order[i])] = static_cast<int64_t>(i);
+      Sizes longer;
+      for (const int64_t size : out.sizes())
+        if (size != 1) longer.push_back(size);
+      from = call("permute.v1", inverse, {{from, longer}})[0];
+    } else {
+      const View view = view_of(out);
+      const Tensor whole = storage_of(out);
+      Sizes attrs{out.storage_offset()};
+      attrs.insert(attrs.end(), view.strides.begin(), view.strides.end());
+      from = call("as_strided_scatter.v1", attrs, {{whole, whole.sizes().vec()}, {from, view.dims}})[0];
+    }
   }
   std::memcpy(data_of(out), data_of(from), out.storage().nbytes());
   if (Recorder* recorder = Recorder::current()) recorder->alias(out, from);

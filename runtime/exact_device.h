@@ -31,17 +31,19 @@ struct Operand {
 };
 kernels::TensorType type_of(const at::Tensor& tensor);  // throws Refusal for a dtype that Cairn has not
 
-// Runs one operator of kernels/ on `exact` tensors and records it. Throws Refusal when its shape rule does.
+// Runs one operator of kernels/ on `exact` tensors and records it. Throws Refusal when its shape rule does. bf16 operands of
+// an operator that does not take them are cast to f32, and its results back unless an operand was f32.
 std::vector<at::Tensor> call(std::string_view op, std::vector<int64_t> attrs, const std::vector<Operand>& inputs);
 
-// Contiguous, whole and row-major: the tensor itself, or a permute and a broadcast of its storage.
+// Contiguous, whole and row-major: the tensor itself, or a permute and a broadcast of its storage, or what as_strided.v1 reads
+// of a slice.
 at::Tensor plain(const at::Tensor& tensor);
 // `tensor` spread to `sizes` by the rules of broadcasting.
 at::Tensor spread(const at::Tensor& tensor, at::IntArrayRef sizes);
 // The same elements in another shape.
 at::Tensor reshaped(const at::Tensor& plain_tensor, at::IntArrayRef sizes);
 at::Tensor cast(const at::Tensor& tensor, at::ScalarType dtype);
-// out = result, in the layout of `out` and converted to its dtype.
+// out = result, in the layout of `out` and converted to its dtype. Of a slice, the rest of its storage stays.
 void assign(const at::Tensor& out, const at::Tensor& result);
 at::Tensor empty_exact(at::IntArrayRef sizes, at::ScalarType dtype);
 

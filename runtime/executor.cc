@@ -250,17 +250,26 @@ Hash Executor::root() const {
   return attest::state_root(step_, ids);
 }
 
+namespace {
+
+template <class Word>
+bool all_finite(ByteSpan bytes, Word exponent) {
+  bool finite = true;
+  for (size_t at = 0; at < bytes.size(); at += sizeof(Word)) {
+    Word bits = 0;
+    std::memcpy(&bits, &bytes[at], sizeof(Word));
+    finite &= (bits & exponent) != exponent;
+  }
+  return finite;
+}
+
+}  // namespace
+
 Result<> Executor::check_finite() const {
   for (size_t s = 0; s < plan_.state.size(); s++) {
-    if (plan_.state[s].type.dtype != kernels::DType::f32) continue;
-    const ByteSpan bytes = slot(s);
-    bool finite = true;
-    for (size_t at = 0; at < bytes.size(); at += 4) {
-      uint32_t bits = 0;
-      std::memcpy(&bits, &bytes[at], 4);
-      finite &= (bits & 0x7F800000u) != 0x7F800000u;
-    }
-    if (!finite)
+    const kernels::DType dtype = plan_.state[s].type.dtype;
+    if ((dtype == kernels::DType::f32 && !all_finite<uint32_t>(slot(s), 0x7F800000u)) ||
+        (dtype == kernels::DType::bf16 && !all_finite<uint16_t>(slot(s), 0x7F80u)))
       return Error{Code::not_finite, "state '" + plan_.state[s].name + "' holds a NaN or an infinity before step " + std::to_string(step_),
                    "lower the learning rate, or look for a division by zero in the model"};
   }

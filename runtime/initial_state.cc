@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/arith.h"
 #include "kernels/philox.h"
 #include "runtime/executor.h"
 #include "runtime/trace.h"
@@ -10,7 +11,7 @@ namespace cairn::runtime {
 
 attest::Init default_init(const Parameter& parameter) {
   const std::vector<int64_t>& shape = parameter.type.shape;
-  if (parameter.type.dtype != kernels::DType::f32) return {};
+  if (parameter.type.dtype != kernels::DType::f32 && parameter.type.dtype != kernels::DType::bf16) return {};
   if (shape.size() >= 2) {
     double fan_in = 1;
     for (size_t d = 1; d < shape.size(); d++) fan_in *= static_cast<double>(shape[d]);
@@ -31,7 +32,9 @@ Result<State> initial_state(const attest::Plan& plan, uint64_t seed, std::span<c
     const auto fill = [&](auto value_of) {
       for (int64_t i = 0; i < kernels::elements(slot.type); i++) {
         const float value = value_of(i);
-        std::memcpy(&bytes[static_cast<size_t>(i) * 4], &value, 4);
+        const uint16_t half = kernels::isa_scalar::to_bf16(value);
+        if (slot.type.dtype == kernels::DType::bf16) std::memcpy(&bytes[static_cast<size_t>(i) * 2], &half, 2);
+        else std::memcpy(&bytes[static_cast<size_t>(i) * 4], &value, 4);
       }
     };
     const float value = std::bit_cast<float>(slot.init.value_bits);

@@ -38,9 +38,10 @@ DType dtype_of(int64_t scalar_type, const std::string& what) {
     case 4: return DType::i32;
     case 5: return DType::i64;
     case 7: return DType::f32;
+    case 13: return DType::bf16;
     default:
       refuse(Code::invalid, what + " has dtype number " + std::to_string(scalar_type) + " of torch",
-             "use float32, int64, int32, uint8 or bool");
+             "use float32, bfloat16, int64, int32, uint8 or bool");
   }
 }
 

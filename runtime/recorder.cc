@@ -1,6 +1,7 @@
 #include "runtime/recorder.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace cairn::runtime {
 namespace {
@@ -12,6 +13,11 @@ ByteSpan bytes_of(const at::Tensor& tensor) {
 }
 
 constexpr uint16_t kPhiloxMask = 70;
+constexpr size_t kMostBytesOfOneValue = 512;  // a larger constant of one value is a fill
+
+bool is_uniform(ByteSpan bytes, size_t element) {
+  return std::memcmp(bytes.data(), bytes.data() + element, bytes.size() - element) == 0;
+}
 
 }  // namespace
 
@@ -24,24 +30,39 @@ Recorder* Recorder::current() { return at_work; }
 
 void Recorder::track(const at::Tensor& tensor, attest::ValueRef ref) {
   alive_.push_back(tensor.storage());
-  values_[tensor.storage().unsafeGetStorageImpl()] = ref;
+  values_[tensor.storage().unsafeGetStorageImpl()] = {ref, false};
 }
 void Recorder::forget(const at::Tensor& tensor) { values_.erase(tensor.storage().unsafeGetStorageImpl()); }
 bool Recorder::tracked(const at::Tensor& tensor) const {
-  return values_.contains(tensor.storage().unsafeGetStorageImpl());
+  const auto found = values_.find(tensor.storage().unsafeGetStorageImpl());
+  return found != values_.end() && !found->second.constant;
 }
 
 attest::ValueRef Recorder::value_of(const at::Tensor& tensor) {
-  if (const auto found = values_.find(tensor.storage().unsafeGetStorageImpl()); found != values_.end()) return found->second;
+  const c10::StorageImpl* storage = tensor.storage().unsafeGetStorageImpl();
+  if (const auto found = values_.find(storage); found != values_.end()) return found->second.ref;
   const kernels::TensorType type = type_of(tensor);
   const ByteSpan bytes = bytes_of(tensor);
+  if (bytes.size() > kMostBytesOfOneValue && is_uniform(bytes, tensor.element_size())) {
+    int64_t bits = 0;
+    std::memcpy(&bits, bytes.data(), tensor.element_size());
+    attest::Call call;
+    call.attrs = {static_cast<int64_t>(type.dtype), bits};
+    call.attrs.insert(call.attrs.end(), type.shape.begin(), type.shape.end());
+    call.output_types = {type};
+    const attest::ValueRef ref{attest::From::call, static_cast<uint32_t>(plan.calls.size()), 0};
+    append(*kernels::find_operator("fill.v1"), std::move(call), {tensor});
+    alive_.push_back(tensor.storage());
+    values_[storage] = {ref, true};
+    return ref;
+  }
   const auto [at, is_new] = constants_.emplace(Key{static_cast<uint8_t>(type.dtype), blake3(bytes)}, plan.constants.size());
   if (is_new) plan.constants.push_back({type, Bytes(bytes.begin(), bytes.end())});
   return {attest::From::constant, at->second, 0};
 }
 
 void Recorder::alias(const at::Tensor& to, const at::Tensor& from) {
-  if (tracked(from)) track(to, values_.at(from.storage().unsafeGetStorageImpl()));
+  if (tracked(from)) track(to, values_.at(from.storage().unsafeGetStorageImpl()).ref);
   else forget(to);
 }
 
@@ -53,7 +74,6 @@ void Recorder::record(const kernels::Operator& op, const std::vector<int64_t>& a
                        });
   if (!depends) return;
   attest::Call call;
-  call.op = op.id;
   call.attrs = attrs;
   for (const Operand& operand : inputs) {
     call.inputs.push_back(value_of(operand.tensor));
@@ -64,6 +84,11 @@ void Recorder::record(const kernels::Operator& op, const std::vector<int64_t>& a
     call.output_types.push_back(type_of(outputs[o]));
     track(outputs[o], {attest::From::call, index, static_cast<uint8_t>(o)});
   }
+  append(op, std::move(call), outputs);
+}
+
+void Recorder::append(const kernels::Operator& op, attest::Call call, const std::vector<at::Tensor>& outputs) {
+  call.op = op.id;
   call.work_ns = attest::work_of(op, {call.input_types, call.output_types, call.attrs}, work_);
   plan.calls.push_back(std::move(call));
   if (!keep_ids) return;

@@ -2,7 +2,7 @@
 //
 // A value is known by its storage: `plan.calls[i]` gives output o, so that storage now holds {call, i, o}. An in-place write
 // gives the storage a new value, never changes an old one. A storage that nobody told the recorder about holds what depends on
-// no input: it becomes a constant when a recorded call reads it. Every storage is kept alive while recording, so none is
+// no input: it becomes a constant when a recorded call reads it, or a call of fill.v1 where it is large and of one value. Every storage is kept alive while recording, so none is
 // mistaken for another at the same address.
 #pragma once
 
@@ -31,7 +31,7 @@ class Recorder {
   void track(const at::Tensor& tensor, attest::ValueRef ref);
   void forget(const at::Tensor& tensor);  // overwritten by a constant
   bool tracked(const at::Tensor& tensor) const;
-  // The value that a whole tensor holds; makes a constant of what is not tracked.
+  // The value that a whole tensor holds; makes a constant or a fill of what is not tracked.
   attest::ValueRef value_of(const at::Tensor& tensor);
   // The storage of `to` holds what that of `from` holds.
   void alias(const at::Tensor& to, const at::Tensor& from);
@@ -60,10 +60,16 @@ class Recorder {
     Hash id;
     auto operator<=>(const Key&) const = default;
   };
+  struct Held {
+    attest::ValueRef ref;
+    bool constant;  // a fill: depends on no input
+  };
+  void append(const kernels::Operator& op, attest::Call call, const std::vector<at::Tensor>& outputs);
+
   const attest::WorkTable work_;
   const kernels::StepContext context_;
   uint32_t random_sites_ = 0;
-  std::map<const c10::StorageImpl*, attest::ValueRef> values_;
+  std::map<const c10::StorageImpl*, Held> values_;
   std::vector<c10::Storage> alive_;
   std::map<Key, uint32_t> constants_;
   std::string node_;

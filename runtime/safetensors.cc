@@ -22,6 +22,7 @@ std::optional<DType> dtype_of(const std::string& name) {
   if (name == "F32") return DType::f32;
   if (name == "I64") return DType::i64;
   if (name == "I32") return DType::i32;
+  if (name == "BF16") return DType::bf16;
   if (name == "U8" || name == "BOOL") return DType::u8;
   return std::nullopt;
 }
@@ -32,6 +33,7 @@ const char* name_of(DType type) {
     case DType::i64: return "I64";
     case DType::i32: return "I32";
     case DType::u8: return "U8";
+    case DType::bf16: return "BF16";
   }
   return "?";
 }
@@ -50,7 +52,7 @@ Result<NamedTensor> parse_entry(const std::string& name, const json& entry, Span
   const auto type = dtype_of(dtype.get<std::string>());
   if (!type)
     return Error{Code::invalid, "tensor '" + name + "' has dtype " + dtype.get<std::string>(),
-                 "convert it to F32, I64, I32, U8 or BOOL"};
+                 "convert it to F32, BF16, I64, I32, U8 or BOOL"};
   NamedTensor tensor{name, {*type, {}}, {}};
   for (const json& dim : shape) {
     if (!dim.is_number_unsigned() || dim.get<uint64_t>() > INT64_MAX) return damaged("tensor '" + name + "' has a wrong shape");

@@ -197,7 +197,7 @@ class Tracer {
       }
       // What the optimizer and the recorder see is the same storage without autograd's wrapping.
       Tensor leaf = tensor.detach();
-      if (request_.train && parameter.trained && parameter.type.dtype == DType::f32) leaf.requires_grad_(true);
+      if (request_.train && parameter.trained && (parameter.type.dtype == DType::f32 || parameter.type.dtype == DType::bf16)) leaf.requires_grad_(true);
       for (const std::string& value : parameter.values) values_[value] = leaf;
       parameters_.push_back({tensor, leaf});
     }
@@ -209,8 +209,8 @@ class Tracer {
 
   Result<> train() {
     const Tensor loss = values_.at(program_.outputs[0]).toTensor();
-    if (loss.numel() != 1 || loss.scalar_type() != at::kFloat || !loss.requires_grad())
-      return Error{Code::usage, "the program's first output is no loss: it must be one float32 that depends on parameters", "export a module whose forward returns the loss"};
+    if (loss.numel() != 1 || !loss.is_floating_point() || !loss.requires_grad())
+      return Error{Code::usage, "the program's first output is no loss: it must be one number that depends on parameters", "export a module whose forward returns the loss"};
     loss.backward();
     at::NoGradGuard no_grad;
     const Optimizer& optimizer = request_.optimizer;
@@ -223,23 +223,24 @@ class Tracer {
     }
     const TensorType log{DType::f32, {static_cast<int64_t>(steps_)}};
     const Tensor losses = state(std::string(kLosses), log, {});
-    assign(losses, call("put_rows.v1", {}, {{losses, log.shape}, {plain(loss.detach()), {}}})[0]);
+    assign(losses, call("put_rows.v1", {}, {{losses, log.shape}, {plain(cast(loss.detach(), at::kFloat)), {}}})[0]);
     return {};
   }
 
   void step_optimizer(const Optimizer& optimizer, const Parameter& parameter, const Tensor& tensor, const Tensor& gradient,
                       const Tensor& rates, const TensorType& table) {
     const std::vector<int64_t>& shape = parameter.type.shape;
+    const TensorType moment{DType::f32, shape};  // also of a bf16 parameter
     const auto bits = [](uint32_t value) { return static_cast<int64_t>(value); };
     if (optimizer.kind == OptimizerKind::sgd) {
-      const Tensor momentum = state("momentum:" + parameter.name, parameter.type, {});
+      const Tensor momentum = state("momentum:" + parameter.name, moment, {});
       const auto out = call("sgd.v1", {bits(optimizer.momentum_bits), bits(optimizer.weight_decay_bits), optimizer.nesterov},
                             {{tensor, shape}, {gradient, shape}, {momentum, shape}, {rates, table.shape}});
       assign(momentum, out[0]);
       assign(tensor, out[1]);
       return;
     }
-    const Tensor m = state("adam_m:" + parameter.name, parameter.type, {}), v = state("adam_v:" + parameter.name, parameter.type, {});
+    const Tensor m = state("adam_m:" + parameter.name, moment, {}), v = state("adam_v:" + parameter.name, moment, {});
     const auto out = call("adam.v1",
                           {bits(optimizer.beta1_bits), bits(optimizer.beta2_bits), bits(optimizer.eps_bits),
                            bits(optimizer.weight_decay_bits), optimizer.kind == OptimizerKind::adamw},

@@ -15,8 +15,11 @@ std::string decimal_of(kernels::DType dtype, uint64_t bits) {
   std::array<char, 48> text{};
   switch (dtype) {
     case kernels::DType::f32:
-      std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(bits))));
+    case kernels::DType::bf16: {
+      const auto word = static_cast<uint32_t>(dtype == kernels::DType::bf16 ? bits << 16 : bits);
+      std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(std::bit_cast<float>(word)));
       return text.data();
+    }
     case kernels::DType::i64: return std::to_string(static_cast<int64_t>(bits));
     case kernels::DType::i32: return std::to_string(static_cast<int32_t>(bits));
     default: return std::to_string(bits);

@@ -12,6 +12,15 @@ LANES_FN void copy_elements(void* out, int64_t to, const void* in, int64_t from,
   __builtin_memcpy(static_cast<T*>(out) + to, static_cast<const T*>(in) + from, static_cast<size_t>(n) * sizeof(T));
 }
 
+// body(element) with an unsigned integer of `size` bytes.
+template <class Body>
+LANES_FN void by_size(int64_t size, Body body) {
+  if (size == 8) body(uint64_t{});
+  else if (size == 4) body(uint32_t{});
+  else if (size == 2) body(uint16_t{});
+  else body(uint8_t{});
+}
+
 // y[i, ...] = data[row(step * B + i), ...]
 //   data (n, ...) any dtype -> y (B, ...)
 //   row of position q in epoch e = q / n: mode 1: q mod n; mode 0: Shuffle(seed, e, n).at(q mod n)
@@ -131,7 +140,8 @@ struct Strided {
   struct Args {
     int64_t n;
     int64_t size;
-    int32_t rank;  // after merging neighbours that are contiguous in both; >= 1
+    int64_t offset;  // of the first element read
+    int32_t rank;    // after merging neighbours that are contiguous in both; >= 1
     int64_t dim[kRank], stride[kRank];
   };
   static Args merged(int64_t size, std::span<const int64_t> dim, std::span<const int64_t> stride) {
@@ -161,7 +171,7 @@ struct Strided {
   static uint64_t multiply_adds(const Args&) { return 0; }
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
   KERNEL_FN static int64_t from(const Args& a, int64_t e) {
-    int64_t at = 0;
+    int64_t at = a.offset;
     for (int d = a.rank - 1; d >= 0; d--) {
       at += e % a.dim[d] * a.stride[d];
       e /= a.dim[d];
@@ -211,9 +221,7 @@ struct Strided {
     });
   }
   static void host(const Args& a, const HostCall& c) {
-    if (a.size == 8) host_of<uint64_t>(a, c);
-    else if (a.size == 4) host_of<uint32_t>(a, c);
-    else host_of<uint8_t>(a, c);
+    by_size(a.size, [&](auto element) { host_of<decltype(element)>(a, c); });
   }
 };
 
@@ -280,11 +288,12 @@ struct Broadcast : Strided {
   }
 };
 
-// y = x in another dtype; one side is f32
-//   to an integer: toward zero, saturating, NaN -> 0;  to f32: to nearest even
+// y = x in another dtype
+//   f32 to an integer: toward zero, saturating, NaN -> 0;  to f32: to nearest even
+//   integer to integer: the low bits, i32 sign-extended;  bf16 meets f32 alone, rounded to nearest even, any NaN 0x7FC0
 struct Cast {
-  static constexpr OperatorText kText{5, "cast.v1", "y = x as dtype; one side is f32",
-                                      "to an integer toward zero, saturating, NaN to 0; to f32 to nearest even", "IEEE 754-2019, 5.4.1"};
+  static constexpr OperatorText kText{5, "cast.v1", "y = x as dtype; f32 to and from all, integer to integer",
+                                      "to an integer toward zero, saturating, NaN to 0; to f32 and bf16 to nearest even; integers wrap", "IEEE 754-2019, 5.4.1"};
   struct Args {
     int64_t n;
     DType from, to;
@@ -294,9 +303,11 @@ struct Cast {
   static KnownCall known() { return {{f32({5, 7})}, {static_cast<int64_t>(DType::i64)}, -300.0f, 300.0f}; }
   static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) {
     Expect expect(in, attrs);
-    expect.operands(1).attributes(1).that([&] { return attrs[0] >= 1 && attrs[0] <= 4; }, "attribute 0 is no dtype");
-    expect.that([&] { return (in[0].dtype == DType::f32) != (static_cast<DType>(attrs[0]) == DType::f32); },
-                "converts between f32 and an integer dtype");
+    expect.operands(1).attributes(1).that([&] { return attrs[0] >= 0 && attrs[0] <= 255 && is_valid(static_cast<DType>(attrs[0])); }, "attribute 0 is no dtype");
+    expect.that([&] {
+      const DType from = in[0].dtype, to = static_cast<DType>(attrs[0]);
+      return from != to && (from == DType::f32 || to == DType::f32 || (from != DType::bf16 && to != DType::bf16));
+    }, "converts between f32 and another dtype, or between integers");
     if (!expect.ok()) return expect.error();
     return Types{{static_cast<DType>(attrs[0]), in[0].shape}};
   }
@@ -321,13 +332,19 @@ struct Cast {
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t, Carry, S& source) {
     const uint64_t bits = source.bits(0, e);
-    if (a.from == DType::i64) return result(static_cast<float>(static_cast<int64_t>(bits)));
-    if (a.from == DType::i32) return result(static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(bits))));
-    if (a.from == DType::u8) return result(static_cast<float>(static_cast<int32_t>(bits)));
-    const float x = as_float(static_cast<uint32_t>(bits));
-    if (a.to == DType::i64) return {static_cast<uint64_t>(to_i64(x)), 0};
-    if (a.to == DType::i32) return {static_cast<uint32_t>(to_i32(x)), 0};
-    return {to_u8(x), 0};
+    if (a.from == DType::f32) {
+      const float x = as_float(static_cast<uint32_t>(bits));
+      if (a.to == DType::i64) return {static_cast<uint64_t>(to_i64(x)), 0};
+      if (a.to == DType::i32) return {static_cast<uint32_t>(to_i32(x)), 0};
+      if (a.to == DType::bf16) return {to_bf16(x), 0};
+      return {to_u8(x), 0};
+    }
+    if (a.from == DType::bf16) return result(from_bf16(static_cast<uint16_t>(bits)));
+    const int64_t x = a.from == DType::i32 ? static_cast<int32_t>(static_cast<uint32_t>(bits)) : static_cast<int64_t>(bits);
+    if (a.to == DType::f32) return result(static_cast<float>(x));
+    if (a.to == DType::i64) return {static_cast<uint64_t>(x), 0};
+    if (a.to == DType::i32) return {static_cast<uint32_t>(x), 0};
+    return {static_cast<uint8_t>(x), 0};
   }
   template <class To, class From, class Convert>
   static void host_of(const Args& a, const HostCall& c, Convert convert) {
@@ -337,12 +354,21 @@ struct Cast {
       for (int64_t i = begin; i < end; i++) out[i] = convert(in[i]);
     });
   }
+  template <class From>
+  static void host_from(const Args& a, const HostCall& c) {
+    if (a.to == DType::f32) host_of<float, From>(a, c, [](From x) { return static_cast<float>(x); });
+    else if (a.to == DType::i64) host_of<int64_t, From>(a, c, [](From x) { return static_cast<int64_t>(x); });
+    else if (a.to == DType::i32) host_of<int32_t, From>(a, c, [](From x) { return static_cast<int32_t>(x); });
+    else host_of<uint8_t, From>(a, c, [](From x) { return static_cast<uint8_t>(x); });
+  }
   static void host(const Args& a, const HostCall& c) {
-    if (a.from == DType::i64) host_of<float, int64_t>(a, c, [](int64_t x) { return static_cast<float>(x); });
-    else if (a.from == DType::i32) host_of<float, int32_t>(a, c, [](int32_t x) { return static_cast<float>(x); });
-    else if (a.from == DType::u8) host_of<float, uint8_t>(a, c, [](uint8_t x) { return static_cast<float>(x); });
+    if (a.from == DType::i64) host_from<int64_t>(a, c);
+    else if (a.from == DType::i32) host_from<int32_t>(a, c);
+    else if (a.from == DType::u8) host_from<uint8_t>(a, c);
+    else if (a.from == DType::bf16) host_of<float, uint16_t>(a, c, [](uint16_t x) { return from_bf16(x); });
     else if (a.to == DType::i64) host_of<int64_t, float>(a, c, [](float x) { return to_i64(x); });
     else if (a.to == DType::i32) host_of<int32_t, float>(a, c, [](float x) { return to_i32(x); });
+    else if (a.to == DType::bf16) host_of<uint16_t, float>(a, c, [](float x) { return to_bf16(x); });
     else host_of<uint8_t, float>(a, c, [](float x) { return to_u8(x); });
   }
 };

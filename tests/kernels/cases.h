@@ -56,6 +56,7 @@ inline std::vector<Buffer> fill(const Types& types, Values values, bool positive
       if (type.dtype == DType::f32) buffer.as<uint32_t>()[i] = word;
       if (type.dtype == DType::i64) buffer.as<int64_t>()[i] = integer;
       if (type.dtype == DType::i32) buffer.as<int32_t>()[i] = static_cast<int32_t>(integer);
+      if (type.dtype == DType::bf16) buffer.as<uint16_t>()[i] = static_cast<uint16_t>(word >> 16);
       if (type.dtype == DType::u8) buffer.as<uint8_t>()[i] = static_cast<uint8_t>(integer);
     }
     all.push_back(std::move(buffer));

@@ -29,6 +29,7 @@ inline Numbers numbers(const Buffer& buffer, DType dtype, int64_t count) {
     out.push_back(dtype == DType::f32   ? static_cast<double>(buffer.as<float>()[i])
                   : dtype == DType::i64 ? static_cast<double>(buffer.as<int64_t>()[i])
                   : dtype == DType::i32 ? static_cast<double>(buffer.as<int32_t>()[i])
+                  : dtype == DType::bf16 ? static_cast<double>(std::bit_cast<float>(uint32_t{buffer.as<uint16_t>()[i]} << 16))
                                         : static_cast<double>(buffer.as<uint8_t>()[i]));
   return out;
 }
