@@ -76,7 +76,7 @@ TEST(Operators, outputs_may_go_over_the_inputs_they_name) {
 TEST(Operators, a_nan_result_is_the_one_nan) {
   for (const Case& c : cases()) {
     const Trial run(c, Values::wild);
-    if (run.op.order.starts_with("moves bits")) continue;
+    if (run.op.order.find("moves bits") != std::string_view::npos) continue;
     const std::vector<Buffer> out = run.host({1, 0}, {});
     for (size_t o = 0; o < out.size(); o++)
       for (int64_t i = 0; run.out_types[o].dtype == DType::f32 && i < elements(run.out_types[o]); i++)
