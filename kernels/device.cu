@@ -10,7 +10,7 @@
 namespace cairn::kernels {
 namespace CAIRN_ISA {
 
-constexpr int kMaxOperands = 10;
+constexpr int kMaxOperands = 12;
 constexpr int kThreads = 256, kWarp = 32;
 
 // A fold's source over device memory.
