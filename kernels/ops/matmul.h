@@ -74,4 +74,60 @@ struct Linear : Product {
   }
 };
 
+// c[b, i, j] = sum_k A[b, i, k] B[b, k, j], each as in matmul.f32.v1
+//   a (batch, m, k) or (batch, k, m), b (batch, k, n) or (batch, n, k) f32 -> c (batch, m, n)
+struct Bmm {
+  static constexpr OperatorText kText{12, "bmm.f32.v1", "c[b] = A[b] B[b]; A = a or its transpose, B = b or its transpose, of the last two dimensions",
+                                      "as matmul.f32.v1", "numeric class f32"};
+  struct Args {
+    int64_t batch;
+    Product::Args one;
+  };
+  static std::vector<AttrSpec> attrs() { return Matmul::attrs(); }
+  static std::vector<InPlace> in_place() { return {}; }
+  static KnownCall known() { return {{f32({3, 7, 300}), f32({3, 9, 300})}, {0, 1}}; }
+  static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) {
+    Expect expect(in, attrs);
+    expect.operands(2).attributes(2).type(0, DType::f32, 3).type(1, DType::f32, 3);
+    expect.that([&] { return Product::is_flag(attrs[0]) && Product::is_flag(attrs[1]); }, "trans_a and trans_b are 0 or 1");
+    expect.that([&] { return in[0].shape[0] == in[1].shape[0]; }, "batches differ");
+    expect.that([&] { return in[0].shape[attrs[0] ? 1 : 2] == in[1].shape[attrs[1] ? 2 : 1]; }, "inner dimensions differ");
+    if (!expect.ok()) return expect.error();
+    return Types{f32({in[0].shape[0], in[0].shape[attrs[0] ? 2 : 1], in[1].shape[attrs[1] ? 1 : 2]})};
+  }
+  static Args args(const CallShape& call) {
+    const auto& out = call.out[0].shape;
+    return {out[0], {out[1], out[2], call.in[0].shape[call.attrs[0] ? 1 : 2], call.attrs[0] != 0, call.attrs[1] != 0, 0}};
+  }
+  static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(a.batch) * Product::multiply_adds(a.one); }
+  KERNEL_FN static int64_t blocks(const Args& a, size_t out) { return Product::blocks(a.one, out); }
+
+  // Of one matrix of each operand.
+  template <class S>
+  struct One {
+    S& all;
+    int64_t first[2];
+    KERNEL_FN float f32(size_t operand, int64_t element) { return all.f32(operand, first[operand] + element); }
+  };
+  template <class S>
+  KERNEL_FN static Carry fold(const Args& a, const StepContext& step, size_t out, int64_t e, int64_t block, Carry carry, S& source) {
+    const int64_t size = a.one.m * a.one.n, at = e / size;
+    One<S> one{source, {at * a.one.m * a.one.k, at * a.one.k * a.one.n}};
+    return Product::fold(a.one, step, out, e % size, block, carry, one);
+  }
+  static void host(const Args& a, const HostCall& c) {
+    const Gemm g{a.one.m, a.one.n, a.one.k, a.one.trans_a != 0, a.one.trans_b != 0};
+    const auto each_of = [&](int64_t begin, int64_t end, auto body) {
+      for (int64_t i = begin; i < end; i++) body(in_f32(c, 0) + i * g.m * g.k, in_f32(c, 1) + i * g.k * g.n, out_f32(c, 0) + i * g.m * g.n);
+    };
+    if (c.pool && a.batch < 4 * c.pool->threads()) {
+      each_of(0, a.batch, [&](const float* x, const float* y, float* z) { gemm(g, x, y, nullptr, z, c.pool); });
+      return;
+    }
+    parallel(c.pool, a.batch, (int64_t{1} << 20) / (g.m * g.n * g.k) + 1, 1, [&](int64_t begin, int64_t end) {
+      each_of(begin, end, [&](const float* x, const float* y, float* z) { gemm_part(g, x, y, nullptr, z, 0, g.m, 0, g.n); });
+    });
+  }
+};
+
 }  // namespace cairn::kernels::CAIRN_ISA

@@ -18,6 +18,8 @@ TEST(Formulas, definitions_follow_a_naive_implementation) {
       for (int64_t i = 0; i < elements(c.in[0]); i++) run.in[0].as<float>()[i] += 2.5f;
     if (run.op.name == "adam.v1")  // corrections near 1, as they are in life; near 0 the error of a division dominates
       for (int64_t i = 0; i < elements(c.in[4]); i++) run.in[4].as<float>()[i] += 0.5f;
+    if (run.op.name == "attention_backward.f32.v1")  // so for sums of weights
+      for (int64_t i = 0; i < elements(c.in[6]); i++) run.in[6].as<float>()[i] += 2.5f;
     const StepContext step{0x1234567890ABCDEF, 3};
     Naive naive{run, step, {}};
     for (size_t k = 0; k < run.in.size(); k++) naive.in.push_back(numbers(run.in[k], c.in[k].dtype, elements(c.in[k])));

@@ -85,6 +85,11 @@ Family products_family() {
           {"matmul.f32.v1", {f32({9, 130}), f32({130, 1100})}, {0, 0}},
           {"matmul.f32.v1", {f32({260, 70}), f32({290, 70})}, {0, 1}},
           {"linear.f32.v1", {f32({7, 300}), f32({9, 300}), f32({9})}, {1}},
+          {"bmm.f32.v1", {f32({1, 1, 1}), f32({1, 1, 1})}, {0, 0}},
+          {"bmm.f32.v1", {f32({9, 7, 300}), f32({9, 300, 9})}, {0, 0}},
+          {"bmm.f32.v1", {f32({3, 30, 17}), f32({3, 30, 33})}, {1, 0}},
+          {"bmm.f32.v1", {f32({30, 15, 17}), f32({30, 20, 17})}, {0, 1}},
+          {"bmm.f32.v1", {f32({2, 257, 5}), f32({2, 17, 257})}, {1, 1}},
           {"linear.f32.v1", {f32({65, 30}), f32({30, 40}), f32({40})}, {0}},
           {"linear.f32.v1", {f32({100, 300}), f32({300, 333}), f32({333})}, {0}},
           {"matmul.int2.v1", {f32({1, 1}), f32({1, 1})}, {0, 0}},
@@ -120,6 +125,7 @@ Family products_family() {
           {"matmul.int2.row.v1", {f32({isa_scalar::kMaxColumns, t}), f32({f, isa_scalar::kMaxColumns})}, {1, 1}},
           {"matmul.int3.v1", {f32({t, f}), f32({f, f})}, {0, 0}},
           {"matmul.int3.v1", {f32({t, f}), f32({t, f})}, {1, 0}},
+          {"bmm.f32.v1", {f32({2, f, t}), f32({2, t, f})}, {0, 0}},
       },
       .formulas = {
           {"matmul.f32.v1", {3e-5, [](const Naive& n) {
@@ -141,6 +147,19 @@ Family products_family() {
              }
              return std::vector<Numbers>{ea, eb, integer_product(n, 2, s.k)};
            }}},
+          {"bmm.f32.v1", {3e-5, [](const Naive& n) {
+            const size_t batch = n.dim(0, 0), m = static_cast<size_t>(n.run.out_types[0].shape[1]), cols = static_cast<size_t>(n.run.out_types[0].shape[2]);
+            const size_t k = n.dim(0, 1) * n.dim(0, 2) / m;
+            Numbers y;
+            for (size_t b = 0; b < batch; b++) {
+              const auto one = [&](size_t operand, size_t size) {
+                const auto from = n.in[operand].begin() + static_cast<long>(b * size);
+                return Numbers(from, from + static_cast<long>(size));
+              };
+              const Numbers c = product(one(0, m * k), n.attr(0), one(1, k * cols), n.attr(1), m, cols, k);
+              y.insert(y.end(), c.begin(), c.end());
+            }
+            return std::vector<Numbers>{y}; }}},
       },
       .refused = {
           {{"matmul.f32.v1", {f32({2, 3}), f32({2, 3})}, {0, 0}}, "inner dimensions"},
@@ -151,6 +170,8 @@ Family products_family() {
           {{"matmul.int3.v1", {f32({2, 2, 3}), f32({3, 3, 2})}, {0, 0}}, "batches differ"},
           {{"matmul.int3.v1", {f32({3}), f32({3})}, {0, 0}}, "2 or 3 dimensions"},
           {{"matmul.int2.row.v1", {f32({2, 65537}), f32({65537, 2})}, {0, 0}}, "65536"},
+          {{"bmm.f32.v1", {f32({2, 3, 4}), f32({3, 4, 3})}, {0, 0}}, "batches"},
+          {{"bmm.f32.v1", {f32({2, 3, 4}), f32({2, 4, 3})}, {1, 0}}, "inner dimensions"},
       },
   };
 }
