@@ -1,6 +1,7 @@
 // cairn-bench: ours beside the named peer, as ratios taken in one run on one machine.
 //
-//   cairn-bench [--json] [--quick] [--worker PATH]
+//   cairn-bench [--json] [--quick] [--worker PATH]    the whole: products, steps, audits, the ledger
+//   cairn-bench kernels [--json] [--quick]            operator by operator
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
 #include <CLI/CLI.hpp>
@@ -10,6 +11,7 @@
 
 #include "attest/tree.h"
 #include "base/file.h"
+#include "bench/kernels.h"
 #include "bench/pairs.h"
 #include "kernels/operator.h"
 #include "ledger/bench_solo.h"
@@ -31,13 +33,12 @@ struct Options {
 std::vector<Row> products(const Options& options, int threads) {
   struct Shape {
     int64_t m, n, k;
-    int inner;
   };
   std::vector<Row> rows;
-  for (const Shape s : {Shape{64, 128, 64, 2000}, Shape{64, 10, 128, 4000}, Shape{256, 1024, 1024, 20}, Shape{512, 512, 512, 40}, Shape{2048, 2048, 2048, 1}}) {
+  for (const Shape s : {Shape{64, 128, 64}, Shape{64, 10, 128}, Shape{256, 1024, 1024}, Shape{512, 512, 512}, Shape{2048, 2048, 2048}}) {
     auto race = runtime::race_product(s.m, s.n, s.k, threads);
     Row row = compare("sgemm " + std::to_string(s.m) + " x " + std::to_string(s.n) + " x " + std::to_string(s.k), "libtorch (MKL)",
-                      race.ours, race.theirs, options.quick ? 5 : 21, s.inner);
+                      race.ours, race.theirs, options.quick);
     row.target = 0.9;
     rows.push_back(row);
   }
@@ -53,9 +54,9 @@ std::vector<Row> steps(const Options& options, int threads) {
   wide.hidden = {1024, 1024, 1024};
   wide.rows = 4096;
   wide.batch = 256;
-  for (const auto& [name, model, inner] : {std::tuple{"training step, digits MLP, batch 64", digits, 100}, {"training step, 4 x 1024 MLP, batch 256", wide, 2}}) {
+  for (const auto& [name, model] : {std::pair{"training step, digits MLP, batch 64", digits}, {"training step, 4 x 1024 MLP, batch 256", wide}}) {
     auto race = must(runtime::race_step(model, threads));
-    Row row = compare(name, "eager libtorch, Adam", race.ours, race.theirs, options.quick ? 5 : 21, inner);
+    Row row = compare(name, "eager libtorch, Adam", race.ours, race.theirs, options.quick);
     row.target = 0.8;
     rows.push_back(row);
   }
@@ -100,7 +101,7 @@ std::vector<Row> audits(const Options& options) {
   worker.reset();
   fs::remove_all(store);
   const auto share = [](std::string what, std::string peer, std::vector<double> values, double ours, double theirs, double target) {
-    Row row{std::move(what), std::move(peer), ours, theirs, "ms", median(values), quantile(values, 0.25), quantile(values, 0.75), target, true};
+    Row row{std::move(what), std::move(peer), ours, theirs, "ms", median(values), quantile(values, 0.25), quantile(values, 0.75), target, 0, true};
     return row;
   };
   return {share("commitment overhead, %, digits, 20 checkpoints", "the job's steps", overheads, checkpoint_ms, run_ms, 2.0),
@@ -117,7 +118,7 @@ Row solo(const Options& options) {
     fs::remove_all(folder);
   }
   return {"solo engine, transactions/s", "raw ed25519 verifications/s", last.transactions_per_s, last.verifications_per_s, "1/s",
-          median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75), 0, false};
+          median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75), 0, 0, false};
 }
 
 void print(const std::vector<Row>& rows) {
@@ -129,8 +130,10 @@ void print(const std::vector<Row>& rows) {
   }
 }
 
+int threads_here() { return static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
 int run(const Options& options) {
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = threads_here();
   std::vector<Row> rows = products(options, threads);
   for (auto&& more : {steps(options, threads), audits(options), std::vector<Row>{solo(options)}}) rows.insert(rows.end(), more.begin(), more.end());
   if (!options.json) {
@@ -146,6 +149,24 @@ int run(const Options& options) {
   return 0;
 }
 
+int run_kernels(const Options& options) {
+  const int threads = threads_here();
+  const std::vector<Row> rows = measure_kernels(threads, options.quick);
+  if (!options.json) {
+    std::printf("%d threads, %s\n\n| work | ours | libtorch's | ratio | quartiles | must | aim |\n|---|---|---|---|---|---|---|\n", threads,
+                std::string(kernels::name(kernels::best_isa())).c_str());
+    for (const Row& row : rows)
+      std::printf("| %s | %.4g %s | %.4g %s | %.2f | %.2f to %.2f | >= %.2f%s | >= %.2f |\n", row.name.c_str(), row.ours, row.unit.c_str(),
+                  row.theirs, row.unit.c_str(), row.ratio, row.q1, row.q3, row.target, row.met() ? "" : " MISSED", row.aim);
+    return 0;
+  }
+  nlohmann::ordered_json json = {{"threads", threads}, {"isa", kernels::name(kernels::best_isa())}, {"rows", nlohmann::ordered_json::array()}};
+  for (const Row& row : rows)
+    json["rows"].push_back({{"name", row.name}, {"must", row.target}, {"ratio", row.ratio}, {"q1", row.q1}, {"q3", row.q3}, {"met", row.met()}});
+  std::printf("%s\n", json.dump().c_str());
+  return 0;
+}
+
 }  // namespace
 }  // namespace cairn::bench
 
@@ -153,12 +174,15 @@ int main(int argc, char** argv) {
   cairn::bench::Options options;
   options.worker = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "cairn-worker").string();
   CLI::App app("Cairn beside its peers: ratios from one run on this machine. Run it from the root of the sources.", "cairn-bench");
-  app.add_flag("--json", options.json, "one JSON object instead of a table");
-  app.add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
+  CLI::App* kernels = app.add_subcommand("kernels", "operator by operator, beside those of libtorch");
+  for (CLI::App* command : {&app, kernels}) {
+    command->add_flag("--json", options.json, "one JSON object instead of a table");
+    command->add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
+  }
   app.add_option("--worker", options.worker, "the worker to measure");
   CLI11_PARSE(app, argc, argv);
   try {
-    return cairn::bench::run(options);
+    return kernels->parsed() ? cairn::bench::run_kernels(options) : cairn::bench::run(options);
   } catch (const cairn::Fault& fault) {
     std::fprintf(stderr, "%s\n", fault.error().message().c_str());
     return cairn::exit_status(fault.error().code);

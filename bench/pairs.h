@@ -16,14 +16,16 @@ struct Row {
   std::string unit;
   double ratio = 0;      // how many times as fast as the peer (or the share that the row's name states)
   double q1 = 0, q3 = 0; // quartiles of the pair ratios
-  double target = 0;     // 0: no target
+  double target = 0;     // what must hold; 0: nothing
+  double aim = 0;        // what should; 0: no more than that
   bool at_most = false;  // the target is an upper bound
   bool met() const { return target == 0 || (at_most ? ratio <= target : ratio >= target); }
 };
 
-// Runs both once to warm up, then `pairs` pairs of `inner` calls each. ratio = time of `theirs` / time of `ours`.
+// Pairs of some ms a side, 21 of them, or 5 for a quick look; taken anew, twice at most, while the quartiles are more than 5 %
+// apart, and the closest quartiles are kept (a quick look takes what comes). ratio = time of `theirs` / time of `ours`.
 Row compare(std::string name, std::string peer, const std::function<void()>& ours, const std::function<void()>& theirs,
-            int pairs, int inner);
+            bool quick);
 
 double median(std::vector<double> values);
 double quantile(std::vector<double> values, double q);

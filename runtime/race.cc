@@ -2,11 +2,12 @@
 
 #include <ATen/Parallel.h>
 
-#include <array>
 #include <memory>
 
 #include "attest/plan.h"
 #include "kernels/pool.h"
+#include "runtime/aten.h"
+#include "runtime/exact_device.h"
 #include "runtime/executor.h"
 #include "runtime/torch.h"
 #include "runtime/trace.h"
@@ -117,28 +118,44 @@ class Eager {
 
 ByteSpan bytes_of(const Tensor& t) { return {static_cast<const uint8_t*>(t.const_data_ptr()), t.nbytes()}; }
 
+// Our operator `name` on `in`, with `threads`, beside `theirs` with as many.
+Race race_operator(std::string_view name, const std::vector<Tensor>& in, std::vector<int64_t> attrs, int threads, std::function<void()> theirs) {
+  at::set_num_threads(threads);
+  struct Call {
+    const kernels::Operator* op;
+    std::vector<Tensor> keep;
+    std::vector<kernels::TensorType> in_types, out_types;
+    std::vector<int64_t> attrs;
+    std::vector<const void*> in;
+    std::vector<void*> out;
+    std::unique_ptr<kernels::Pool> pool;
+  };
+  const auto call = std::make_shared<Call>(
+      Call{kernels::find_operator(name), in, {}, {}, std::move(attrs), {}, {}, std::make_unique<kernels::Pool>(threads)});
+  CHECK(call->op);
+  for (const Tensor& tensor : in) {
+    call->in_types.push_back(type_of(tensor));
+    call->in.push_back(tensor.const_data_ptr());
+  }
+  call->out_types = must(call->op->infer(call->in_types, call->attrs));
+  for (const auto& type : call->out_types) {
+    call->keep.push_back(at::empty(type.shape, torch_type(type.dtype)));
+    call->out.push_back(call->keep.back().mutable_data_ptr());
+  }
+  return {[call] {
+            call->op->host({call->in_types, call->out_types, call->attrs}, {}, call->in, call->out, {kernels::best_isa(), call->pool.get()});
+          },
+          std::move(theirs)};
+}
+
 }  // namespace
 
 Race race_product(int64_t m, int64_t n, int64_t k, int threads) {
-  at::set_num_threads(threads);
-  const Tensor a = noise({m, k}), b = noise({k, n}), mine = at::empty({m, n});
-  Tensor theirs = at::empty({m, n});
-  auto pool = std::make_shared<kernels::Pool>(threads);
-  const auto* op = kernels::find_operator("matmul.f32.v1");
-  CHECK(op);
-  struct Call {
-    std::vector<kernels::TensorType> in, out;
-    std::vector<int64_t> attrs{0, 0};
-  };
-  const auto call = std::make_shared<Call>();
-  call->in = {{kernels::DType::f32, {m, k}}, {kernels::DType::f32, {k, n}}};
-  call->out = {{kernels::DType::f32, {m, n}}};
-  return {[=] {
-            const std::array<const void*, 2> in{a.const_data_ptr(), b.const_data_ptr()};
-            const std::array<void*, 1> out{mine.mutable_data_ptr()};
-            op->host({call->in, call->out, call->attrs}, {}, in, out, {kernels::best_isa(), pool.get()});
-          },
-          [=]() mutable { at::mm_out(theirs, a, b); }};
+  const Tensor a = noise({m, k}), b = noise({k, n}), out = at::empty({m, n});
+  return race_operator("matmul.f32.v1", {a, b}, {0, 0}, threads, [=] {
+    Tensor to = out;
+    at::mm_out(to, a, b);
+  });
 }
 
 Result<Race> race_step(const Perceptron& model, int threads) {

@@ -2,8 +2,8 @@
 // those of a NaN; only cast.v1 computes.
 #pragma once
 
-#include "kernels/gemm.h"
 #include "kernels/ops/op.h"
+#include "kernels/packing.h"
 
 namespace cairn::kernels::CAIRN_ISA {
 
