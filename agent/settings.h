@@ -62,11 +62,10 @@ struct RequesterConfig {
   std::filesystem::path folder = "~/.local/share/cairn";  // programs, plans, inputs and results, by content id
   std::string listen = "tcp://127.0.0.1:0";              // where providers and verifiers fetch inputs while a job runs
   std::filesystem::path worker = "cairn-worker";         // traces programs; buying needs no other part of the machine
-  Within<uint32_t, 0, 1024> threads{0};
   static constexpr auto fields() {
     using C = RequesterConfig;
     return std::tuple{field("node", &C::node),     field("key", &C::key),       field("folder", &C::folder),
-                      field("listen", &C::listen), field("worker", &C::worker), field("threads", &C::threads)};
+                      field("listen", &C::listen), field("worker", &C::worker)};
   }
 };
 
