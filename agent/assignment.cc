@@ -4,8 +4,6 @@
 namespace cairn::agent {
 
 namespace {
-constexpr size_t kPlanMaxBytes = 1u << 30;
-
 Error not_as_told(const std::string& what, const std::string& found, const std::string& told) {
   return {Code::invalid, "the job's " + what + " is " + told + ", its plan's is " + found, "refuse the job"};
 }
@@ -13,7 +11,7 @@ Error not_as_told(const std::string& what, const std::string& found, const std::
 
 Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactStore& store, const attest::WorkTable& table) {
   TRY(attest::check(spec));
-  TRY_LET(bytes, store.read(spec.plan, kPlanMaxBytes));
+  TRY_LET(bytes, store.read(spec.plan, attest::kMaxPlanBytes));
   Assignment work{spec, {}};
   TRY_LET(plan, decode<attest::Plan>(bytes));
   work.plan = std::move(plan);

@@ -10,10 +10,20 @@
 
 namespace cairn::agent {
 
-JsonObject& JsonObject::add(std::string_view key, double number) {
+namespace {
+std::string number_text(double number) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.9g", number);
-  return raw(key, std::isfinite(number) ? text.data() : "null");
+  return std::isfinite(number) ? text.data() : "null";
+}
+}  // namespace
+
+JsonObject& JsonObject::add(std::string_view key, double number) { return raw(key, number_text(number)); }
+
+JsonObject& JsonObject::add(std::string_view key, const std::vector<float>& numbers) {
+  std::string list;
+  for (const float number : numbers) list += (list.empty() ? "" : ",") + number_text(static_cast<double>(number));
+  return raw(key, "[" + list + "]");
 }
 
 Output::Output(bool json)

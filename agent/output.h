@@ -27,7 +27,8 @@ class JsonObject {
     for (const auto& object : objects) list += (list.empty() ? "" : ",") + object.str();
     return raw(key, "[" + list + "]");
   }
-  JsonObject& add(std::string_view key, double number);
+  JsonObject& add(std::string_view key, double number);  // enough digits to give a float back; null unless finite
+  JsonObject& add(std::string_view key, const std::vector<float>& numbers);
   // {"pebbles":"12500000","text":"12.5 CRN"}
   JsonObject& add(std::string_view key, Amount amount) {
     return add(key, JsonObject().raw("pebbles", to_json(amount)).add("text", pretty(amount)));

@@ -302,7 +302,7 @@ class Provider {
     Caller caller(job.spec.endpoint, *requester, own);
     const uint64_t most = job.spec.memory_bytes;
     const auto staged = [&]() -> Result<> {
-      TRY(fetch(caller, job.spec.plan, std::max<uint64_t>(most, 64 << 20), store_));
+      TRY(fetch(caller, job.spec.plan, attest::kMaxPlanBytes, store_));
       for (const auto& input : job.spec.inputs) TRY(fetch(caller, input.id, most, store_));
       TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
       TRY(computer.check_initial(work));

@@ -42,16 +42,13 @@ struct VerifierConfig {
   std::string listen = "tcp://127.0.0.1:7720";
   std::filesystem::path worker = "cairn-worker";
   Amount bond = Amount::of_pebbles(1'000'000);           // a verifier is drawn in proportion to it
-  Within<uint64_t, 1, 1 << 24> memory_mib{4096};
   Within<uint32_t, 0, 1024> threads{0};
-  Within<uint32_t, 1, 3600> undelivered_seconds{20};     // of asking in vain before `undelivered` is reported
   static constexpr auto fields() {
     using C = VerifierConfig;
     return std::tuple{field("node", &C::node),     field("key", &C::key),
                       field("folder", &C::folder), field("listen", &C::listen),
                       field("worker", &C::worker), field("bond", &C::bond),
-                      field("memory_mib", &C::memory_mib), field("threads", &C::threads),
-                      field("undelivered_seconds", &C::undelivered_seconds)};
+                      field("threads", &C::threads)};
   }
 };
 
@@ -62,11 +59,10 @@ struct RequesterConfig {
   std::filesystem::path folder = "~/.local/share/cairn";  // programs, plans, inputs and results, by content id
   std::string listen = "tcp://127.0.0.1:0";              // where providers and verifiers fetch inputs while a job runs
   std::filesystem::path worker = "cairn-worker";         // traces programs; buying needs no other part of the machine
-  Within<uint32_t, 0, 1024> threads{0};
   static constexpr auto fields() {
     using C = RequesterConfig;
     return std::tuple{field("node", &C::node),     field("key", &C::key),       field("folder", &C::folder),
-                      field("listen", &C::listen), field("worker", &C::worker), field("threads", &C::threads)};
+                      field("listen", &C::listen), field("worker", &C::worker)};
   }
 };
 

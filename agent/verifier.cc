@@ -105,17 +105,17 @@ class VerifierDaemon {
     NodeClient node(config_.node);
     Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
     uint64_t seen = 0;
-    std::map<uint64_t, uint64_t> asked_since_ns;  // by segment: first time that nobody served it
     while (!stop_) {
       try {
         const auto job = node.job(id);
         if (job) {
           if (!concerns_us(*job)) break;
           std::vector<ledger::Body> said;
+          std::optional<Error> away;  // a party that did not answer in this look is not waited for again
           uint64_t sent_ns = SystemClock().steady_ns();
           for (const auto& check : job->checks) {
             if (check.record.draw.verifier != chain_.account()) continue;
-            if (auto body = act(node, computer, *job, check, asked_since_ns)) said.push_back(*std::move(body));
+            if (auto body = act(node, computer, *job, check, away)) said.push_back(*std::move(body));
             if (SystemClock().steady_ns() - sent_ns < kSendEveryNs) continue;
             chain_.try_send_all(std::exchange(said, {}), id);
             sent_ns = SystemClock().steady_ns();
@@ -138,21 +138,23 @@ class VerifierDaemon {
 
   // What is to be said about one check now, if anything.
   std::optional<ledger::Body> act(NodeClient& node, Computer& computer, const ledger::Job& job, const ledger::Check& check,
-                                  std::map<uint64_t, uint64_t>& asked_since_ns) {
+                                  std::optional<Error>& away) {
     const uint64_t segment = check.record.draw.segment;
     if (check.state == CheckState::drawn && job.phase == JobPhase::verdicts) {
       auto verdict = recall(job.id, segment);
       if (!verdict) {
-        const auto found = run_segment(node, computer, job, check.record.draw);
+        const auto opening = away ? Result<StateIds>(*away) : gather(node, job, segment);
+        if (!opening) {
+          if (const Code code = opening.error().code; code == Code::unreachable || code == Code::timed_out) away = opening.error();
+          log_warning("check.not_served", {{"job", job.id}, {"segment", segment}, {"code", name(opening.error().code)},
+                                           {"text", opening.error().text}});
+          if (!asked_long_enough(node, job)) return std::nullopt;
+          return ledger::ReportUndelivered{job.id, segment};
+        }
+        const auto found = run_segment(computer, job, check.record.draw, *opening);
         if (!found) {
           if (found.error().code == Code::cancelled) return std::nullopt;
-          log_warning("check.not_run", {{"job", job.id}, {"segment", segment}, {"code", name(found.error().code)},
-                                        {"text", found.error().text}});
-          const SystemClock clock;
-          const auto [first, fresh] = asked_since_ns.try_emplace(segment, clock.steady_ns());
-          if (clock.steady_ns() - first->second > uint64_t{config_.undelivered_seconds} * 1'000'000'000)
-            if (chain_.try_send(ledger::ReportUndelivered{job.id, segment}, job.id)) asked_since_ns.erase(segment);
-          return std::nullopt;
+          throw Fault(found.error());  // of this machine: nobody else is to blame
         }
         verdict = *found;
         const std::lock_guard lock(mutex_);
@@ -204,38 +206,48 @@ class VerifierDaemon {
     return call;
   }
 
-  // Errors: what the parties or the worker said.
-  Result<Verdict> run_segment(NodeClient& node, Computer& computer, const ledger::Job& job, const attest::DrawnCheck& draw) {
+  // What the segment is run from, whole and checked, in the store: plan, inputs, and its opening state. Empty for segment 0,
+  // whose state follows from the job. Errors: what the parties said, or served. Throws Fault (io) for what is this machine's.
+  Result<StateIds> gather(NodeClient& node, const ledger::Job& job, uint64_t segment) {
     const TransportKeys own = transport_keys(chain_.key());
     std::vector<Caller> sources;
     if (const auto key = key_of(node, job.provider)) sources.emplace_back(job.provider_endpoint, *key, own);
     if (const auto key = key_of(node, job.requester)) sources.emplace_back(job.spec.endpoint, *key, own);
+    if (sources.size() < 2 || !job.commitment) return Error{Code::unreachable, "a party of the job has no key on the chain", ""};
+    Caller& provider = sources.front();
     const auto from_any = [&](const Hash& id, uint64_t max_bytes) -> Result<> {
-      Result<> last = Error{Code::unreachable, "no party of the job has a key on the chain", ""};
-      for (auto& source : sources) {
-        last = fetch(source, id, max_bytes, store_);
-        if (last) return last;
-      }
+      Result<> last;
+      for (auto& source : sources)
+        if (last = fetch(source, id, max_bytes, store_); last) break;
       return last;
     };
-    const uint64_t most = job.spec.memory_bytes;
-    TRY(from_any(job.spec.plan, std::max<uint64_t>(most, 64 << 20)));
-    for (const auto& input : job.spec.inputs) TRY(from_any(input.id, most));
-    TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
+    const auto gathered = [&]() -> Result<StateIds> {
+      TRY(from_any(job.spec.plan, attest::kMaxPlanBytes));
+      for (const auto& input : job.spec.inputs) TRY(from_any(input.id, job.spec.memory_bytes));
+      if (segment == 0) return StateIds{};
+      TRY_LET(leaves, fetch_leaves(provider, job.id, job.commitment->checkpoint_root, job.spec.segments()));
+      TRY_LET(opening, fetch_state(provider, job.id, job.spec.segment_start(segment), leaves.at(segment - 1)));
+      for (const auto& id : opening.ids) TRY(fetch(provider, id, job.spec.memory_bytes, store_));
+      return opening;
+    }();
+    if (!gathered && gathered.error().code == Code::io) throw Fault(gathered.error());
+    return gathered;
+  }
 
-    Verdict verdict;
-    if (draw.segment > 0) {
-      if (sources.empty() || !job.commitment) return Error{Code::unreachable, "the provider has no key on the chain", ""};
-      TRY_LET(leaves, fetch_leaves(sources.front(), job.id, job.commitment->checkpoint_root, job.spec.segments()));
-      TRY_LET(opening, fetch_state(sources.front(), job.id, job.spec.segment_start(draw.segment), leaves.at(draw.segment - 1)));
-      for (const auto& id : opening.ids) TRY(fetch(sources.front(), id, most, store_));
-      verdict.opening = std::move(opening);
-    }
-    TRY_LET(knowledge, computer.check(work, draw.segment, verdict.opening, draw.step, attest::call_at(work.plan, draw.work_offset)));
-    verdict.knowledge = knowledge;
-    verdict.salt = random_hash();
+  // A quarter of the time for verdicts is gone, by the chain's clock: a restart of ours does not forget it, and what is left is
+  // enough for another to be drawn in.
+  bool asked_long_enough(NodeClient& node, const ledger::Job& job) const {
+    const auto status = node.status();
+    const auto& params = chain_.params();
+    return status && ms(status->time) + ledger::rerun_ms(params, job.spec) + params.verdict_ms / 4 * 3 >= ms(job.timer.due);
+  }
+
+  // Errors: what the worker said.
+  Result<Verdict> run_segment(Computer& computer, const ledger::Job& job, const attest::DrawnCheck& draw, const StateIds& opening) {
+    TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
+    TRY_LET(knowledge, computer.check(work, draw.segment, opening, draw.step, attest::call_at(work.plan, draw.work_offset)));
     log_info("check.ran", {{"job", job.id}, {"segment", draw.segment}, {"end_root", knowledge.end_root}});
-    return verdict;
+    return Verdict{random_hash(), knowledge, opening};
   }
 
   void play(NodeClient& node, Computer& computer, const ledger::Job& job) {

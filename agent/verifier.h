@@ -7,7 +7,7 @@
 //   drawn      fetch plan, inputs and opening state (from the provider, then the requester), run the segment, commit
 //   answered   reveal; a verdict that differs opens a game
 //   game       play until it is decided
-//   not served for `undelivered_seconds`: report it
+//   not served for a quarter of the time for verdicts: report it
 #pragma once
 
 #include "agent/settings.h"

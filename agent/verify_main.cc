@@ -18,7 +18,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 constexpr size_t kReceiptMaxBytes = 64u << 20;
-constexpr size_t kPlanMaxBytes = 1u << 30;
 
 // What every receipt check must say, whatever it finds: proof needs a beginning that somebody takes on trust.
 constexpr std::string_view kTrust[] = {
@@ -68,7 +67,7 @@ Result<> check_receipt_file(const Output& out, const std::string& file, const st
 }
 
 Result<> check_plan_file(const Output& out, const std::string& file, const std::string& genesis_file) {
-  TRY_LET(bytes, read_file(file, kPlanMaxBytes));
+  TRY_LET(bytes, read_file(file, attest::kMaxPlanBytes));
   auto plan = decode<attest::Plan>(bytes);
   if (!plan) return Error{Code::proof, file + " is no plan: " + plan.error().text, "trace it again: cairn program trace"};
   attest::WorkTable table;

@@ -126,6 +126,7 @@ struct PlanFacts {
 // Errors: malformed, limit, undefined_operator, shape, understated_work; each names the call's number and operator.
 Result<PlanFacts> validate(const Plan& plan, const WorkTable& table);
 
+inline constexpr uint64_t kMaxPlanBytes = 256u << 20;     // encoded: nobody reads more
 inline constexpr uint64_t kMaxConstantBytes = 64u << 20;  // all constants of a plan together
 inline constexpr uint32_t kMaxCalls = 1u << 24;
 inline constexpr size_t kMaxRank = 16;

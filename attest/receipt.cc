@@ -1,6 +1,7 @@
 #include "attest/receipt.h"
 
 #include <algorithm>
+#include <set>
 
 namespace cairn::attest {
 namespace {
@@ -128,10 +129,16 @@ class Examination {
     add("draw: candidates", "in order, without provider and payee", count_of(candidates.size(), "candidate"), "body", fit);
     if (failed()) return;
     const Hash randomness = draw_randomness(record.beacon, record.secret, body_.job, commitment_hash(*body_.commitment));
-    const std::vector<DrawnCheck> expected = draw(randomness, body_.spec, record.segments, candidates);
-    std::vector<DrawnCheck> found;
-    for (const CheckRecord& check : body_.checks)
+    std::vector<DrawnCheck> before, found;
+    bool first = true;
+    for (const CheckRecord& check : body_.checks) {
       if (check.round == round) found.push_back(check.draw);
+      if (check.round >= round) continue;
+      first = false;
+      if (check.verdict.is_zero()) before.push_back(check.draw);
+    }
+    const std::vector<DrawnCheck> expected = first ? draw(randomness, body_.spec, record.segments, candidates)
+                                                   : redraw(randomness, body_.spec, before, candidates);
     add("draw: made again", count_of(expected.size(), "check"), count_of(found.size(), "check"), "beacon of " + block, encode(expected) == encode(found));
   }
 
@@ -248,13 +255,13 @@ std::optional<Amount> pay_for(const JobSpec& spec, Amount price) {
 Hash commitment_hash(const Commitment& commitment) { return hash_of("cairn.commitment.v1", commitment); }
 
 Audit audit_reached(const ReceiptBody& body) {
-  size_t drawn = 0, agreed = 0;
+  std::set<uint64_t> drawn;
+  size_t agreed = 0;  // at most one a segment
   for (const CheckRecord& check : body.checks) {
-    if (check.round + size_t{1} != body.draws.size()) continue;
-    drawn++;
+    drawn.insert(check.draw.segment);
     agreed += check.did == Checked::agreed;
   }
-  return agreed == 0 ? Audit::unaudited : agreed == drawn ? Audit::as_ordered : Audit::partly;
+  return agreed == 0 ? Audit::unaudited : agreed == drawn.size() ? Audit::as_ordered : Audit::partly;
 }
 
 Hash receipt_root(const ReceiptBody& body) { return hash_of("cairn.receipt.v1", body); }

@@ -38,7 +38,7 @@ std::string_view name(Checked c);
 
 struct CheckRecord {
   DrawnCheck draw;
-  uint32_t round = 0;                       // 0 = first draw, 1 = the redraw
+  uint32_t round = 0;                       // 0 = first draw, 1 = the redraw of segments without a verdict
   Checked did = Checked::silent;
   Hash verdict;                             // as committed; zero when silent
   Hash salt;                                // as revealed
@@ -179,7 +179,7 @@ struct Receipt {
 // floor(step work x steps x price / 10^18); nullopt if it does not fit.
 std::optional<Amount> pay_for(const JobSpec& spec, Amount price);
 Hash commitment_hash(const Commitment& commitment);  // what the draw is mixed with
-// Of the checks of the last draw: all agreed -> as_ordered, some -> partly, none -> unaudited.
+// Of the drawn segments: all agreed -> as_ordered, some -> partly, none -> unaudited.
 Audit audit_reached(const ReceiptBody& body);
 
 Hash receipt_root(const ReceiptBody& body);

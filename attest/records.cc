@@ -1,5 +1,6 @@
 #include "attest/records.h"
 
+#include <optional>
 #include <set>
 
 #include "attest/tree.h"
@@ -98,30 +99,48 @@ Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, c
   return tagged_hash("cairn.randomness.v1", {beacon.span(), requester_secret_or_zero.span(), job.span(), commitment.span()});
 }
 
-std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates) {
+namespace {
+// Of one segment, in proportion to bonds among all candidates but one. Nothing when none of them has a bond.
+std::optional<DrawnCheck> draw_one(Dice& dice, const JobSpec& spec, uint64_t segment, const std::vector<Candidate>& candidates, const AccountId& but) {
   u128 bonds = 0;
-  for (const Candidate& candidate : candidates) bonds += candidate.bond.pebbles;
-  const uint64_t n = spec.segments();
-  if (bonds == 0 || n == 0) return {};
-  if (k == 0 || k > n) k = n;
+  for (const Candidate& candidate : candidates)
+    if (candidate.account != but) bonds += candidate.bond.pebbles;
+  if (bonds == 0) return std::nullopt;
+  DrawnCheck check;
+  check.segment = segment;
+  check.step = spec.segment_start(segment) + dice.below64(spec.segment_end(segment) - spec.segment_start(segment));
+  check.work_offset = dice.below64(std::max<uint64_t>(spec.step_work_ns, 1));
+  u128 ticket = dice.below(bonds);
+  for (const Candidate& candidate : candidates) {
+    if (candidate.account == but) continue;
+    if (ticket < candidate.bond.pebbles) {
+      check.verifier = candidate.account;
+      break;
+    }
+    ticket -= candidate.bond.pebbles;
+  }
+  return check;
+}
+}  // namespace
 
+std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates) {
+  const uint64_t n = spec.segments();
+  const bool nobody = std::all_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.bond.pebbles == 0; });
+  if (nobody || n == 0) return {};
+  if (k == 0 || k > n) k = n;
   Dice dice(randomness);
   std::vector<DrawnCheck> checks;
-  for (uint64_t segment : choose(dice, k, n)) {
-    DrawnCheck check;
-    check.segment = segment;
-    check.step = spec.segment_start(segment) + dice.below64(spec.segment_end(segment) - spec.segment_start(segment));
-    check.work_offset = dice.below64(std::max<uint64_t>(spec.step_work_ns, 1));
-    u128 ticket = dice.below(bonds);
-    for (const Candidate& candidate : candidates) {
-      if (ticket < candidate.bond.pebbles) {
-        check.verifier = candidate.account;
-        break;
-      }
-      ticket -= candidate.bond.pebbles;
-    }
-    checks.push_back(check);
-  }
+  for (uint64_t segment : choose(dice, k, n))
+    if (const auto check = draw_one(dice, spec, segment, candidates, {})) checks.push_back(*check);
+  return checks;
+}
+
+std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& before,
+                               const std::vector<Candidate>& candidates) {
+  Dice dice(randomness);
+  std::vector<DrawnCheck> checks;
+  for (const DrawnCheck& earlier : before)
+    if (const auto check = draw_one(dice, spec, earlier.segment, candidates, earlier.verifier)) checks.push_back(*check);
   return checks;
 }
 

@@ -152,6 +152,10 @@ struct Candidate {
 // The checks come in the order of their segments. Integer arithmetic and rejection sampling only: no bias, no rounding.
 Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, const JobId& job, const Hash& commitment);
 std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates);
+// Others for the same segments: of `before`, each that some candidate but its verifier can take. The segments stay, or whoever
+// withholds a drawn one would be drawn a better one.
+std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& before,
+                               const std::vector<Candidate>& candidates);
 // Index of the call whose work interval holds `work_offset`.
 uint32_t call_at(const Plan& plan, uint64_t work_offset);
 

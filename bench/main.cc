@@ -70,7 +70,7 @@ std::vector<Row> audits(const Options& options) {
   auto worker = must(runtime::WorkerClient::start(options.worker));
   const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
   const auto data = must(runtime::parse_tensors(file));
-  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}};
+  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}, {}};
   std::map<std::string, Hash> ids;
   for (const auto& tensor : data.tensors) {
     ask.request.data.push_back({tensor.name, tensor.type});

@@ -1,6 +1,7 @@
 #include "ledger/jobs.h"
 
 #include <algorithm>
+#include <set>
 
 #include "ledger/assets.h"
 #include "ledger/disputes.h"
@@ -38,18 +39,14 @@ void set_timer(State& state, BlockContext& block, Job& job, uint64_t wait_ms) {
   job.timer = state.arm(Due::job, id_of(job), after(block.now, wait_ms), block.next_seq());
 }
 
-uint32_t round_of(const Job& job) { return job.draws.empty() ? 0 : static_cast<uint32_t>(job.draws.size() - 1); }
-bool in_round(const Job& job, const Check& check) { return check.record.round == round_of(job); }
-
 bool any_check(const Job& job, CheckState in) {
-  return std::any_of(job.checks.begin(), job.checks.end(),
-                     [&](const Check& c) { return in_round(job, c) && c.state == in; });
+  return std::any_of(job.checks.begin(), job.checks.end(), [&](const Check& c) { return c.state == in; });
 }
 
-// The sender's check of a segment, in the present draw.
+// The sender's check of a segment.
 Check* check_of(Job& job, uint64_t segment, const AccountId& verifier) {
   for (Check& check : job.checks)
-    if (in_round(job, check) && check.record.draw.segment == segment && check.record.draw.verifier == verifier) return &check;
+    if (check.record.draw.segment == segment && check.record.draw.verifier == verifier) return &check;
   return nullptr;
 }
 
@@ -225,34 +222,37 @@ void open_window(State& state, BlockContext& block, Job& job) {
   block.emit("job.window", id_of(job), {{"until", to_json(job.timer.due)}});
 }
 
-// Nobody of the present draw is going to check: draw once more, then give up.
-void nobody_checks(State& state, BlockContext& block, Job& job) {
-  if (job.draws.size() < 2) return start_draw(state, block, job);
-  const bool withheld = !job.checks.empty() && std::all_of(job.checks.begin(), job.checks.end(), [](const Check& c) {
-    return c.state == CheckState::undelivered;
-  });
-  const bool both = std::any_of(job.checks.begin(), job.checks.end(), [](const Check& c) { return c.record.round == 0; }) &&
-                    std::any_of(job.checks.begin(), job.checks.end(), [](const Check& c) { return c.record.round == 1; });
-  if (!withheld || !both) return open_window(state, block, job);
-
-  // Two draws of verifiers say that they were not served. Who lies is not known: all lose the same.
-  const Amount each{block.params().verifier_silence};
-  Settlement burn{state, {}};
-  const auto take = [&](const Holder& from, Amount at_most) {
-    const Amount taken = state.move_up_to(from, Holder::burned(), at_most);
-    if (taken.pebbles != 0) burn.lines.push_back({{}, taken, Purpose::slash_burn, {}});
-    return *subtract(at_most, taken);
-  };
-  take(Holder::stake(job.provider), take(Holder::job_stake(job.id), each));
+// A segment that both of its verifiers were not served.
+bool withheld(const Job& job) {
+  std::set<uint64_t> undelivered;
   for (const Check& check : job.checks)
-    state.move_up_to(Holder::bond(check.record.draw.verifier), Holder::burned(), each);
-  void_job(state, block, job, Code::undelivered, Blame::network,
-           "Two draws of verifiers were not served what they had to check.");
+    if (check.state == CheckState::undelivered && !undelivered.insert(check.record.draw.segment).second) return true;
+  return false;
 }
 
-// Nobody of this draw is waited for in `verdicts` any more.
+// Who lies, the provider or its verifiers, is not known: all lose the same.
+void void_withheld(State& state, BlockContext& block, Job& job) {
+  const Amount each{block.params().verifier_silence};
+  const auto burn = [&](const Holder& locked, const Holder& rest) {
+    const Amount taken = state.move_up_to(locked, Holder::burned(), each);
+    return *add(taken, state.move_up_to(rest, Holder::burned(), *subtract(each, taken)));
+  };
+  const Amount of_provider = burn(Holder::job_stake(job.id), Holder::stake(job.provider));
+  std::set<AccountId> signers;
+  for (const Check& check : job.checks)
+    if (check.state == CheckState::undelivered) signers.insert(check.record.draw.verifier);
+  for (const AccountId& signer : signers) burn(Holder::bond(signer), Holder::unbonding(signer));
+  void_job(state, block, job, Code::undelivered, Blame::network, "Two draws of verifiers were not served what they had to check.",
+           {{{}, of_provider, Purpose::slash_burn, {}}});
+}
+
+// Nobody is waited for in `verdicts` any more.
 void after_verdicts(State& state, BlockContext& block, Job& job) {
-  if (!any_check(job, CheckState::committed)) return nobody_checks(state, block, job);
+  const bool unheard = job.checks.empty() || std::any_of(job.checks.begin(), job.checks.end(),
+                                                         [](const Check& c) { return c.record.verdict.is_zero(); });
+  if (unheard && job.draws.size() < 2) return start_draw(state, block, job);
+  if (withheld(job)) return void_withheld(state, block, job);
+  if (!any_check(job, CheckState::committed)) return open_window(state, block, job);
   job.phase = JobPhase::answers;
   set_timer(state, block, job, block.params().reveal_ms);
   state.put(job);
@@ -413,7 +413,7 @@ Result<> answer_check(State& state, const TxContext& context, const JobId& id, u
   if (job.provider != context.sender) return not_party("provider");
   if (job.phase != JobPhase::answers) return wrong_state(job, "waiting for answers");
   const auto at = std::find_if(job.checks.begin(), job.checks.end(), [&](const Check& c) {
-    return in_round(job, c) && c.record.draw.segment == segment &&
+    return c.record.draw.segment == segment &&
            (c.state == CheckState::committed || c.state == CheckState::answered);
   });
   if (at == job.checks.end())
@@ -475,11 +475,12 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   std::vector<attest::Candidate> candidates;
   state.scan<Verifier>(make_key('v'), [&](const Verifier& verifier) {
     const AccountId& who = verifier.account;
-    const bool failed = std::any_of(job.checks.begin(), job.checks.end(),
-                                    [&](const Check& c) { return c.record.draw.verifier == who; });
-    if (who != job.provider && who != job.payee && !failed) candidates.push_back({who, state.balance(Holder::bond(who))});
+    if (who != job.provider && who != job.payee) candidates.push_back({who, state.balance(Holder::bond(who))});
     return true;
   });
+  std::vector<attest::DrawnCheck> unheard;
+  for (const Check& check : job.checks)
+    if (check.record.verdict.is_zero()) unheard.push_back(check.record.draw);
 
   attest::DrawRecord drawn;
   drawn.height = block.height;
@@ -490,7 +491,8 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   job.draws.push_back(drawn);
   const Hash randomness =
       attest::draw_randomness(block.beacon, drawn.secret, job.id, attest::commitment_hash(*job.commitment));
-  const auto draws = attest::draw(randomness, job.spec, k, candidates);
+  const auto draws = job.checks.empty() ? attest::draw(randomness, job.spec, k, candidates)
+                                        : attest::redraw(randomness, job.spec, unheard, candidates);
   std::string list = "[";
   for (const auto& draw : draws) {
     Check check;
@@ -499,7 +501,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
     job.checks.push_back(check);
     list += (list.size() > 1 ? "," : "") + to_json(draw);
   }
-  if (draws.empty()) return nobody_checks(state, block, job);
+  if (draws.empty()) return after_verdicts(state, block, job);
   job.phase = JobPhase::verdicts;
   set_timer(state, block, job, block.params().verdict_ms + rerun_ms(block.params(), job.spec));
   state.put(job);
@@ -532,7 +534,7 @@ void job_due(State& state, BlockContext& block, Job job) {
     case JobPhase::secret: return start_draw(state, block, job);
     case JobPhase::verdicts:
       for (Check& check : job.checks)
-        if (in_round(job, check) && check.state == CheckState::drawn) punish_silence(state, block, job, check);
+        if (check.state == CheckState::drawn) punish_silence(state, block, job, check);
       return after_verdicts(state, block, job);
     case JobPhase::answers: {
       const Check* first = nullptr;
@@ -595,9 +597,10 @@ void slash(State& state, BlockContext& block, Job& job, const AccountId& winner,
   reopen(state, block, job);
 }
 
-void void_job(State& state, BlockContext& block, Job& job, Code code, Blame fault, std::string sentence) {
+void void_job(State& state, BlockContext& block, Job& job, Code code, Blame fault, std::string sentence,
+              std::vector<SettlementLine> lines) {
   drop_games(state, block, job);
-  Settlement pay{state, {}};
+  Settlement pay{state, std::move(lines)};
   pay.pay_rest(Holder::escrow(job.id), Holder::account(job.requester), job.requester, Purpose::refund);
   pay.pay_rest(Holder::job_stake(job.id), Holder::stake(job.provider), job.provider, Purpose::stake_back);
   write_receipt(state, block, job, Ended::voided, code, fault, sentence, std::move(pay.lines));

@@ -7,10 +7,15 @@
 //   running               the provider commits       late: a part of R from the stake to the requester, open again
 //   secret                the requester reveals      the draw goes on without it
 //   draw                  (a height)                 nobody to draw: once more, then the window opens with nothing checked
-//   verdicts              all have committed         silent ones lose bond; if none committed, one redraw
+//   verdicts              all have committed or      silent ones lose bond
+//                         were not served
 //   answers               all are answered           the provider loses like a lost game
 //   reveals               all are revealed           silent ones lose bond
 //   window                -                          settles, if no game is open; else when the last one is over
+//
+// A segment that nobody has committed a verdict about is drawn once more, for others. Where both of its verifiers say that they
+// were not served, the job is void: a checkpoint counts once another party has it. What one verifier agreed on elsewhere does
+// not pay for a segment whose opening state is withheld.
 //
 // The functions are called with a job as it stands in the state, and leave it stored.
 #pragma once
@@ -45,8 +50,9 @@ void settle_if_done(State& state, BlockContext& block, Job& job);
 void slash(State& state, BlockContext& block, Job& job, const AccountId& winner, Code code, std::string sentence);
 // Before that, when the referee itself found the segment false: whoever agreed on it forfeits bond.
 void punish_false_verdicts(State& state, BlockContext& block, const Job& job, uint64_t segment);
-// Ends a job without pay: the escrow goes back, and the stake.
-void void_job(State& state, BlockContext& block, Job& job, Code code, attest::Blame fault, std::string sentence);
+// Ends a job without pay: the escrow goes back, and the stake. `lines`: what was moved before.
+void void_job(State& state, BlockContext& block, Job& job, Code code, attest::Blame fault, std::string sentence,
+              std::vector<attest::SettlementLine> lines = {});
 
 // Reference time of one segment on a slow machine, in chain milliseconds: added to a clock that waits for a re-run.
 uint64_t rerun_ms(const attest::ChainParams& params, const attest::JobSpec& spec);

@@ -8,7 +8,7 @@
 
 namespace cairn::ledger {
 
-inline constexpr uint64_t kMaxChecks = 512;        // drawn segments of one job: its record stays below 256 KiB
+inline constexpr uint64_t kMaxChecks = 512;        // drawn segments of one job: its record stays below 512 KiB
 inline constexpr size_t kMaxAssets = 64;            // distinct ones that a job uses
 inline constexpr size_t kOffersTried = 1024;       // by one event, cheapest first
 inline constexpr size_t kJobsTried = 256;          // by one event, oldest first

@@ -93,6 +93,9 @@ class Executor {
   std::vector<void*> out_;
 };
 
+// One slot before step 0, by the rules of plan.h; `ordinal` is part of a uniform one's values. Error: shape, when it must be
+// given and `given` has another size.
+Result<Bytes> initial_slot(const attest::StateSlot& slot, uint32_t ordinal, uint64_t seed, ByteSpan given = {});
 // State before step 0: `given` slots from `given` (by slot, empty spans elsewhere), the others by the rules of plan.h.
 // Error: shape, when a given slot is missing or has another size.
 Result<State> initial_state(const attest::Plan& plan, uint64_t seed, std::span<const ByteSpan> given);

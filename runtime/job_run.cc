@@ -9,8 +9,6 @@
 namespace cairn::runtime {
 namespace {
 
-constexpr uint64_t kPlanMaxBytes = 256u << 20;
-
 uint64_t now_ns() {
   return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
 }
@@ -44,7 +42,7 @@ Result<std::vector<Bytes>> read_inputs(const Work& work, const attest::Plan& pla
 }
 
 Result<std::unique_ptr<JobRun>> JobRun::load(const Work& work, Tamper tamper) {
-  TRY_LET(bytes, read_artefact(work.store, work.plan, kPlanMaxBytes));
+  TRY_LET(bytes, read_artefact(work.store, work.plan, attest::kMaxPlanBytes));
   TRY_LET(plan, decode<attest::Plan>(bytes));
   TRY_LET(facts, attest::validate(plan, work.table));
   if (work.memory_bytes != 0 && facts.peak_bytes > work.memory_bytes)

@@ -163,14 +163,9 @@ class Tracer {
     const auto slot = static_cast<uint32_t>(recorder_.plan.state.size());
     recorder_.plan.state.push_back({name, type, init, {From::state, slot, 0}});
     ByteSpan bytes = bytes_of(name, type);
-    State fresh;
-    if (rehearsal_ && init.kind != attest::InitKind::given && bytes.empty()) {
-      attest::Plan alone;
-      alone.state.resize(slot);  // the ordinal of a slot is part of its values
-      alone.state.push_back(recorder_.plan.state.back());
-      fresh = *initial_state(alone, rehearsal_->seed, {});
-      bytes = fresh.slots.back();
-    }
+    Bytes fresh;
+    if (rehearsal_ && init.kind != attest::InitKind::given && bytes.empty())
+      bytes = fresh = must(initial_slot(recorder_.plan.state.back(), slot, rehearsal_->seed));
     const Tensor tensor = on_exact(type, bytes);
     recorder_.track(tensor, {From::state, slot, 0});
     slots_.push_back(tensor);

@@ -1,5 +1,6 @@
 #include "runtime/worker.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -41,6 +42,32 @@ Result<StateReached> run_native(JobRun& job, const AskRun& ask, const JobRun::Wa
   return reached;
 }
 
+Result<std::vector<StoredTensor>> weights_of(const Import& import, const AskTrace& ask) {
+  std::vector<StoredTensor> out;
+  for (uint32_t ordinal = 0; ordinal < import.program.parameters.size(); ordinal++) {
+    const Parameter& parameter = import.program.parameters[ordinal];
+    const auto brought = std::find_if(ask.weights.begin(), ask.weights.end(), [&](const StoredTensor& weight) {
+      const auto& aliases = parameter.aliases;
+      return weight.name == parameter.name || std::find(aliases.begin(), aliases.end(), weight.name) != aliases.end();
+    });
+    if (brought != ask.weights.end()) {
+      if (brought->type != parameter.type)
+        return Error{Code::shape, "weight '" + brought->name + "' is " + to_string(brought->type) + "; the program wants " +
+                                      to_string(parameter.type), "bring the weights of this program"};
+      out.push_back({parameter.name, parameter.type, brought->id});
+      continue;
+    }
+    const auto own = std::find_if(import.weights.begin(), import.weights.end(), [&](const auto& w) { return w.name == parameter.name; });
+    if (own == import.weights.end() && ask.request.train) continue;
+    const Bytes bytes = own != import.weights.end()
+                            ? own->bytes
+                            : must(initial_slot({parameter.name, parameter.type, default_init(parameter), {}}, ordinal, ask.seed));
+    TRY_LET(id, write_artefact(ask.store, bytes));
+    out.push_back({parameter.name, parameter.type, id});
+  }
+  return out;
+}
+
 class Desk {
  public:
   Desk(int fd, Tamper tamper) : fd_(fd), tamper_(std::move(tamper)) {}
@@ -55,8 +82,12 @@ class Desk {
   Result<Answer> answer(const AskTrace& ask) {
     TRY_LET(file, read_file(ask.program, kProgramMaxBytes));
     TRY_LET(import, import_pt2(file));
-    TRY_LET(traced, trace(import.program, ask.request));
+    TRY_LET(weights, weights_of(import, ask));
+    TraceRequest request = ask.request;
+    for (const auto& weight : weights) request.given.push_back(weight.name);
+    TRY_LET(traced, trace(import.program, request));
     Traced out;
+    out.weights = std::move(weights);
     out.program = program_id(import.program);
     TRY_LET(program, write_artefact(ask.store, encode(import.program)));
     out.program_artefact = program;
@@ -77,10 +108,6 @@ class Desk {
     for (const auto& slot : traced.plan.state) {
       out.slots.push_back(slot.name);
       if (slot.init.kind == attest::InitKind::given) out.given.push_back(slot.name);
-    }
-    for (const auto& weight : import.weights) {
-      TRY_LET(id, write_artefact(ask.store, weight.bytes));
-      out.weights.push_back({weight.name, weight.type, id});
     }
     out.removed = import.removed;
     return Answer{std::move(out)};

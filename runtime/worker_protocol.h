@@ -51,15 +51,28 @@ struct AskInspect {
   std::string program;  // path of a .pt2
   static constexpr auto fields() { return std::tuple{field("program", &AskInspect::program)}; }
 };
-// Traces, and puts program, plan, schedule and the file's weights into the store.
+// An artefact that is a tensor with a name.
+struct StoredTensor {
+  std::string name;
+  kernels::TensorType type;
+  Hash id;
+  static constexpr auto fields() {
+    return std::tuple{field("name", &StoredTensor::name), field("type", &StoredTensor::type), field("id", &StoredTensor::id)};
+  }
+};
+// Traces, and puts program, plan, schedule and weights into the store. A parameter's weights are those of `weights` under any
+// of its names, else the program file's own; else, in a prediction, they are made from the seed by the parameter's ordinal.
 struct AskTrace {
   static constexpr uint16_t kTag = 2;
   std::string program;
   std::string store;
-  TraceRequest request;
+  TraceRequest request;  // `given` is found here
+  std::vector<StoredTensor> weights;
+  uint64_t seed = 0;
   static constexpr auto fields() {
     return std::tuple{field("program", &AskTrace::program), field("store", &AskTrace::store),
-                      field("request", &AskTrace::request)};
+                      field("request", &AskTrace::request), field("weights", &AskTrace::weights),
+                      field("seed", &AskTrace::seed)};
   }
 };
 // The state before step 0, by the plan's rules; its slots go into the store.
@@ -114,14 +127,6 @@ struct Inspected {
   Inspection inspection;
   static constexpr auto fields() { return std::tuple{field("inspection", &Inspected::inspection)}; }
 };
-struct TracedTensor {
-  std::string name;
-  kernels::TensorType type;
-  Hash id;
-  static constexpr auto fields() {
-    return std::tuple{field("name", &TracedTensor::name), field("type", &TracedTensor::type), field("id", &TracedTensor::id)};
-  }
-};
 struct Traced {
   static constexpr uint16_t kTag = 2;
   Hash program;           // id of the normalised program
@@ -138,7 +143,7 @@ struct Traced {
   std::vector<std::string> inputs;     // names of the plan's inputs, in order
   std::vector<std::string> given;      // names of its `given` slots, in order
   std::vector<std::string> slots;      // names of all state slots, in order
-  std::vector<TracedTensor> weights;   // that the file carried
+  std::vector<StoredTensor> weights;   // by parameter, of those that have any
   std::vector<std::string> removed;    // by normalising
   static constexpr auto fields() {
     using T = Traced;

@@ -112,28 +112,11 @@ struct Quoted {
   ledger::Quote quote;
 };
 
-// `data` in a job's assets: whichever input holds that asset's bytes.
-Result<> bind_data(NodeClient& node, const std::string& text, attest::JobSpec& spec) {
-  TRY_LET(id, id_of<AssetId>(text, "an asset"));
-  TRY_LET(asset, node.asset(id));
-  for (auto& input : spec.inputs)
-    if (input.id == asset.content) {
-      input.asset = id;
-      return {};
-    }
-  return Error{Code::usage, "no input of this job has the bytes of asset " + brief(id), "publish the tensor that the job uses: cairn asset publish --tensor"};
-}
-
 // Traces and prices. `endpoint` is where the inputs will be served.
 Result<Quoted> quote_of(const Cli& cli, Desktop& desktop, const JobFile& job, const std::string& endpoint) {
-  TRY_LET(genesis, desktop.node.genesis());  // first: without a node nothing is worth tracing
-  Quoted out;
-  JobFile named = job;
-  named.assets.erase("data");
-  TRY_LET(order, make_order(named, desktop.settings, genesis.params.work, desktop.store,
+  TRY_LET(order, make_order(job, desktop.settings, desktop.node, desktop.store,
                             [&](const std::string& what) { cli.out.bar("prepare", 0.5, what); }));
-  out.order = std::move(order);
-  if (const auto data = job.assets.find("data"); data != job.assets.end()) TRY(bind_data(desktop.node, data->second, out.order.spec));
+  Quoted out{std::move(order), {}};
   out.order.spec.endpoint = endpoint;
   out.order.spec.secret_hash = secret_hash(random_hash());
   TRY_LET(quote, desktop.node.quote(out.order.spec));
@@ -207,7 +190,7 @@ Result<> conclude(const Cli& cli, Desktop& desktop, const ledger::Job& job, cons
     std::vector<std::string> receipts;
     for (const auto& attempt : attempts) receipts.push_back(attempt.file);
     json.add("files", paths.add("receipts", receipts));
-    json.raw("losses", files.loss_list);
+    json.add("losses", files.loss);
   }
   job_lines(cli.out, job, attempts);
   for (const auto& [what, file] : {std::pair{"model", files.model}, {"losses", files.losses}, {"outputs", files.outputs}})

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "agent/artifacts.h"
+#include "agent/cli/cli.h"
 #include "agent/cli/job_file.h"
 
 namespace cairn::agent {
@@ -15,9 +16,10 @@ struct Order {
   double trace_seconds = 0;
 };
 
-// Reads, traces, hashes; everything that is served lies in `store` afterwards. `stage` hears what is being done.
-// Errors: those of the files and of the tracer; usage (assets that name no input, data that does not fit).
-Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, const attest::WorkTable& work, ArtifactStore& store,
+// Reads, traces, hashes, names the assets; everything that is served lies in `store` afterwards. `stage` hears what is being done.
+// Errors: those of the node, first, for without one nothing is worth tracing; of the files and of the tracer; usage (assets that
+// name no input, data that does not fit).
+Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, NodeClient& node, ArtifactStore& store,
                          const std::function<void(const std::string&)>& stage);
 
 // What a requester remembers of a job that it opens, under the job's secret_hash: enough to come back to it.

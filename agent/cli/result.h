@@ -11,7 +11,6 @@ struct ResultFiles {
   std::string losses;      // JSON
   std::string outputs;     // safetensors: output_0, output_1, ...
   std::vector<float> loss;  // a value a step
-  std::string loss_list = "[]";  // the same as JSON
 };
 
 // Fetches into `store`, resuming what arrived before, and writes the files that the job's plan has state for into `out`.

@@ -5,8 +5,8 @@
 
 namespace cairn::ledger {
 
-// A drawn verifier says that it was not served what it needs. When all drawn ones say so, others are drawn once; when
-// these say so too, the job is void and the provider and every signer lose the same small sum.
+// A drawn verifier says that it was not served what it needs. Another is drawn for the segment, once; when that one says so
+// too, the job is void and the provider and every signer lose the same small sum.
 // Rejects: not_found
 //          not_party
 //          already      its verdict is committed

@@ -14,6 +14,7 @@
 #include "attest/receipt.h"
 #include "base/clock.h"
 #include "ledger/genesis_file.h"
+#include "ledger/node.h"
 #include "tests/agent/scratch.h"
 #include "tests/agent/small_job.h"
 
@@ -93,13 +94,13 @@ struct Network : testing::Test {
   DevnetState net;
 
   // The first provider with a worker of its own, if one is named; then it is also the cheapest.
-  void start(const std::string& worker = "", size_t providers = 1) {
+  void start(const std::string& worker = "", size_t providers = 1, size_t verifiers = 1) {
     ::setenv("PATH", (kBin.string() + ":" + std::getenv("PATH")).c_str(), 1);
     DevnetWish wish;
     wish.providers.resize(providers);
     wish.providers[0].worker = worker;
     for (size_t i = 1; i < providers; i++) wish.providers[i].price = Amount::of_pebbles(1'000'000'000);
-    wish.bonds = {Amount::of_pebbles(1'000'000)};
+    wish.bonds.assign(verifiers, Amount::of_pebbles(1'000'000));
     const auto made = devnet.make(wish, [](const std::string&, double) {});
     ASSERT_TRUE(made) << made.error().message();
     net = *made;
@@ -265,6 +266,48 @@ TEST_F(Network, AHundredChecksAreAnsweredInTime) {
   ASSERT_EQ(job.state, JobState::settled) << ledger::name(job.state) << ": " << job.sentence;
   EXPECT_EQ(job.checks.size(), 100u);
   EXPECT_EQ(job.audit, attest::Audit::as_ordered);
+}
+
+// What was committed is on no disk any more when the segments are drawn: nobody but the first segment's verifier can check, and
+// that one's word does not pay for the rest.
+TEST_F(Network, AProviderThatLosesItsCheckpointsIsNotPaid) {
+  ASSERT_NO_FATAL_FAILURE(start("", 1, 3));
+  Requester requester(net, scratch.path / "requester");
+  const AccountId provider = *AccountId::from_hex(net.find("provider-1")->account);
+  const auto requester_before = must(requester.node().account(account_of(requester.key().public_key())));
+  const auto provider_before = must(requester.node().account(provider));
+  Assignment wanted = small_job(requester.store(), 300, 60);
+  wanted.spec.policy = attest::Policy::all;
+  const JobId id = requester.open(wanted);
+  auto job = requester.attend(id, [](const ledger::Job& j) { return j.state == JobState::committed; });
+  ASSERT_EQ(job.phase, ledger::JobPhase::secret);
+  const fs::path artefacts = scratch.path / "net" / "provider-1" / "artefacts";
+  ASSERT_TRUE(fs::exists(artefacts / wanted.spec.plan.hex())) << artefacts;
+  for (const auto& entry : fs::directory_iterator(artefacts))
+    if (const auto name = entry.path().filename(); entry.is_regular_file() && name != wanted.spec.plan.hex() && name != wanted.spec.inputs[0].id.hex())
+      fs::remove(entry.path());
+
+  job = requester.attend(id, ended);
+  EXPECT_EQ(job.state, JobState::voided) << ledger::name(job.state) << ": " << job.sentence;
+  EXPECT_EQ(job.code, Code::undelivered);
+  EXPECT_EQ(job.draws.size(), 2u);
+  ASSERT_EQ(job.checks.size(), 9u);
+  std::map<uint64_t, std::set<AccountId>> undelivered;
+  for (const auto& check : job.checks)
+    if (check.state == ledger::CheckState::undelivered) undelivered[check.record.draw.segment].insert(check.record.draw.verifier);
+  EXPECT_EQ(undelivered.size(), 4u);
+  EXPECT_FALSE(undelivered.contains(0));
+  for (const auto& [segment, verifiers] : undelivered) EXPECT_EQ(verifiers.size(), 2u) << segment;
+
+  EXPECT_EQ(job.paid_provider.pebbles, 0u);
+  const uint64_t fine = must(requester.node().genesis()).params.verifier_silence;
+  EXPECT_EQ(must(requester.node().account(provider)).stake.pebbles, provider_before.stake.pebbles - fine);
+  EXPECT_LE(must(requester.node().account(provider)).balance, provider_before.balance);
+  const auto requester_after = must(requester.node().account(account_of(requester.key().public_key())));
+  EXPECT_GT(requester_after.balance.pebbles + 200'000u, requester_before.balance.pebbles);  // deposit and fees
+  const Bytes receipt = must(requester.node().raw("/v1/receipts/" + id.hex()));
+  EXPECT_TRUE(attest::check_receipt(receipt, must(ledger::load_genesis(net.genesis))));
+  EXPECT_TRUE(must(requester.node().record<ledger::Supply>("/v1/supply")).conserved);
 }
 
 TEST_F(Network, ARequesterThatServesNothingLetsTheMatchLapseWithoutFault) {

@@ -91,6 +91,24 @@ TEST(Draw, ShapeOfADraw) {
   }
 }
 
+TEST(Draw, ARedrawKeepsTheSegmentsAndTakesOthers) {
+  const JobSpec spec = good_spec();
+  for (uint64_t i = 0; i < 500; i++) {
+    const auto before = draw(randomness(i), spec, 1 + i % 10, candidates({3, 0, 5}));
+    const auto again = redraw(randomness(i + 1000), spec, before, candidates({3, 0, 5}));
+    ASSERT_EQ(again.size(), before.size());
+    for (size_t c = 0; c < again.size(); c++) {
+      ASSERT_EQ(again[c].segment, before[c].segment);
+      ASSERT_NE(again[c].verifier, before[c].verifier);
+      ASSERT_NE(again[c].verifier, (AccountId{{2}}));
+      ASSERT_GE(again[c].step, spec.segment_start(again[c].segment));
+      ASSERT_LT(again[c].step, spec.segment_end(again[c].segment));
+    }
+  }
+  const auto before = draw(randomness(1), spec, 3, candidates({1}));
+  EXPECT_TRUE(redraw(randomness(2), spec, before, candidates({1, 0})).empty());  // nobody else
+}
+
 // Chi-squared over many draws: segments evenly, verifiers by bond, offsets evenly. Bounds are 5 sigma of the distribution.
 TEST(Draw, Distribution) {
   const JobSpec spec = good_spec();
@@ -128,6 +146,13 @@ TEST(Draw, Golden) {  // consensus: a change here is a new version of the chain
     all.insert(all.end(), one.begin(), one.end());
   }
   EXPECT_EQ(blake3(all).hex().substr(0, 16), "ab65cd926be76c83");
+  Bytes again;
+  for (uint64_t i = 0; i < 20; i++) {
+    const auto all_four = candidates({UINT64_MAX, 1, UINT64_MAX, UINT64_MAX});
+    const Bytes one = encode(redraw(randomness(i + 20), good_spec(), draw(randomness(i), good_spec(), 4, all_four), all_four));
+    again.insert(again.end(), one.begin(), one.end());
+  }
+  EXPECT_EQ(blake3(again).hex().substr(0, 16), "30718fb82b9fd189");
   EXPECT_EQ(draw_randomness(randomness(1), {}, {}, randomness(2)).hex().substr(0, 16), "c76634ccb96346da");
   EXPECT_EQ(verdict_hash(randomness(1), {}, {}, 7, {randomness(2), randomness(3)}).hex().substr(0, 16), "ab3f2a2af06bfb38");
   EXPECT_EQ(blake3(encode(good_spec())).hex().substr(0, 16), "ff6fdf9b626fca0f");

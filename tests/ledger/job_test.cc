@@ -1,4 +1,6 @@
 // Whole lives of jobs, from escrow to receipt, with made-up roots: who is paid, who loses, what stays.
+#include <set>
+
 #include "tests/ledger/scene.h"
 
 namespace cairn::ledger {
@@ -67,6 +69,13 @@ class Market : public ::testing::Test {
     commit_verdicts(id, claim);
     answer(id, claim);
     reveal(id, claim);
+  }
+  // Verifiers who said that they were not served.
+  size_t signers_of(const JobId& id) {
+    std::set<AccountId> who;
+    for (const Check& check : job(id).checks)
+      if (check.state == CheckState::undelivered) who.insert(check.record.draw.verifier);
+    return who.size();
   }
   u128 sum() { return scene.state().supply(); }
 
@@ -347,6 +356,71 @@ TEST_F(Market, TwoDrawsOfUndeliveredVoidTheJob) {
   EXPECT_EQ(scene.bond("W").pebbles, crn(1).pebbles - each);
 }
 
+// Under `all`, two of ten segments get no verdict in the first draw: others are drawn for these and no other.
+TEST_F(Market, AVerdictElsewhereDoesNotPayForAWithheldSegment) {
+  enum class Said { verdict, undelivered, nothing };
+  struct Row {
+    Said first[2], second[2];
+    const char* ends;
+    attest::Audit audit;
+  };
+  const auto u = Said::undelivered, v = Said::verdict, n = Said::nothing;
+  const Row rows[] = {
+      {{u, u}, {v, v}, "settled", attest::Audit::as_ordered},
+      {{n, u}, {v, v}, "settled", attest::Audit::as_ordered},
+      {{n, u}, {n, v}, "settled", attest::Audit::partly},
+      {{n, u}, {u, n}, "settled", attest::Audit::partly},
+      {{u, u}, {v, u}, "void", attest::Audit::unaudited},
+      {{u, n}, {u, v}, "void", attest::Audit::unaudited},
+  };
+  const auto s = spec([](auto& spec) { spec.policy = Policy::all; });
+  const Claim honest(s);
+  const u128 supply = sum();
+  for (const Row& row : rows) {
+    SCOPED_TRACE(&row - rows);
+    const Amount stake = scene.stake("P"), bonds{scene.bond("V").pebbles + scene.bond("W").pebbles};
+    const JobId id = open(s);
+    run(id, honest);
+    uint64_t silent = 0;
+    for (const Said* said : {row.first, row.second}) {
+      const uint64_t silent_before = silent;
+      until(id, JobPhase::verdicts);
+      const auto checks = job(id).checks;
+      EXPECT_EQ(checks.size(), said == row.first ? 10u : 12u);
+      for (const Check& check : checks) {
+        if (check.state != CheckState::drawn) continue;
+        const auto& draw = check.record.draw;
+        const bool ours = draw.segment == 3 || draw.segment == 4;
+        EXPECT_TRUE(ours || check.record.round == 0);
+        const Said now = ours ? said[draw.segment - 3] : Said::verdict;
+        silent += now == Said::nothing;
+        const std::string verifier = scene.name_of(draw.verifier);
+        if (now == Said::undelivered) scene.expect(verifier, ReportUndelivered{id, draw.segment});
+        if (now == Said::verdict)
+          scene.expect(verifier, CommitVerdict{id, draw.segment, attest::verdict_hash(hash_named("salt"), draw.verifier, id, draw.segment, honest.knowledge(draw))});
+      }
+      if (silent > silent_before) scene.pass(2'500);
+    }
+    const uint64_t fine = scene.params().verifier_silence;
+    if (std::string(row.ends) == "void") {
+      EXPECT_EQ(job(id).code, Code::undelivered);
+      EXPECT_EQ(job(id).paid_provider.pebbles, 0u);
+      EXPECT_EQ(scene.stake("P").pebbles, stake.pebbles - fine);
+    } else {
+      answer(id, honest);
+      reveal(id, honest);
+      scene.pass(1'200);
+      EXPECT_EQ(job(id).audit, row.audit);
+      EXPECT_EQ(scene.stake("P"), stake);
+    }
+    EXPECT_EQ(name(state(id)), row.ends);
+    const uint64_t signers = std::string(row.ends) == "void" ? signers_of(id) : 0;
+    EXPECT_EQ(scene.bond("V").pebbles + scene.bond("W").pebbles, bonds.pebbles - fine * (silent + signers));
+    if (!scene.state().offer(offer.as<OfferIdTag>())) offer = scene.expect("P", scene.offer());
+    EXPECT_TRUE(sum() == supply);
+  }
+}
+
 TEST_F(Market, ADifferingVerdictOpensAGameThatTheClockDecides) {
   const Claim lie(scene.spec(), "lie"), honest(scene.spec());
   const JobId id = open(scene.spec());
@@ -468,7 +542,7 @@ TEST_F(Market, VerdictsAndReportsComeInTime) {
   };
   for (size_t i = 0; i < 3; i++) scene.expect("V", verdict(i));
   scene.pass(2'200);
-  EXPECT_EQ(name(phase(id)), "answers");
+  until(id, JobPhase::answers);  // nobody else to draw
   scene.expect("V", verdict(3), Code::too_late);
   scene.expect("V", ReportUndelivered{id, checks[4].record.draw.segment}, Code::too_late);
   scene.expect("P", AnswerCheck{id, checks[4].record.draw.segment, {}, honest.segment(checks[4].record.draw.segment)}, Code::wrong_state);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "runtime/artefacts.h"
 #include "runtime/job_run.h"
+#include "runtime/program_files.h"
 
 namespace cairn::runtime {
 namespace {
@@ -37,7 +38,7 @@ class WorkerTest : public ::testing::Test {
   Work digits(WorkerClient& worker, uint64_t steps) {
     const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
     const TensorFile data = must(parse_tensors(file));
-    AskTrace ask{"examples/digits/train.pt2", store_.string(), {}};
+    AskTrace ask{"examples/digits/train.pt2", store_.string(), {}, {}};
     std::map<std::string, Hash> ids;
     for (const auto& tensor : data.tensors) {
       ask.request.data.push_back({tensor.name, tensor.type});
@@ -219,6 +220,17 @@ TEST_F(WorkerTest, CheckKnowsWhatOnlyARunCanKnow) {
   EXPECT_EQ(known.end_root, end.root);
   EXPECT_EQ(must(worker->check({work, first.state, 20, 14, 5})).call_id, known.call_id);
   EXPECT_NE(must(worker->check({work, first.state, 20, 15, 5})).call_id, known.call_id);
+}
+
+TEST(FinalState, EverySlotHasOneRole) {
+  const std::pair<const char*, SlotRole> rows[] = {
+      {"output_0", SlotRole::output},          {"output_17", SlotRole::output},
+      {"output_layer.weight", SlotRole::weight}, {"losses", SlotRole::losses},
+      {"losses.weight", SlotRole::weight},     {"adam_m:a.weight", SlotRole::optimizer},
+      {"adam_v:a.weight", SlotRole::optimizer}, {"momentum:a.weight", SlotRole::optimizer},
+      {"momentum.weight", SlotRole::weight},
+  };
+  for (const auto& [name, role] : rows) EXPECT_EQ(role_of(name), role) << name;
 }
 
 // Whatever comes over the socket, the worker answers with an error or hangs up; it never dies by a signal.
