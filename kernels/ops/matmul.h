@@ -125,7 +125,7 @@ struct Bmm {
       return;
     }
     parallel(c.pool, a.batch, (int64_t{1} << 20) / (g.m * g.n * g.k) + 1, 1, [&](int64_t begin, int64_t end) {
-      each_of(begin, end, [&](const float* x, const float* y, float* z) { gemm_part(g, x, y, nullptr, z, 0, g.m, 0, g.n); });
+      each_of(begin, end, [&](const float* x, const float* y, float* z) { gemm(g, x, y, nullptr, z, nullptr); });
     });
   }
 };
