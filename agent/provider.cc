@@ -179,7 +179,7 @@ class Provider {
     for (const auto& offer : *offers)
       if (offer.owner == chain_.account()) ours = &offer;
     ledger::PostOffer offer;
-    offer.klass.device = config_.device;
+    offer.klass = {config_.device, config_.numeric};
     offer.price = price_;
     offer.endpoint = server_.endpoint();
     offer.memory_bytes = uint64_t{config_.memory_mib} << 20;

@@ -15,6 +15,7 @@ struct ProviderConfig {
   std::string listen = "tcp://127.0.0.1:7710";           // where requesters and verifiers reach us; port 0 takes a free one
   std::filesystem::path worker = "cairn-worker";         // a bare name: beside this program, then in PATH
   attest::Device device = attest::Device::cpu;
+  attest::NumericClass numeric = attest::NumericClass::f32;  // jobs of one class are taken
   Amount price = Amount::of_pebbles(500'000);            // for an hour of this machine
   Amount stake = Amount::of_pebbles(10'000'000);         // kept staked; each job takes its policy's multiple of its reward
   std::vector<attest::Policy> policies = {attest::Policy::standard, attest::Policy::careful, attest::Policy::all};
@@ -27,6 +28,7 @@ struct ProviderConfig {
     return std::tuple{field("node", &C::node),         field("key", &C::key),
                       field("folder", &C::folder),     field("listen", &C::listen),
                       field("worker", &C::worker),     field("device", &C::device),
+                      field("numeric", &C::numeric),
                       field("price", &C::price),       field("stake", &C::stake),
                       field("policies", &C::policies), field("memory_mib", &C::memory_mib),
                       field("jobs_max", &C::jobs_max), field("threads", &C::threads),

@@ -20,9 +20,13 @@ enum class Device : uint8_t { cpu = 1, cuda = 2 };
 constexpr bool is_valid(Device d) { return d == Device::cpu || d == Device::cuda; }
 constexpr std::string_view name(Device d) { return d == Device::cpu ? "cpu" : "cuda"; }
 
-enum class NumericClass : uint8_t { f32 = 1 };
-constexpr bool is_valid(NumericClass c) { return c == NumericClass::f32; }
-constexpr std::string_view name(NumericClass) { return "f32"; }
+// How products are computed (kernels/ops/matmul.h, matmul_int.h); everything else is f32 in all.
+enum class NumericClass : uint8_t { f32 = 1, int2 = 2, int2_row = 3, int3 = 4 };
+constexpr bool is_valid(NumericClass c) { return c >= NumericClass::f32 && c <= NumericClass::int3; }
+constexpr std::string_view name(NumericClass c) {
+  constexpr std::string_view kNames[] = {"?", "f32", "int2", "int2.row", "int3"};
+  return kNames[is_valid(c) ? static_cast<size_t>(c) : 0];
+}
 
 struct OfferClass {
   Device device = Device::cpu;

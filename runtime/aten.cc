@@ -1,5 +1,7 @@
 #include "runtime/aten.h"
 
+#include "runtime/recorder.h"
+
 namespace cairn::runtime {
 
 std::span<const Family> aten_families() {
@@ -17,6 +19,11 @@ Tensor one(std::string_view op, const std::vector<Tensor>& inputs, std::vector<i
     operands.push_back({whole, whole.sizes().vec()});
   }
   return call(op, std::move(attrs), operands)[0];
+}
+
+attest::NumericClass numeric_class() {
+  const Recorder* recorder = Recorder::current();
+  return recorder ? recorder->numeric : attest::NumericClass::f32;
 }
 
 double value_of(const Tensor& scalar) { return scalar.item().to<double>(); }

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "attest/plan.h"
+#include "attest/records.h"
 #include "runtime/exact_device.h"
 
 namespace cairn::runtime {
@@ -26,6 +27,9 @@ inline int64_t number(const Scalar& value) { return number(value.to<double>()); 
 
 // One call whose operands keep their shapes; its first output.
 Tensor one(std::string_view op, const std::vector<Tensor>& inputs, std::vector<int64_t> attrs = {});
+
+// The class in which products are to be computed.
+attest::NumericClass numeric_class();
 
 // A number where a tensor could stand.
 inline bool is_scalar(const Tensor& tensor) { return tensor.is_cpu() && tensor.dim() == 0; }
@@ -54,7 +58,7 @@ struct Lowered {
 
   float f(size_t i) const { return kernels::attr_f32(call.attrs[i]); }
   int64_t n(size_t i) const { return call.attrs[i]; }
-  Tensor turned(size_t i, size_t attr) const { return n(attr) ? in[i].t() : in[i]; }
+  Tensor turned(size_t i, size_t attr) const { return n(attr) ? in[i].transpose(-2, -1) : in[i]; }
 };
 using Outputs = std::vector<Tensor>;
 

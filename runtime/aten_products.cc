@@ -25,14 +25,14 @@ Matrix matrix(const Tensor& tensor) {
 
 Tensor product(const Tensor& a, const Tensor& b) {
   const Matrix left = matrix(a), right = matrix(b);
-  return call("matmul.f32.v1", {left.transposed, right.transposed}, {left.operand, right.operand})[0];
+  return call("matmul." + std::string(name(numeric_class())) + ".v1", {left.transposed, right.transposed}, {left.operand, right.operand}).back();
 }
 Tensor& mm(const Tensor& a, const Tensor& b, Tensor& out) {
   assign(out, product(a, b));
   return out;
 }
 Tensor& addmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
-  if (bias.dim() == 1 && bias.size(0) == out.size(1) && beta.equal(1) && alpha.equal(1)) {
+  if (bias.dim() == 1 && bias.size(0) == out.size(1) && beta.equal(1) && alpha.equal(1) && numeric_class() == attest::NumericClass::f32) {
     const Matrix weights = matrix(b);
     const Tensor x = plain(a), offset = plain(bias);
     assign(out, call("linear.f32.v1", {weights.transposed}, {{x, x.sizes().vec()}, weights.operand, {offset, offset.sizes().vec()}})[0]);
@@ -51,6 +51,9 @@ void on_exact(torch::Library& m) {
 
 constexpr Lowering kLowerings[] = {
     {"matmul.f32.v1", [](const Lowered& c) -> Outputs { return {at::mm(c.turned(0, 0), c.turned(1, 1))}; }},
+    {"matmul.int2.v1", [](const Lowered& c) -> Outputs { return {at::matmul(c.turned(0, 0), c.turned(1, 1))}; }},
+    {"matmul.int2.row.v1", [](const Lowered& c) { return last_of(c, at::matmul(c.turned(0, 0), c.turned(1, 1))); }},
+    {"matmul.int3.v1", [](const Lowered& c) -> Outputs { return {at::matmul(c.turned(0, 0), c.turned(1, 1))}; }},
     {"linear.f32.v1", [](const Lowered& c) -> Outputs { return {at::addmm(c.in[2], c.in[0], c.turned(1, 0))}; }},
 };
 

@@ -51,6 +51,7 @@ Result<Prepared> prepare(WorkerClient& worker, const ProgramFiles& files) {
   ask.request.steps = files.steps;
   ask.request.optimizer = files.optimizer;
   ask.request.work = files.work;
+  ask.request.numeric = files.numeric;
   TRY_LET(data, bring(files.data, files.store));
   for (const StoredTensor& tensor : data) ask.request.data.push_back({tensor.name, tensor.type});
   if (!files.weights.empty()) {

@@ -18,6 +18,7 @@ struct ProgramFiles {
   uint64_t steps = 0;
   uint64_t seed = 0;
   Optimizer optimizer;
+  attest::NumericClass numeric = attest::NumericClass::f32;
   attest::WorkTable work;
 };
 

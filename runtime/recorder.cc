@@ -21,7 +21,8 @@ bool is_uniform(ByteSpan bytes, size_t element) {
 
 }  // namespace
 
-Recorder::Recorder(attest::WorkTable work, kernels::StepContext context) : work_(work), context_(context) {
+Recorder::Recorder(attest::WorkTable work, attest::NumericClass of_products, kernels::StepContext context)
+    : numeric(of_products), work_(work), context_(context) {
   CHECK(at_work == nullptr);
   at_work = this;
 }

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "attest/plan.h"
+#include "attest/records.h"
 #include "base/blake3.h"
 #include "runtime/exact_device.h"
 
@@ -17,7 +18,7 @@ namespace cairn::runtime {
 
 class Recorder {
  public:
-  Recorder(attest::WorkTable work, kernels::StepContext context);
+  Recorder(attest::WorkTable work, attest::NumericClass numeric, kernels::StepContext context);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -26,6 +27,7 @@ class Recorder {
   static Recorder* current();
 
   attest::Plan plan;
+  const attest::NumericClass numeric;  // of products
 
   // From here on the storage of `tensor` holds `ref`.
   void track(const at::Tensor& tensor, attest::ValueRef ref);

@@ -44,7 +44,7 @@ std::string dynamic_shapes_line(const Program& program) {
 class Tracer {
  public:
   Tracer(const Program& program, const TraceRequest& request, Rehearsal* rehearsal, bool survey)
-      : program_(program), request_(request), rehearsal_(rehearsal), recorder_(request.work, {rehearsal ? rehearsal->seed : 0, 0}) {
+      : program_(program), request_(request), rehearsal_(rehearsal), recorder_(request.work, request.numeric, {rehearsal ? rehearsal->seed : 0, 0}) {
     recorder_.keep_ids = rehearsal != nullptr;
     recorder_.survey = survey;
   }

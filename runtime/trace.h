@@ -15,6 +15,7 @@
 #include <map>
 
 #include "attest/plan.h"
+#include "attest/records.h"
 #include "runtime/optimizer.h"
 #include "runtime/program.h"
 
@@ -36,12 +37,13 @@ struct TraceRequest {
   uint64_t steps = 0;              // 0 when predicting: as many as cover the data
   Optimizer optimizer;
   std::vector<std::string> given;  // parameters whose weights are brought; the others start from the seed
+  attest::NumericClass numeric = attest::NumericClass::f32;
   attest::WorkTable work;
   static constexpr auto fields() {
     using R = TraceRequest;
     return std::tuple{field("train", &R::train), field("data", &R::data),           field("batch", &R::batch),
                       field("steps", &R::steps), field("optimizer", &R::optimizer), field("given", &R::given),
-                      field("work", &R::work)};
+                      field("numeric", &R::numeric), field("work", &R::work)};
   }
 };
 

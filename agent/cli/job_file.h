@@ -52,6 +52,7 @@ struct JobFile {
   uint64_t seed = 0;
   uint64_t interval = 0;
   attest::Device device = attest::Device::cpu;
+  attest::NumericClass numeric = attest::NumericClass::f32;  // of products
   attest::Policy policy = attest::Policy::standard;
   bool require_audit = false;
   Amount price_ceiling = Amount::of_pebbles(1'000'000'000);
@@ -73,6 +74,7 @@ struct JobFile {
                       field("seed", &J::seed),
                       field("interval", &J::interval),
                       field("device", &J::device),
+                      field("numeric", &J::numeric),
                       field("policy", &J::policy),
                       field("require_audit", &J::require_audit),
                       field("price_ceiling", &J::price_ceiling),

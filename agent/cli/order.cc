@@ -74,6 +74,7 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, No
   files.steps = job.steps;
   files.seed = job.seed;
   files.optimizer = job.optimizer.optimizer();
+  files.numeric = job.numeric;
   files.work = genesis.params.work;
   TRY_LET(worker, runtime::WorkerClient::start(find_program(settings.worker)));
   TRY_LET(prepared, runtime::prepare(*worker, files));

@@ -30,6 +30,7 @@ struct Wish {
   std::string optimizer_name = "adam";
   bool cosine = false;
   std::string tier = "exact";
+  attest::NumericClass numeric = attest::NumericClass::f32;
   uint32_t threads = 1;    // 0: as many as there are cores
 };
 
@@ -70,7 +71,7 @@ Result<std::unique_ptr<WorkerClient>> worker_of(const Cli& cli) {
 Result<Prepared> prepare(const Cli& cli, WorkerClient& worker, const Wish& wish, bool train, const fs::path& store) {
   TRY(wish.optimizer.check());
   TRY_LET(prepared, runtime::prepare(worker, {fs::absolute(wish.program), wish.data, wish.weights, store, train, wish.batch, wish.steps,
-                                              wish.seed, wish.optimizer.optimizer(), {}}));
+                                              wish.seed, wish.optimizer.optimizer(), wish.numeric, {}}));
   prepared.work.threads = wish.threads;
   const Traced& traced = prepared.traced;
   cli.out.line(row("program", traced.program.hex()));
@@ -251,6 +252,9 @@ void add_program_verbs(CLI::App& app, Cli& cli) {
     sub->add_option("--batch", wish->batch, "rows a step; 64 unless the program fixes it");
     sub->add_option("--seed", wish->seed);
     sub->add_option("--tier", wish->tier)->check(CLI::IsMember(tiers));
+    std::map<std::string, attest::NumericClass> classes;
+    for (int c = 1; attest::is_valid(attest::NumericClass(c)); c++) classes[std::string(attest::name(attest::NumericClass(c)))] = attest::NumericClass(c);
+    sub->add_option("--numeric", wish->numeric, "how products are computed: f32, int2, int2.row, int3")->transform(CLI::Transformer(classes));
     sub->add_option("--threads", wish->threads, "0: one a core");
   };
   verb("inspect", "Inputs, outputs, state, operators, work and memory; what exact does not define",
