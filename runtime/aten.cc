@@ -43,7 +43,7 @@ Rows rows_of(const Tensor& tensor, int64_t columns) {
 }
 
 void require_float(const Tensor& x, const char* what) {
-  if (x.scalar_type() != at::kFloat) refuse_undefined(std::string(what) + " of " + c10::toString(x.scalar_type()), "cast.v1");
+  if (!x.is_floating_point()) refuse_undefined(std::string(what) + " of " + c10::toString(x.scalar_type()), "cast.v1");
 }
 
 Outputs last_of(const Lowered& c, Tensor result) {

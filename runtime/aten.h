@@ -48,6 +48,18 @@ Rows rows_of(const Tensor& tensor, int64_t columns);
 Tensor summed(const Tensor& x, at::OptionalIntArrayRef dims);
 void require_float(const Tensor& x, const char* what);
 
+// ---- integers, for families whose ATen operators take both (aten_integers.cc) ----
+
+bool is_integer(const Tensor& x);  // or bool
+// op(a, b) elementwise in `dtype`, both spread to `sizes`: of kernels/ops/integer.h, comparisons also of floats. b may be a
+// number; of a and b one is a tensor.
+Tensor paired(std::string_view op, const Tensor& a, const Tensor& b, at::ScalarType dtype, IntArrayRef sizes);
+Tensor& integer_added(std::string_view op, const Tensor& a, const Tensor& b, const Scalar& alpha, Tensor& out);  // a op alpha * b
+Tensor& integer_multiplied(const Tensor& a, const Tensor& b, Tensor& out);
+// integer_sum.v1 and its like over `dims` (none: all); the result has the other dimensions, in order.
+Tensor integer_reduced(std::string_view op, const Tensor& x, at::OptionalIntArrayRef dims);
+Tensor integer_product(const Tensor& a, const Tensor& b);  // of matrices, or batches of them; i64
+
 // ---- to ATen ----
 
 // A call of a plan, its operands as CPU tensors of the call's shapes.

@@ -33,7 +33,42 @@ Tensor& cat(const at::ITensorListRef& tensors, int64_t dim, Tensor& out) {
   return out;
 }
 
-void on_exact(torch::Library& m) { m.impl("cat.out", &cat); }
+// Windows of a dimension, as a view; and back, where a step's windows are added a strip of `step` positions at a time, which
+// do not overlap.
+Tensor windows(const Tensor& self, int64_t dim, int64_t size, int64_t step) {
+  const int64_t d = self.dim() == 0 ? 0 : at::maybe_wrap_dim(dim, self.dim());
+  std::vector<int64_t> sizes = self.sizes().vec(), strides = self.strides().vec();
+  if (self.dim() == 0) return self.as_strided({size}, {1});
+  TORCH_CHECK(size <= sizes[static_cast<size_t>(d)] && step > 0, "a window of ", size, " does not fit dimension ", d);
+  strides.push_back(strides[static_cast<size_t>(d)]);
+  sizes[static_cast<size_t>(d)] = (sizes[static_cast<size_t>(d)] - size) / step + 1;
+  strides[static_cast<size_t>(d)] *= step;
+  sizes.push_back(size);
+  return self.as_strided(sizes, strides);
+}
+Tensor windows_backward(const Tensor& grad, IntArrayRef sizes, int64_t dim, int64_t size, int64_t step) {
+  Tensor out = empty_exact(sizes, grad.scalar_type()).zero_();
+  for (int64_t first = 0; first < size; first += step) {
+    const int64_t wide = std::min(step, size - first);
+    Tensor strip = windows(out, dim, size, step).narrow(-1, first, wide);
+    strip.add_(grad.narrow(-1, first, wide));
+  }
+  return out;
+}
+
+// What depends on no input is computed on the host, and is a constant of the plan.
+Tensor& arange(const Scalar& start, const Scalar& end, const Scalar& step, Tensor& out) {
+  const Tensor row = at::arange(start, end, step, at::TensorOptions(out.scalar_type()));
+  at::_copy_from_and_resize(row, out);
+  return out;
+}
+
+void on_exact(torch::Library& m) {
+  m.impl("cat.out", &cat);
+  m.impl("unfold", &windows);
+  m.impl("unfold_backward", &windows_backward);
+  m.impl("arange.start_out", &arange);
+}
 
 // ---- the native tier ----
 

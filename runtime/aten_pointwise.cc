@@ -13,10 +13,12 @@ Tensor added(const Tensor& a, const Tensor& b, const Scalar& alpha, IntArrayRef 
   return one("add.v1", {spread(a, sizes), scaled(spread(b, sizes), alpha)});
 }
 Tensor& add(const Tensor& a, const Tensor& b, const Scalar& alpha, Tensor& out) {
+  if (is_integer(out)) return integer_added("integer_add.v1", a, b, alpha, out);
   assign(out, added(a, b, alpha, out.sizes()));
   return out;
 }
 Tensor& sub(const Tensor& a, const Tensor& b, const Scalar& alpha, Tensor& out) {
+  if (is_integer(out)) return integer_added("integer_sub.v1", a, b, alpha, out);
   if (is_scalar(a) || is_scalar(b)) assign(out, added(a, b, Scalar(-alpha.to<double>()), out.sizes()));
   else assign(out, one("sub.v1", {spread(a, out.sizes()), scaled(spread(b, out.sizes()), alpha)}));
   return out;
@@ -27,6 +29,7 @@ Tensor multiplied(const Tensor& a, const Tensor& b, IntArrayRef sizes) {
   return one("mul.v1", {spread(a, sizes), spread(b, sizes)});
 }
 Tensor& mul(const Tensor& a, const Tensor& b, Tensor& out) {
+  if (is_integer(out)) return integer_multiplied(a, b, out);
   assign(out, multiplied(a, b, out.sizes()));
   return out;
 }

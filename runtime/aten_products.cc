@@ -28,7 +28,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
   return call("matmul." + std::string(name(numeric_class())) + ".v1", {left.transposed, right.transposed}, {left.operand, right.operand}).back();
 }
 Tensor& mm(const Tensor& a, const Tensor& b, Tensor& out) {
-  assign(out, product(a, b));
+  assign(out, is_integer(out) ? integer_product(a, b) : product(a, b));
   return out;
 }
 Tensor& addmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {

@@ -35,8 +35,11 @@ void require_last(const Tensor& tensor, int64_t dim, const char* what) {
   if (dim != tensor.dim() - 1 && dim != -1) refuse_undefined(std::string(what) + " over a dimension that is not the last", what);
 }
 Tensor& sum(const Tensor& x, at::OptionalIntArrayRef dims, bool, std::optional<at::ScalarType>, Tensor& out) {
-  require_float(x, "a sum");
-  assign(out, reshaped(summed(x, dims), out.sizes()));
+  if (is_integer(out)) {
+    assign(out, reshaped(integer_reduced("integer_sum.v1", cast(x, is_integer(x) ? x.scalar_type() : out.scalar_type()), dims), out.sizes()));
+    return out;
+  }
+  assign(out, reshaped(summed(is_integer(x) ? cast(x, out.scalar_type()) : x, dims), out.sizes()));
   return out;
 }
 Tensor& mean(const Tensor& x, at::OptionalIntArrayRef dims, bool, std::optional<at::ScalarType>, Tensor& out) {

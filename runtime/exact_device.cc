@@ -111,6 +111,12 @@ std::optional<Layout> layout_of(const Tensor& tensor) {
   return layout;
 }
 
+Tensor view_of_storage(const Tensor& tensor, IntArrayRef sizes, IntArrayRef strides, int64_t offset, at::ScalarType dtype) {
+  auto out = at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, c10::Storage(tensor.storage()), tensor.key_set(), c10::scalarTypeToTypeMeta(dtype));
+  out.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset);
+  return out;
+}
+
 Tensor empty_memory_format(IntArrayRef sizes, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
                            std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
   return at::detail::empty_generic(sizes, &memory, kKeys, dtype.value_or(at::kFloat), format);
@@ -120,10 +126,8 @@ Tensor empty_strided(IntArrayRef sizes, IntArrayRef strides, std::optional<at::S
   return at::detail::empty_strided_generic(sizes, strides, &memory, kKeys, dtype.value_or(at::kFloat));
 }
 
-Tensor view_of_storage(const Tensor& self, IntArrayRef sizes, IntArrayRef strides, std::optional<int64_t> offset) {
-  auto out = at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, c10::Storage(self.storage()), self.key_set(), self.dtype());
-  out.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset.value_or(self.storage_offset()));
-  return out;
+Tensor strided(const Tensor& self, IntArrayRef sizes, IntArrayRef strides, std::optional<int64_t> offset) {
+  return view_of_storage(self, sizes, strides, offset.value_or(self.storage_offset()), self.scalar_type());
 }
 Tensor view(const Tensor& self, IntArrayRef sizes) {
   Sizes wanted(sizes.begin(), sizes.end());
@@ -136,10 +140,10 @@ Tensor view(const Tensor& self, IntArrayRef sizes) {
   if (open != wanted.end()) *open = known == 0 ? 0 : self.numel() / known;
   const auto strides = at::detail::computeStride(self.sizes(), self.strides(), wanted);
   TORCH_CHECK(strides, "the view's size does not fit the tensor's memory");
-  return view_of_storage(self, wanted, *strides, self.storage_offset());
+  return strided(self, wanted, *strides, std::nullopt);
 }
 Tensor reshape_alias(const Tensor& self, IntArrayRef sizes, IntArrayRef strides) {
-  return view_of_storage(self, sizes, strides, self.storage_offset());
+  return strided(self, sizes, strides, std::nullopt);
 }
 const Tensor& resize_to(const Tensor& self, IntArrayRef sizes, std::optional<at::MemoryFormat>) {
   auto* impl = self.unsafeGetTensorImpl();
@@ -151,7 +155,7 @@ const Tensor& resize_to(const Tensor& self, IntArrayRef sizes, std::optional<at:
 
 // All of a tensor's storage as one row.
 Tensor storage_of(const Tensor& tensor) {
-  return view_of_storage(tensor, {static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size())}, {1}, 0);
+  return view_of_storage(tensor, {static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size())}, {1}, 0, tensor.scalar_type());
 }
 
 // A host tensor over the same bytes.
@@ -174,7 +178,7 @@ Tensor copy_from(const Tensor& from, const Tensor& to, bool) {
     on_host(here).copy_(from);
     assign(to, spread(here, to.sizes()));
   } else {
-    assign(to, from.sizes() == to.sizes() ? plain(from) : spread(from, to.sizes()));
+    assign(to, cast(spread(from, to.sizes()), to.scalar_type()));
   }
   return to;
 }
@@ -197,6 +201,10 @@ Tensor& fill(Tensor& self, const at::Scalar& value) {
   } else {
     assign(self, empty_exact(self.sizes(), self.scalar_type()).fill_(value));
   }
+  return self;
+}
+Tensor& fill_from(Tensor& self, const Tensor& value) {
+  self.copy_(value);
   return self;
 }
 Tensor& zero(Tensor& self) { return fill(self, 0); }
@@ -283,7 +291,7 @@ void register_exact_device() {
     auto* aten = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
     aten->impl("empty.memory_format", &empty_memory_format);
     aten->impl("empty_strided", &empty_strided);
-    aten->impl("as_strided", &view_of_storage);
+    aten->impl("as_strided", &strided);
     aten->impl("view", &view);
     aten->impl("_reshape_alias", &reshape_alias);
     aten->impl("resize_", &resize_to);
@@ -291,6 +299,7 @@ void register_exact_device() {
     aten->impl("_copy_from_and_resize", &copy_from_and_resize);
     aten->impl("_local_scalar_dense", &local_scalar);
     aten->impl("fill_.Scalar", &fill);
+    aten->impl("fill_.Tensor", &fill_from);
     aten->impl("zero_", &zero);
     for (const Family& family : aten_families()) family.on_exact(*aten);
     auto* rest = new torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
@@ -317,17 +326,19 @@ kernels::TensorType type_of(const Tensor& tensor) {
 
 namespace {
 
-// bf16 is storage. An operator that does not take it computes in f32, and what it gives is rounded to bf16 where no operand
-// was f32: the dtype that PyTorch promotes to.
-std::vector<Tensor> call_in_f32(std::string_view name, std::vector<int64_t> attrs, std::vector<Operand> inputs) {
-  bool narrow = true;
-  for (Operand& operand : inputs) {
-    narrow = narrow && operand.tensor.scalar_type() != at::kFloat;
-    if (operand.tensor.scalar_type() == at::kBFloat16) operand.tensor = cast(operand.tensor, at::kFloat);
+// An operator that takes f32 where it is given bf16 or integers gets them as f32, as PyTorch promotes; what it gives is rounded
+// to bf16 where operands were bf16 and none f32.
+std::vector<Tensor> call_in_f32(std::string_view name, std::vector<int64_t> attrs, std::vector<Operand> inputs,
+                                const std::vector<kernels::TensorType>& wide) {
+  bool bf16 = false, f32 = false;
+  for (size_t k = 0; k < inputs.size(); k++) {
+    bf16 |= inputs[k].tensor.scalar_type() == at::kBFloat16;
+    f32 |= inputs[k].tensor.scalar_type() == at::kFloat;
+    if (wide[k].dtype == kernels::DType::f32) inputs[k].tensor = cast(inputs[k].tensor, at::kFloat);
   }
   std::vector<Tensor> outputs = call(name, std::move(attrs), inputs);
   for (Tensor& output : outputs)
-    if (narrow && output.scalar_type() == at::kFloat) output = cast(output, at::kBFloat16);
+    if (bf16 && !f32 && output.scalar_type() == at::kFloat) output = cast(output, at::kBFloat16);
   return outputs;
 }
 
@@ -344,9 +355,15 @@ std::vector<Tensor> call(std::string_view name, std::vector<int64_t> attrs, cons
     from.push_back(data_of(operand.tensor));
   }
   const auto out = op->infer(in, attrs);
-  const bool has_bf16 = std::any_of(in.begin(), in.end(), [](const auto& type) { return type.dtype == kernels::DType::bf16; });
-  if (!out && has_bf16 && name != "cast.v1") return call_in_f32(name, std::move(attrs), inputs);
-  if (!out) throw Refusal({out.error().code, place_in_program() + ": " + out.error().text, out.error().next});
+  if (!out) {
+    for (const bool integers_too : {false, true}) {
+      std::vector<kernels::TensorType> wide = in;
+      for (kernels::TensorType& type : wide)
+        if (integers_too || type.dtype == kernels::DType::bf16) type.dtype = kernels::DType::f32;
+      if (wide != in && op->infer(wide, attrs)) return call_in_f32(name, std::move(attrs), inputs, wide);
+    }
+    throw Refusal({out.error().code, place_in_program() + ": " + out.error().text, out.error().next});
+  }
   std::vector<Tensor> outputs;
   std::vector<void*> to;
   for (const kernels::TensorType& type : *out) {
@@ -362,7 +379,7 @@ std::vector<Tensor> call(std::string_view name, std::vector<int64_t> attrs, cons
 Tensor reshaped(const Tensor& tensor, IntArrayRef sizes) {
   Sizes strides(sizes.size(), 1);
   for (size_t d = sizes.size(); d-- > 1;) strides[d - 1] = strides[d] * sizes[d];
-  return view_of_storage(tensor, sizes, strides, 0);
+  return view_of_storage(tensor, sizes, strides, 0, tensor.scalar_type());
 }
 
 Tensor plain(const Tensor& tensor) {
@@ -396,18 +413,19 @@ Tensor spread(const Tensor& tensor, IntArrayRef sizes) {
 }
 
 Tensor cast(const Tensor& tensor, at::ScalarType dtype) {
-  using kernels::DType;
   if (tensor.scalar_type() == dtype) return tensor;
-  const DType source = type_of(tensor).dtype, target = type_of(empty_exact({0}, dtype)).dtype;
-  if (source == target) refuse_undefined(std::string("converting to ") + c10::toString(dtype), "");
-  if (source != DType::f32 && target != DType::f32 && (source == DType::bf16 || target == DType::bf16))
-    return cast(cast(tensor, at::kFloat), dtype);
+  const kernels::DType source = type_of(tensor).dtype, target = type_of(empty_exact({0}, dtype)).dtype;
+  if (dtype == at::kBool) return truth(one("ne.v1", {tensor}, {0}));
   const Tensor from = plain(tensor);
+  if (source == target) return view_of_storage(from, from.sizes(), from.strides(), 0, dtype);  // a truth value as u8
   return call("cast.v1", {static_cast<int64_t>(target)}, {{from, from.sizes().vec()}})[0];
 }
 
+Tensor truth(const Tensor& bytes) { return view_of_storage(bytes, bytes.sizes(), bytes.strides(), bytes.storage_offset(), at::kBool); }
+
 void assign(const Tensor& out, const Tensor& result) {
   if (out.numel() == 0) return;
+  if (result.is_floating_point() && !out.is_floating_point()) refuse_undefined(std::string("this operator on ") + c10::toString(out.scalar_type()), "");
   Tensor from = cast(plain(result), out.scalar_type());
   if (!is_whole(out)) {
     const auto layout = layout_of(out);

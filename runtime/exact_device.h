@@ -31,8 +31,8 @@ struct Operand {
 };
 kernels::TensorType type_of(const at::Tensor& tensor);  // throws Refusal for a dtype that Cairn has not
 
-// Runs one operator of kernels/ on `exact` tensors and records it. Throws Refusal when its shape rule does. bf16 operands of
-// an operator that does not take them are cast to f32, and its results back unless an operand was f32.
+// Runs one operator of kernels/ on `exact` tensors and records it. Throws Refusal when its shape rule does. Operands that the
+// operator takes as f32 alone are cast: bf16, and its results back unless an operand was f32; integers beside floats or alone.
 std::vector<at::Tensor> call(std::string_view op, std::vector<int64_t> attrs, const std::vector<Operand>& inputs);
 
 // Contiguous, whole and row-major: the tensor itself, or a permute and a broadcast of its storage, or what as_strided.v1 reads
@@ -42,8 +42,10 @@ at::Tensor plain(const at::Tensor& tensor);
 at::Tensor spread(const at::Tensor& tensor, at::IntArrayRef sizes);
 // The same elements in another shape.
 at::Tensor reshaped(const at::Tensor& plain_tensor, at::IntArrayRef sizes);
-at::Tensor cast(const at::Tensor& tensor, at::ScalarType dtype);
-// out = result, in the layout of `out` and converted to its dtype. Of a slice, the rest of its storage stays.
+at::Tensor cast(const at::Tensor& tensor, at::ScalarType dtype);  // to bool: x != 0
+at::Tensor truth(const at::Tensor& bytes);                       // the same bytes, 0 or 1, as bool
+// out = result, in the layout of `out` and converted to its dtype. Of a slice, the rest of its storage stays. Refuses to make
+// integers of floats: an operator that has no integer form would be rounded on its way.
 void assign(const at::Tensor& out, const at::Tensor& result);
 at::Tensor empty_exact(at::IntArrayRef sizes, at::ScalarType dtype);
 

@@ -88,6 +88,42 @@ TEST(Formulas, corners_of_casts) {
     }
 }
 
+TEST(Formulas, corners_of_integers) {
+  constexpr int64_t kLeast = INT64_MIN, kGreatest = INT64_MAX;
+  const struct {
+    const char* op;
+    int64_t a, b, want;
+  } rows[] = {
+      {"integer_add.v1", kGreatest, 1, kLeast},  {"integer_sub.v1", kLeast, 1, kGreatest},  {"integer_mul.v1", kLeast, -1, kLeast},
+      {"trunc_div.v1", -7, 2, -3},               {"trunc_div.v1", 7, 0, 0},                 {"trunc_div.v1", kLeast, -1, kLeast},
+      {"floor_div.v1", -7, 2, -4},               {"floor_div.v1", 7, -2, -4},               {"floor_div.v1", -7, 0, 0},
+      {"trunc_remainder.v1", -7, 2, -1},         {"trunc_remainder.v1", -7, 0, -7},         {"trunc_remainder.v1", kLeast, -1, 0},
+      {"floor_remainder.v1", -7, 2, 1},          {"floor_remainder.v1", 7, -2, -1},         {"floor_remainder.v1", 7, 0, 7},
+      {"shift_left.v1", 1, 63, kLeast},          {"shift_left.v1", 1, 64, 0},               {"shift_left.v1", 1, -1, 0},
+      {"shift_right.v1", -5, 1, -3},             {"shift_right.v1", -5, 64, -1},            {"shift_right.v1", 5, -1, 0},
+  };
+  for (const auto& row : rows) {
+    const Trial run({row.op, {i64({1}), i64({1})}, {}}, Values::tame);
+    *run.in[0].as<int64_t>() = row.a;
+    *run.in[1].as<int64_t>() = row.b;
+    EXPECT_EQ(*run.reference({})[0].as<int64_t>(), row.want) << row.op << "(" << row.a << ", " << row.b << ")";
+  }
+}
+
+TEST(Formulas, corners_of_comparisons) {
+  const struct {
+    const char* op;
+    float a, b;
+    uint8_t want;
+  } rows[] = {{"eq.v1", NAN, NAN, 0}, {"ne.v1", NAN, NAN, 1}, {"lt.v1", NAN, 1, 0}, {"ge.v1", NAN, 1, 0}, {"eq.v1", -0.0f, 0.0f, 1}, {"gt.v1", INFINITY, 1, 1}};
+  for (const auto& row : rows) {
+    const Trial run({row.op, {f32({1}), f32({1})}, {}}, Values::tame);
+    *run.in[0].as<float>() = row.a;
+    *run.in[1].as<float>() = row.b;
+    EXPECT_EQ(*run.reference({})[0].as<uint8_t>(), row.want) << row.op << "(" << row.a << ", " << row.b << ")";
+  }
+}
+
 TEST(Formulas, ties_and_nans_of_argmax) {
   const struct {
     std::vector<float> x;

@@ -27,7 +27,7 @@ class Predict(Net):
 
 class Loss(Net):
     def forward(self, x):
-        return sum((out.float() * torch.arange(1.0, out.numel() + 1).reshape(out.shape)).mean() / 16 + (out.float() ** 2).mean() for out in self.outputs(x))
+        return sum((out.float() * torch.arange(1.0, out.numel() + 1).reshape(out.shape)).mean() / 16 + (out.float() * out.float()).mean() for out in self.outputs(x))
 
 
 def filled(x):
