@@ -155,8 +155,8 @@ struct Lesser {
 //   target (outer, n, inner) or one element for all; index (k), or up to (outer, k, inner), i64; src as the index says, or one
 //   element for all -> y (outer, n, inner)
 //   reduce: 0 replace (the last position wins), 1 add, 2 multiply, 3 greatest, 4 least (a NaN wins). Without `keep` what
-//   stands in target is no part of the result where something is scattered. Positions whose index is `skip` are passed over;
-//   a negative `skip` is none.
+//   stands in target is no part of the result where something is scattered. Of an index (k), positions that hold `skip` are
+//   passed over; -1 skips none.
 struct Scatter {
   static constexpr OperatorText kText{
       201, "scatter.v1", "y = target, then y[o, index, i] = y (reduce) src[o, j, i] for j ascending; reduce: 0 replace, 1 add, 2 multiply, 3 greatest, 4 least; keep 0: without target's element; index = skip is passed over",
@@ -183,6 +183,7 @@ struct Scatter {
       return in[2].shape == std::vector<int64_t>{attrs[0], in[1].shape[0], attrs[2]};
     }, "src must have an element for each that is indexed, or one for all");
     expect.that([&] { return in[0].dtype == in[2].dtype; }, "target and src must have one dtype");
+    expect.that([&] { return attrs[5] == -1 || (attrs[5] >= 0 && in[1].shape.size() == 1); }, "skip is -1, or an index that is passed over in an index of 1 dimension");
     expect.that([&] { return attrs[3] >= 0 && attrs[3] <= 4 && (attrs[4] == 0 || attrs[4] == 1); }, "reduce is 0 .. 4, keep 0 or 1");
     expect.that([&] { return attrs[3] == 0 || in[0].dtype == DType::f32 || in[0].dtype == DType::i64 || in[0].dtype == DType::i32; },
                 "computes in f32, i64 and i32 only");
@@ -267,7 +268,6 @@ struct Scatter {
       const int64_t position = (o * a.k + j) * a.index_inner + first;
       for (int64_t i = 0; i < m; i++) {
         const int64_t at = index[position + i];
-        if (args.skip >= 0 && at == args.skip) continue;
         if (!is_place(at, a.n)) {
           spoilt[i] = true;
           continue;
