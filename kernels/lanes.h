@@ -99,6 +99,13 @@ LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
 // Masked loads cost nothing here; elsewhere only whole registers are read this way.
 LANES_FN Mask lanes_below(int n) { return {first(n)}; }
 LANES_FN Vector load_masked(const float* p, Mask m) { return _mm512_maskz_loadu_ps(m.m, p); }
+LANES_FN Mask lanes_between(int low, int high) { return {static_cast<__mmask16>(first(high) & ~first(low))}; }
+LANES_FN Vector load_over(Vector x, const float* p, Mask m) { return _mm512_mask_loadu_ps(x.v, m.m, p); }  // other lanes keep x
+LANES_FN VectorInt load_ints(const int32_t* p) { return _mm512_loadu_si512(p); }
+LANES_FN void store(int32_t* p, VectorInt x) { _mm512_storeu_si512(p, x.v); }
+LANES_FN Vector gather_over(Vector x, const float* p, VectorInt at) {  // lanes whose index is negative keep x
+  return _mm512_mask_i32gather_ps(x.v, _mm512_cmpge_epi32_mask(at.v, _mm512_setzero_si512()), at.v, p, 4);
+}
 LANES_FN void store(float* p, Vector x) { _mm512_storeu_ps(p, x.v); }
 LANES_FN void store_some(float* p, int n, Vector x) { _mm512_mask_storeu_ps(p, first(n), x.v); }
 LANES_FN Vector fill_beyond(Vector x, int n, float fill) {
@@ -202,6 +209,15 @@ template <>
 LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
   return _mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, first(n)), _mm256_castsi256_ps(first(n)));
 }
+LANES_FN Mask lanes_between(int low, int high) { return {_mm256_castsi256_ps(_mm256_andnot_si256(first(low), first(high)))}; }
+LANES_FN Vector load_over(Vector x, const float* p, Mask m) {
+  return _mm256_blendv_ps(x.v, _mm256_maskload_ps(p, _mm256_castps_si256(m.m)), m.m);
+}
+LANES_FN VectorInt load_ints(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+LANES_FN void store(int32_t* p, VectorInt x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.v); }
+LANES_FN Vector gather_over(Vector x, const float* p, VectorInt at) {
+  return _mm256_mask_i32gather_ps(x.v, p, at.v, _mm256_castsi256_ps(_mm256_xor_si256(at.v, _mm256_set1_epi32(-1))), 4);
+}
 LANES_FN void store(float* p, Vector x) { _mm256_storeu_ps(p, x.v); }
 LANES_FN void store_some(float* p, int n, Vector x) { _mm256_maskstore_ps(p, first(n), x.v); }
 LANES_FN Vector fill_beyond(Vector x, int n, float fill) {
@@ -242,6 +258,12 @@ LANES_FN void transpose(Vector (&row)[8]) {
 #else
 
 using Vector = float;
+using Mask = bool;
+LANES_FN Mask lanes_between(int low, int high) { return low <= 0 && high > 0; }
+LANES_FN Vector load_over(Vector x, const float* p, Mask m) { return m ? *p : x; }
+LANES_FN uint32_t load_ints(const int32_t* p) { return static_cast<uint32_t>(*p); }
+LANES_FN void store(int32_t* p, uint32_t x) { *p = static_cast<int32_t>(x); }
+LANES_FN Vector gather_over(Vector x, const float* p, uint32_t at) { return static_cast<int32_t>(at) < 0 ? x : p[at]; }
 LANES_FN void transpose(float (&)[1]) {}
 template <class Op>
 LANES_FN float butterfly(float x, Op) {
