@@ -137,7 +137,7 @@ bool Follower::try_send_all(const std::vector<ledger::Body>& bodies, const JobId
 Result<PublicKey> key_of(NodeClient& node, const AccountId& account) {
   TRY_LET(view, node.account(account));
   if (view.account.key.is_zero())
-    return Error{Code::not_found, "account " + account.hex().substr(0, 16) + " has never signed, so it has no key", ""};
+    return Error{Code::not_found, "account " + account.hex().substr(0, 16) + " has never signed, so it has no key", "wait until it has"};
   return view.account.key;
 }
 

@@ -312,12 +312,12 @@ Game open_game(const GameTerms& terms) {
 }
 
 Result<> play(Game& game, Party mover, const Move& move) {
-  if (game.over()) return Error{Code::wrong_turn, "the game is over", ""};
+  if (game.over()) return Error{Code::wrong_turn, "the game is over", "look at the game again"};
   if (mover != game.to_move)
     return Error{Code::wrong_turn, "it is the " + std::string(name(game.to_move)) + "'s turn", "wait for its move"};
   const size_t size = encode(move).size();
   if (size > kMaxMoveBytes)
-    return Error{Code::limit, "a move of " + std::to_string(size) + " bytes; at most " + std::to_string(kMaxMoveBytes), ""};
+    return Error{Code::limit, "a move of " + std::to_string(size) + " bytes; at most " + std::to_string(kMaxMoveBytes), "open what the move must show and no more"};
 
   Game next = game;  // a few KiB: a refused move leaves no trace
   TRY(std::visit(

@@ -153,7 +153,7 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   const auto refused = [&](const Error& error) {
     return TxResult{id, block.height, static_cast<uint16_t>(error.code), error.text};
   };
-  if (bytes.size() > kMaxTransactionBytes) return refused({Code::limit, "the transaction is too large", ""});
+  if (bytes.size() > kMaxTransactionBytes) return refused({Code::limit, "the transaction is too large", "say it in fewer bytes, or in several transactions"});
   const auto transaction = decode<Transaction>(bytes);
   if (!transaction) return refused(transaction.error());
   if (auto passed = ladder(*transaction, bytes.size(), id, known, block.now, false); !passed) return refused(passed.error());

@@ -56,7 +56,7 @@ Result<Archive> Archive::open(ByteSpan file) {
   uint64_t at = number(file, *end + 16, 4);
   if (count == 0xFFFF || at == 0xFFFFFFFF)
     return Error{Code::limit, "the program file is a zip64 of 4 GiB or more", "export on the meta device; bring weights as safetensors"};
-  if (count > kMaxMembers) return Error{Code::limit, "the program file has too many members", ""};
+  if (count > kMaxMembers) return Error{Code::limit, "the program file has too many members", "bring a file that torch.export.save wrote"};
 
   Archive archive;
   for (uint32_t i = 0; i < count; i++) {

@@ -96,7 +96,7 @@ uint32_t Executor::buffer_of(const ValueRef& ref) const {
 
 Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
   if (inputs.size() != plan_.inputs.size())
-    return Error{Code::shape, "the plan has " + std::to_string(plan_.inputs.size()) + " inputs, not " + std::to_string(inputs.size()), ""};
+    return Error{Code::shape, "the plan has " + std::to_string(plan_.inputs.size()) + " inputs, not " + std::to_string(inputs.size()), "bring one for each"};
   const auto outside = static_cast<uint32_t>(plan_.state.size() + plan_.inputs.size() + plan_.constants.size());
   uint32_t count = outside;
   for (const attest::Call& call : plan_.calls) {
@@ -226,7 +226,7 @@ void Executor::run_step(const Observe& observe) {
 
 Result<> Executor::load(const State& state) {
   if (state.slots.size() != plan_.state.size())
-    return Error{Code::shape, "the state has " + std::to_string(state.slots.size()) + " slots, the plan " + std::to_string(plan_.state.size()), ""};
+    return Error{Code::shape, "the state has " + std::to_string(state.slots.size()) + " slots, the plan " + std::to_string(plan_.state.size()), "bring a state of this plan"};
   for (size_t s = 0; s < state.slots.size(); s++)
     if (state.slots[s].size() != size_of(plan_.state[s].type))
       return wrong_size("state '" + plan_.state[s].name + "'", plan_.state[s].type, state.slots[s].size());

@@ -78,7 +78,7 @@ Result<TensorFile> parse_tensors(ByteSpan file) {
   if (file.size() < 8) return damaged("it is shorter than its length field");
   uint64_t header_bytes = 0;
   for (size_t i = 0; i < 8; i++) header_bytes |= static_cast<uint64_t>(file[i]) << (8 * i);
-  if (header_bytes > kMaxHeader) return Error{Code::limit, "the header of the safetensors file is over 8 MiB", ""};
+  if (header_bytes > kMaxHeader) return Error{Code::limit, "the header of the safetensors file is over 8 MiB", "bring a file that save_file of safetensors wrote"};
   if (header_bytes > file.size() - 8) return damaged("its header is cut");
   const ByteSpan text = file.subspan(8, header_bytes), data = file.subspan(8 + header_bytes);
   const json header = json::parse(text.begin(), text.end(), nullptr, false);

@@ -44,6 +44,7 @@ Result<StateReached> run_native(JobRun& job, const AskRun& ask, const JobRun::Wa
 
 Result<std::vector<StoredTensor>> weights_of(const Import& import, const AskTrace& ask) {
   std::vector<StoredTensor> out;
+  bool used = false;
   for (uint32_t ordinal = 0; ordinal < import.program.parameters.size(); ordinal++) {
     const Parameter& parameter = import.program.parameters[ordinal];
     const auto brought = std::find_if(ask.weights.begin(), ask.weights.end(), [&](const StoredTensor& weight) {
@@ -55,6 +56,7 @@ Result<std::vector<StoredTensor>> weights_of(const Import& import, const AskTrac
         return Error{Code::shape, "weight '" + brought->name + "' is " + to_string(brought->type) + "; the program wants " +
                                       to_string(parameter.type), "bring the weights of this program"};
       out.push_back({parameter.name, parameter.type, brought->id});
+      used = true;
       continue;
     }
     const auto own = std::find_if(import.weights.begin(), import.weights.end(), [&](const auto& w) { return w.name == parameter.name; });
@@ -65,6 +67,9 @@ Result<std::vector<StoredTensor>> weights_of(const Import& import, const AskTrac
     TRY_LET(id, write_artefact(ask.store, bytes));
     out.push_back({parameter.name, parameter.type, id});
   }
+  if (!ask.weights.empty() && !used)
+    return Error{Code::usage, "none of the " + std::to_string(ask.weights.size()) + " weights has the name of a parameter of this program",
+                 "name them as `cairn program inspect` does"};
   return out;
 }
 

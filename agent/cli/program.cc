@@ -7,6 +7,7 @@
 #include "agent/cli/cli.h"
 #include "agent/cli/job_file.h"
 #include "base/file.h"
+#include "runtime/artefacts.h"
 #include "runtime/program_files.h"
 
 namespace cairn::agent {
@@ -17,6 +18,7 @@ using namespace runtime;
 namespace {
 
 constexpr size_t kMaxRecordBytes = size_t{1} << 30;
+constexpr uint64_t kMaxSlotBytes = uint64_t{1} << 40;
 
 // What stands on the command line of `run` and `train`.
 struct Wish {
@@ -120,6 +122,12 @@ Result<Outcome> run_plan(const Output& out, WorkerClient& worker, const Prepared
     const auto earlier = decode<Record>(bytes);
     if (earlier && earlier->plan == record.plan && earlier->seed == record.seed && earlier->interval == interval) record = *earlier;
   }
+  // A checkpoint that is damaged is made again, from the last that is whole.
+  const auto whole = [&](const CheckpointMade& made) {
+    return std::all_of(made.state.ids.begin(), made.state.ids.end(),
+                       [&](const Hash& id) { return bool(read_artefact(prepared.work.store, id, kMaxSlotBytes)); });
+  };
+  while (!record.checkpoints.empty() && !whole(record.checkpoints.back())) record.checkpoints.pop_back();
   const StatePoint from = record.checkpoints.empty() ? prepared.initial.state : record.checkpoints.back().state;
   const uint64_t steps = prepared.traced.steps;
   std::string loss;

@@ -278,6 +278,8 @@ def main():
     except Failed as failed:
         show.bad(str(failed))
         show.say(f"next: the logs are in {NET / 'logs'}")
+        if options.json:
+            print(json.dumps({"error": {"code": "demo.failed", "text": str(failed), "next": f"read the logs in {NET / 'logs'}"}}), flush=True)
         return 1
     finally:
         if not options.stay:

@@ -9,12 +9,14 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.h"
 #include "kernels/operator.h"
 #include "runtime/safetensors.h"
+#include "runtime/worker_protocol.h"
 
 namespace cairn::agent {
 namespace {
@@ -40,6 +42,18 @@ Answer cairn(const std::string& words, const std::string& environment = "") {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   return {WEXITSTATUS(status), json::parse(text.substr(text.rfind('\n') + 1), nullptr, false)};
 }
+
+// What `train --folder` remembers.
+struct Record {
+  Hash plan;
+  uint64_t seed = 0;
+  uint64_t interval = 0;
+  std::vector<runtime::CheckpointMade> checkpoints;
+  static constexpr auto fields() {
+    return std::tuple{field("plan", &Record::plan), field("seed", &Record::seed), field("interval", &Record::interval),
+                      field("checkpoints", &Record::checkpoints)};
+  }
+};
 
 class ProgramVerbs : public ::testing::Test {
  protected:
@@ -109,6 +123,63 @@ TEST_F(ProgramVerbs, BothTiersComeClose) {
   const Answer both = cairn(kTrain + "--steps 60 --tier both");
   ASSERT_EQ(both.status, 0);
   EXPECT_NEAR(both.last["exact"]["losses"].back().get<double>(), both.last["native"]["losses"].back().get<double>(), 1e-3);
+}
+
+TEST_F(ProgramVerbs, ADamagedCheckpointIsMadeAnewFromTheOneBefore) {
+  const std::string words = kTrain + "--steps 60 --interval 20 --folder " + (folder_ / "kept").string();
+  const Answer whole = cairn(words);
+  ASSERT_EQ(whole.status, 0);
+  const Record record = must(decode<Record>(must(read_file(folder_ / "kept" / "record", 1 << 20))));
+  ASSERT_EQ(record.checkpoints.size(), 3u);
+  const fs::path slot = folder_ / "kept" / "store" / record.checkpoints.back().state.ids.front().hex();
+  Bytes bytes = must(read_file(slot, 1 << 24));
+  bytes[bytes.size() / 2] ^= 1;
+  must(write_file(slot, bytes));
+  const Answer again = cairn(words);
+  ASSERT_EQ(again.status, 0) << again.last;
+  EXPECT_EQ(again.last["exact"]["steps_run"], 20);
+  EXPECT_EQ(again.last["exact"]["root"], whole.last["exact"]["root"]);
+}
+
+TEST_F(ProgramVerbs, DamagedFilesAreRefusedByTheirCode) {
+  const auto damaged = [&](const std::string& path, auto change) {
+    Bytes bytes = must(read_file(path, 1 << 24));
+    change(bytes);
+    const fs::path out = folder_ / ("damaged" + fs::path(path).extension().string());
+    must(write_file(out, bytes));
+    return out.string();
+  };
+  const auto cut = [](Bytes& b) { b.resize(b.size() / 2); };
+  const auto flip = [](Bytes& b) { b[b.size() / 3] ^= 0x10; };
+  const auto flip_header = [](Bytes& b) { b[20] ^= 0x10; };
+  const std::string pt2 = "examples/digits/train.pt2", data = "examples/digits/train.safetensors";
+  const std::string steps = " --steps 3 --data ";
+  const std::string rows[] = {
+      "inspect " + damaged(pt2, cut),  "train " + damaged(pt2, cut) + steps + data,
+      "inspect " + damaged(pt2, flip), "train " + damaged(pt2, flip) + steps + data,
+      "inspect " + data,
+  };
+  for (const std::string& row : rows) {
+    const Answer said = cairn(row);
+    EXPECT_EQ(said.status, 1) << row;
+    EXPECT_EQ(said.last["error"]["code"], "malformed") << row << said.last;
+    EXPECT_FALSE(said.last["error"]["next"].get<std::string>().empty()) << row;
+  }
+  for (const auto& change : {std::function<void(Bytes&)>(cut), std::function<void(Bytes&)>(flip_header)}) {
+    const Answer said = cairn("train " + pt2 + steps + damaged(data, change));
+    EXPECT_EQ(said.last["error"]["code"], "malformed") << said.last;
+    EXPECT_EQ(said.status, 1);
+    EXPECT_FALSE(said.last["error"]["next"].get<std::string>().empty());
+  }
+  const Answer no_data = cairn("train " + pt2 + steps + pt2);
+  EXPECT_EQ(no_data.last["error"]["code"], "limit") << no_data.last;  // what stands where a header's size should is huge
+  EXPECT_FALSE(no_data.last["error"]["next"].get<std::string>().empty());
+  const Answer other = cairn("train " + pt2 + " --weights " + data + steps + data);  // no weight of this program is in it
+  EXPECT_EQ(other.last["error"]["code"], "usage") << other.last;
+  EXPECT_EQ(other.status, 2);
+  const Answer absent = cairn("train " + pt2 + steps + "no-such-file");
+  EXPECT_EQ(absent.last["error"]["code"], "not_found");
+  EXPECT_EQ(absent.status, 6);
 }
 
 TEST_F(ProgramVerbs, SaysWhatIsWrong) {
