@@ -21,7 +21,6 @@ struct Stencil {
 
 inline constexpr int64_t kUnitPositions = 512;
 inline constexpr int64_t kPatchDepth = 512;        // of k, about: whole channels
-inline constexpr int64_t kPatchGrain = int64_t{1} << 20;  // multiply-adds that pay for waking a thread
 
 // One dimension. The q-th position sought, first + every * q, reads the source at (q + shift) * step + phase for every tap.
 struct Axis {
@@ -159,26 +158,24 @@ struct Patches {
               for (int64_t r = 0; r < high; r++, out += pitch) {
                 const int64_t y = (u.r0 + r + h.low) * h.step + h.phase[j];
                 const bool inside = z >= 0 && z < d.size && y >= 0 && y < h.size && begin < end;
-                fill_zeros(out, inside ? begin : length);
-                if (!inside) continue;
-                copy_row(out + begin, from + y * w.size + x + begin * w.step, w.step, end - begin);
-                fill_zeros(out + end, length - end);
+                put_row(out, from + y * w.size + x, w.step, inside ? begin : length, inside ? end : length, length);
               }
             }
         }
   }
-  static LANES_FN void fill_zeros(float* to, int64_t n) {
-    for (int64_t i = 0; i < n; i++) to[i] = 0.0f;
-  }
-  static LANES_FN void copy_row(float* to, const float* from, int64_t step, int64_t n) {
-    if (step != 1) {
-      for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
-      return;
+  // to[i] = from[i * step] for begin <= i < end, 0 elsewhere below `length`. Rows are put one after the other: a register may
+  // write past the end of one.
+  static LANES_FN void put_row(float* to, const float* from, int64_t step, int64_t begin, int64_t end, int64_t length) {
+    for (int64_t i = 0; i < length; i += kWidth) {
+      const int low = static_cast<int>(least(kWidth, begin > i ? begin - i : 0)), high = static_cast<int>(least(kWidth, end > i ? end - i : 0));
+      if (step == 1 && low == 0 && high == kWidth) {
+        store(to + i, load<Vector>(from + i));
+        continue;
+      }
+      store(to + i, step == 1 && low < high ? load_over(Vector(0.0f), from + i, lanes_between(low, high)) : Vector(0.0f));
     }
-    each(0, n, [&](int64_t i, int m) {
-      if (m == kWidth) store(to + i, load<Vector>(from + i));
-      else store_some(to + i, m, load_some<Vector>(from + i, m, 0.0f));
-    });
+    if (step != 1)
+      for (int64_t i = begin; i < end; i++) to[i] = from[i * step];
   }
 };
 
@@ -198,26 +195,31 @@ struct Runs {
   }
 };
 
-// Positions q .. q + n, n <= kPanel, of a unit as a panel of `depth` = channels * taps rows.
+// Positions q .. q + n, n <= kPanel, of a unit as a panel of channels * taps rows; at most kRuns runs a register.
+template <int kRuns>
+inline void pack_runs(const Patches& p, const Runs& left, const Runs& right, const float* planes, int64_t block, float* panel) {
+  for (int64_t c = 0; c < block; c++)
+    for (int64_t t = 0; t < p.taps; t++, panel += kPanel) {
+      const float* from = planes + c * p.channel + p.offset[t];
+      Vector x(0.0f), y(0.0f);
+#pragma GCC unroll 4
+      for (int i = 0; i < kRuns; i++) {
+        x = load_over(x, from + left.from[i], left.lanes[i]);
+        y = load_over(y, from + right.from[i], right.lanes[i]);
+      }
+      store(panel, x);
+      store(panel + kWidth, y);
+    }
+}
 inline void pack_patches(const Patches& p, const Unit& u, const float* planes, int64_t block, int64_t q, int64_t n, float* panel) {
   Runs left, right;
   left.take(p, u, q, least(n, kWidth), block);
   right.take(p, u, q + kWidth, n - least(n, kWidth), block);
-  const bool whole = n == kPanel && left.count == 1 && right.count == 1;
-  for (int64_t c = 0; c < block; c++)
-    for (int64_t t = 0; t < p.taps; t++, panel += kPanel) {
-      const float* from = planes + c * p.channel + p.offset[t];
-      if (whole) {
-        store(panel, load<Vector>(from + left.from[0]));
-        store(panel + kWidth, load<Vector>(from + right.from[0]));
-        continue;
-      }
-      Vector x(0.0f), y(0.0f);
-      for (int i = 0; i < left.count; i++) x = load_over(x, from + left.from[i], left.lanes[i]);
-      for (int i = 0; i < right.count; i++) y = load_over(y, from + right.from[i], right.lanes[i]);
-      store(panel, x);
-      store(panel + kWidth, y);
-    }
+  const int runs = left.count > right.count ? left.count : right.count;
+  if (kWidth == 1 || runs == 1) pack_runs<1>(p, left, right, planes, block, panel);
+  else if (runs == 2) pack_runs<kWidth == 1 ? 1 : 2>(p, left, right, planes, block, panel);
+  else if (runs <= 4) pack_runs<kWidth == 1 ? 1 : 4>(p, left, right, planes, block, panel);
+  else pack_runs<kWidth>(p, left, right, planes, block, panel);
 }
 
 // out[image, group, i, position] = sum over (channel, tap) of a[group, i, channel, tap] * patch (+ bias[group, i]), i < m.
@@ -269,7 +271,8 @@ struct PatchProduct {
       const bool direct = u.s1 - u.s0 == 1 && h.every == 1 && w.every == 1 && (u.width() == size[2] || u.rows() == 1) && p.taps > 0;
       float* c = direct ? row(u, 0, u.s0, u.r0) + u.x0 : scratch_c.need(m * padded);
       const int64_t c_stride = direct ? size[0] * size[1] * size[2] : padded;
-      if (p.taps == 0) Patches::fill_zeros(c, m * padded);
+      if (p.taps == 0)
+        for (int64_t i = 0; i < m * padded; i++) c[i] = 0.0f;
       for (int64_t c0 = 0; p.taps > 0 && c0 < p.channels; c0 += most) {
         const int64_t block = least(most, p.channels - c0);
         p.gather(u, c0, c0 + block, planes);
@@ -344,9 +347,9 @@ struct PatchProduct {
     const int64_t per_unit = m * depth() * p.slices * p.rows * p.width + 1;
     const bool even = units % threads == 0 || units >= 8 * threads;
     if (even || (m + tall - 1) / tall < threads) {
-      parallel(pool, units, kPatchGrain / per_unit + 1, 1, [&](int64_t begin, int64_t end) { run(begin, end, 0, m); });
+      parallel(pool, units, kGrainMultiplyAdds / per_unit + 1, 1, [&](int64_t begin, int64_t end) { run(begin, end, 0, m); });
     } else {
-      parallel(pool, m, kPatchGrain / (per_unit * units / m + 1) + 1, tall, [&](int64_t begin, int64_t end) { run(0, units, begin, end); });
+      parallel(pool, m, kGrainMultiplyAdds / (per_unit * units / m + 1) + 1, tall, [&](int64_t begin, int64_t end) { run(0, units, begin, end); });
     }
   }
 };
@@ -508,10 +511,10 @@ inline void convolve_weight(const Stencil& s, const float* y, const float* x, fl
   const int64_t channels = s.groups * s.channels, threads = pool ? pool->threads() : 1;
   const int64_t per_channel = s.filters * s.taps() * s.n * s.y[0] * s.y[1] * s.y[2] + 1;
   if (channels % threads == 0 || channels >= 8 * threads || s.filters <= kPanel) {
-    parallel(pool, channels, kPatchGrain / per_channel + 1, 1,
+    parallel(pool, channels, kGrainMultiplyAdds / per_channel + 1, 1,
              [&](int64_t begin, int64_t end) { convolve_weight_part(s, p, y, w, begin, end, 0, s.filters); });
   } else {
-    parallel(pool, s.filters, kPatchGrain / (per_channel * channels / s.filters + 1) + 1, kPanel,
+    parallel(pool, s.filters, kGrainMultiplyAdds / (per_channel * channels / s.filters + 1) + 1, kPanel,
              [&](int64_t begin, int64_t end) { convolve_weight_part(s, p, y, w, 0, channels, begin, end); });
   }
 }
