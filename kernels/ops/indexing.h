@@ -6,7 +6,7 @@
 // it spoils each line that it could have meant in the same way. So it never goes by unseen: a NaN in a state is a job fault.
 #pragma once
 
-#include "kernels/ops/op.h"
+#include "kernels/ops/move.h"
 
 namespace cairn::kernels::CAIRN_ISA {
 
@@ -16,15 +16,6 @@ KERNEL_FN uint64_t bits_of_nothing(DType t) {
   return size == 8 ? uint64_t{1} << 63 : size == 4 ? 0x80000000u : size == 2 ? 0x7FC0u : 0xFFu;
 }
 KERNEL_FN bool is_place(int64_t index, int64_t n) { return static_cast<uint64_t>(index) < static_cast<uint64_t>(n); }
-
-// body(T{}) for the unsigned integer T of `size` bytes.
-template <class Body>
-LANES_FN void with_size(int64_t size, Body body) {
-  if (size == 8) body(uint64_t{});
-  else if (size == 4) body(uint32_t{});
-  else if (size == 2) body(uint16_t{});
-  else body(uint8_t{});
-}
 
 // Memory that a host body works in.
 template <class T>
@@ -90,7 +81,7 @@ struct Gather {
   }
   static void host(const Args& a, const HostCall& c) {
     const int64_t* index = static_cast<const int64_t*>(c.in[1]);
-    with_size(size_of(a.dtype), [&](auto element) {
+    by_size(size_of(a.dtype), [&](auto element) {
       using T = decltype(element);
       const T* x = static_cast<const T*>(c.in[0]);
       T* y = static_cast<T*>(c.out[0]);
@@ -322,7 +313,7 @@ struct Scatter {
     else host_of<T>(a, c, Lesser{});
   }
   static void host(const Args& a, const HostCall& c) {
-    if (a.reduce == 0) with_size(size_of(a.lines.dtype), [&](auto element) { host_of<decltype(element)>(a, c, Replace{}); });
+    if (a.reduce == 0) by_size(size_of(a.lines.dtype), [&](auto element) { host_of<decltype(element)>(a, c, Replace{}); });
     else if (a.lines.dtype == DType::f32) host_by_reduce<float>(a, c);
     else if (a.lines.dtype == DType::i64) host_by_reduce<uint64_t>(a, c);
     else host_by_reduce<uint32_t>(a, c);
