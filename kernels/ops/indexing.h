@@ -106,42 +106,6 @@ struct Gather {
   }
 };
 
-// How what is scattered meets what is there.
-struct Replace {
-  template <class V>
-  KERNEL_FN V operator()(V, V b) const {
-    return b;
-  }
-};
-struct Sum {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return a + b;
-  }
-};
-struct Times {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return a * b;
-  }
-};
-struct Greater {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return greater(a, b);
-  }
-  KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) > static_cast<int64_t>(a) ? b : a; }
-  KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) > static_cast<int32_t>(a) ? b : a; }
-};
-struct Lesser {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return select(b < a, b, select(is_nan(b), b, a));
-  }
-  KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) < static_cast<int64_t>(a) ? b : a; }
-  KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) < static_cast<int32_t>(a) ? b : a; }
-};
-
 // y = target; then for j ascending y[o, t, i] = y[o, t, i] (reduce) src[o, j, i] with t = index[j] or index[o, j, i]
 //   target (outer, n, inner) or one element for all; index (k), or up to (outer, k, inner), i64; src as the index says, or one
 //   element for all -> y (outer, n, inner)
@@ -152,6 +116,42 @@ struct Scatter {
   static constexpr OperatorText kText{
       201, "scatter.v1", "y = target, then y[o, index, i] = y (reduce) src[o, j, i] for j ascending; reduce: 0 replace, 1 add, 2 multiply, 3 greatest, 4 least; keep 0: without target's element; index = skip is passed over",
       "moves bits where nothing is computed; else a chain over j ascending, blocks of 256 positions", "gradient of gather.v1"};
+  // How what is scattered meets what is there.
+  struct Replace {
+    template <class V>
+    KERNEL_FN V operator()(V, V b) const {
+      return b;
+    }
+  };
+  struct Sum {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return a + b;
+    }
+  };
+  struct Times {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return a * b;
+    }
+  };
+  struct Greater {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return greater(a, b);
+    }
+    KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) > static_cast<int64_t>(a) ? b : a; }
+    KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) > static_cast<int32_t>(a) ? b : a; }
+  };
+  struct Lesser {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return select(b < a, b, select(is_nan(b), b, a));
+    }
+    KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) < static_cast<int64_t>(a) ? b : a; }
+    KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) < static_cast<int32_t>(a) ? b : a; }
+  };
+
   struct Args {
     IndexedLines lines;
     int64_t reduce, keep, skip;
