@@ -450,8 +450,10 @@ template <bool kLowest>
 Tensor& extreme_index(const Tensor& x, std::optional<int64_t> dim, bool, Tensor& out) {
   const Sizes shape = dim ? lines(x.sizes(), axis(x, *dim)) : Sizes{1, x.numel(), 1};
   const Tensor whole = plain(x);
-  const bool rows = !kLowest && shape[2] == 1 && shape[1] <= kernels::isa_scalar::kMaxColumns && x.scalar_type() == at::kFloat;
-  assign(out, reshaped(rows ? call("argmax_last.v1", {}, {{whole, {shape[0], shape[1]}}})[0] : call("extremum.v1", {kLowest}, {{whole, shape}})[0], out.sizes()));
+  if (!kLowest && shape[2] == 1 && shape[1] <= kernels::isa_scalar::kMaxColumns && x.scalar_type() == at::kFloat)
+    assign(out, reshaped(call("argmax_last.v1", {}, {{whole, {shape[0], shape[1]}}})[0], out.sizes()));
+  else
+    assign(out, reshaped(call("extremum.v1", {kLowest}, {{whole, shape}})[0], out.sizes()));
   return out;
 }
 constexpr char kCumsum[] = "cumsum.v1", kCumprod[] = "cumprod.v1";
