@@ -1,8 +1,10 @@
 // Places by index: gather, scatter, embedding, order.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
+#include "kernels/arith.h"
 #include "runtime/aten.h"
 #include "runtime/recorder.h"
 
@@ -44,9 +46,9 @@ Operand scalar(double value, at::ScalarType dtype) {
   out.fill_(value);
   return {out, {}};
 }
-// A value that depends on no input and is the same everywhere as one element, of which the plan then holds no copies.
+// What is the same everywhere, as one element, of which no copies are made: one repeated, or one that depends on no input.
 std::optional<Operand> one_of(const Tensor& x) {
-  if (x.numel() == 1 && x.storage().nbytes() == static_cast<size_t>(x.element_size())) return Operand{x, {}};
+  if (x.numel() > 0 && x.storage().nbytes() == static_cast<size_t>(x.element_size())) return Operand{reshaped(x, {}), {}};
   const Recorder* recorder = Recorder::current();
   if (recorder && recorder->tracked(x)) return std::nullopt;
   const size_t size = static_cast<size_t>(x.element_size()), bytes = x.storage().nbytes();
@@ -109,6 +111,29 @@ Tensor& index_fill_tensor(Tensor& x, int64_t dim, const Tensor& index, const Ten
 }
 Tensor& index_fill(Tensor& x, int64_t dim, const Tensor& index, const Scalar& value) {
   return index_fill_tensor(x, dim, index, scalar(value.to<double>(), x.scalar_type()).tensor);
+}
+
+// x with position j of `dim` from position source(j).
+template <class Source>
+Tensor reordered(const Tensor& x, int64_t dim, Source source) {
+  const int64_t d = axis(x, dim);
+  Tensor index = empty_exact({x.dim() == 0 ? 1 : x.size(d)}, at::kLong);
+  auto* data = static_cast<int64_t*>(index.storage().mutable_data());
+  for (int64_t j = 0; j < index.numel(); j++) data[j] = source(j, index.numel());
+  return reshaped(gathered(lines_of(x, d), flat(index)), x.sizes());
+}
+Tensor flipped(const Tensor& x, IntArrayRef dims) {
+  Tensor out = x;
+  for (const int64_t d : dims) out = reordered(out, d, [](int64_t j, int64_t n) { return n - 1 - j; });
+  return out.is_same(x) ? x.clone() : out;
+}
+Tensor rolled(const Tensor& x, IntArrayRef shifts, IntArrayRef dims) {
+  if (dims.empty()) return reshaped(rolled(reshaped(plain(x), {x.numel()}), shifts, IntArrayRef{0}), x.sizes());
+  TORCH_CHECK(shifts.size() == dims.size(), "roll: as many shifts as dimensions");
+  Tensor out = x;
+  for (size_t k = 0; k < dims.size(); k++)
+    out = reordered(out, dims[k], [&](int64_t j, int64_t n) { return ((j - shifts[k]) % n + n) % n; });
+  return out;
 }
 
 // ---- an index for each element -----------------------------------------------------------------------------------------------
@@ -266,60 +291,73 @@ Tensor& put(Tensor& x, const Tensor& index, const Tensor& src, bool accumulate) 
 
 // ---- bags of an embedding: sums of rows by the bag that each position lies in -----------------------------------------------
 
-constexpr int64_t kSumOfBag = 0, kMeanOfBag = 1;
-
-void require_plain_bags(int64_t mode, bool by_frequency, int64_t padding) {
-  if (mode != kSumOfBag && mode != kMeanOfBag) refuse_undefined("an embedding bag that is neither sum nor mean", "scatter.v1");
+// A bag holds the rows at `index` with its number in `bag`; rows of the padding count for nothing.
+struct Bags {
+  Tensor index, bag;
+  int64_t count;
+  bool mean;
+  Tensor each;  // a weight for each position, or undefined
+  int64_t padding, rows;
+};
+Bags bags(const Tensor& indices, const Tensor& bag, int64_t count, int64_t mode, bool by_frequency, const Maybe& each, int64_t padding, int64_t rows) {
+  if (mode != 0 && mode != 1) refuse_undefined("an embedding bag that is neither sum nor mean", "scatter.v1");
   if (by_frequency) refuse_undefined("an embedding bag with scale_grad_by_freq", "scatter.v1");
-  if (padding >= 0) refuse_undefined("an embedding bag with padding_idx", "scatter.v1");
+  return {as_index(indices), bag, count, mode == 1, each && each->defined() ? plain(*each) : Tensor(), std::max(padding, kNoSkip), rows};
 }
 Tensor rows_at(const Tensor& table, const Tensor& index) {
-  return reshaped(gathered({plain(table), {1, table.size(0), product(table.sizes().slice(1))}}, flat(index)), {index.numel(), table.size(1)});
+  return reshaped(gathered({plain(table), {1, table.size(0), table.size(1)}}, flat(index)), {index.numel(), table.size(1)});
 }
-Tensor summed_by(const Tensor& rows, const Tensor& index, int64_t count) {
-  return reshaped(scattered(scalar(0, at::kFloat), {1, count, rows.size(1)}, flat(index), {rows, {1, rows.size(0), rows.size(1)}}, kAdd), {count, rows.size(1)});
+Tensor summed_by(const Tensor& rows, const Tensor& index, int64_t count, int64_t skip = kNoSkip) {
+  const Sizes shape{1, count, rows.size(1)};
+  return reshaped(scattered(scalar(0, at::kFloat), shape, flat(index), {rows, {1, rows.size(0), rows.size(1)}}, kAdd, true, skip), {count, rows.size(1)});
 }
-// Positions in each bag, 1 of an empty one.
-Tensor counts_by(const Tensor& index, int64_t count) {
-  return reshaped(scattered(scalar(1, at::kFloat), {1, count, 1}, flat(index), scalar(1, at::kFloat), kAdd, false), {count, 1});
+// A number for every row of the table, 0 for the padding.
+Tensor unless_padding(const Tensor& table, const Bags& b) {
+  if (b.padding < 0) return table;
+  Tensor row = empty_exact({1}, at::kLong);
+  row.fill_(b.padding);
+  return reshaped(scattered({table, {1, b.rows, table.size(1)}}, {1, b.rows, table.size(1)}, flat(row), scalar(0, at::kFloat), kReplace), table.sizes());
 }
-Tensor times_each(const Tensor& rows, const Tensor& weights) {
-  return one("mul.v1", {rows, spread(reshaped(plain(weights), {weights.numel(), 1}), rows.sizes())});
+// Rows in the bags, divided by how many there are.
+Tensor averaged(const Tensor& rows, const Bags& b) {
+  if (!b.mean) return rows;
+  const Tensor found = summed_by(rows_at(unless_padding(constant(1, {b.rows, 1}), b), b.index), b.bag, b.count);
+  Tensor all = empty_exact({b.count}, at::kLong);  // an empty bag is divided by 1
+  std::iota(static_cast<int64_t*>(all.storage().mutable_data()), static_cast<int64_t*>(all.storage().mutable_data()) + b.count, int64_t{0});
+  const Sizes shape{1, b.count, 1};
+  const Tensor counts = reshaped(scattered({found, shape}, shape, flat(all), scalar(1, at::kFloat), kGreatest), {b.count, 1});
+  return one("div.v1", {rows, spread(counts, rows.sizes())});
+}
+Tensor weighted(const Tensor& rows, const Bags& b) {
+  if (!b.each.defined()) return rows;
+  return one("mul.v1", {rows, spread(reshaped(b.each, {b.each.numel(), 1}), rows.sizes())});
 }
 std::tuple<Tensor, Tensor, Tensor, Tensor> embedding_bag(const Tensor& weight, const Tensor& indices, const Tensor& offsets, bool by_frequency, int64_t mode,
                                                          bool, const Maybe& each, bool include_last, int64_t padding) {
-  require_plain_bags(mode, by_frequency, padding);
-  const int64_t bags = offsets.numel() - (include_last ? 1 : 0), count = indices.numel();
-  const Tensor index = as_index(indices);
+  const int64_t count = offsets.numel() - (include_last ? 1 : 0), positions = indices.numel();
   // The bag of a position is one less than the offsets that are not beyond it.
-  Tensor positions = empty_exact({count}, at::kLong), less_one = empty_exact({offsets.numel() + 1}, at::kLong);
+  Tensor position = empty_exact({positions}, at::kLong), less_one = empty_exact({offsets.numel() + 1}, at::kLong);
   const auto fill = [](const Tensor& to, int64_t first) {
     auto* data = static_cast<int64_t*>(to.storage().mutable_data());
     for (int64_t i = 0; i < to.numel(); i++) data[i] = std::max<int64_t>(first + i, 0);
   };
-  fill(positions, 0);
+  fill(position, 0);
   fill(less_one, -1);
-  const Tensor found = call("searchsorted.v1", {1}, {{plain(as_index(offsets)), {1, offsets.numel()}}, {positions, {1, count}}})[0];
-  const Tensor bag = reshaped(gathered({less_one, {1, less_one.numel(), 1}}, flat(found)), {count});
-  Tensor rows = rows_at(weight, index);
-  if (each && each->defined()) rows = times_each(rows, *each);
-  Tensor out = summed_by(rows, bag, bags);
-  if (mode == kMeanOfBag) out = one("div.v1", {out, spread(counts_by(bag, bags), out.sizes())});
-  const Tensor sizes = reshaped(scattered(scalar(0, at::kLong), {1, bags, 1}, flat(bag), scalar(1, at::kLong), kAdd), {bags});
-  return {out, bag, sizes, empty_exact({0}, at::kLong)};
+  const Tensor found = call("searchsorted.v1", {1}, {{plain(as_index(offsets)), {1, offsets.numel()}}, {position, {1, positions}}})[0];
+  const Tensor bag = reshaped(gathered({less_one, {1, less_one.numel(), 1}}, flat(found)), {positions});
+  const Bags b = bags(indices, bag, count, mode, by_frequency, each, padding, weight.size(0));
+  const Tensor rows = rows_at(unless_padding(plain(weight), b), b.index);
+  const Tensor sizes = reshaped(scattered(scalar(0, at::kLong), {1, count, 1}, flat(bag), scalar(1, at::kLong), kAdd), {count});
+  return {averaged(summed_by(weighted(rows, b), bag, count), b), bag, sizes, empty_exact({0}, at::kLong)};
 }
-Tensor embedding_bag_backward(const Tensor& grad, const Tensor& indices, const Tensor& bag, const Tensor&, const Tensor&, int64_t weights, bool by_frequency,
+Tensor embedding_bag_backward(const Tensor& grad, const Tensor& indices, const Tensor& bag, const Tensor&, const Tensor&, int64_t rows, bool by_frequency,
                               int64_t mode, const Maybe& each, int64_t padding) {
-  require_plain_bags(mode, by_frequency, padding);
-  Tensor g = plain(grad);
-  if (mode == kMeanOfBag) g = one("div.v1", {g, spread(counts_by(bag, g.size(0)), g.sizes())});
-  Tensor rows = rows_at(g, bag);
-  if (each && each->defined()) rows = times_each(rows, *each);
-  return summed_by(rows, as_index(indices), weights);
+  const Bags b = bags(indices, plain(bag), grad.size(0), mode, by_frequency, each, padding, rows);
+  return summed_by(weighted(rows_at(averaged(plain(grad), b), b.bag), b), b.index, rows, b.padding);
 }
 Tensor embedding_bag_backward_of_each(const Tensor& grad, const Tensor& weight, const Tensor& indices, const Tensor&, const Tensor& bag, int64_t mode, int64_t padding) {
-  require_plain_bags(mode, false, padding);
-  return summed(one("mul.v1", {rows_at(grad, bag), rows_at(weight, as_index(indices))}), IntArrayRef{1});
+  const Bags b = bags(indices, plain(bag), grad.size(0), mode, false, std::nullopt, padding, weight.size(0));
+  return summed(one("mul.v1", {rows_at(grad, b.bag), rows_at(unless_padding(plain(weight), b), b.index)}), IntArrayRef{1});
 }
 
 // ---- order -------------------------------------------------------------------------------------------------------------------
@@ -378,9 +416,23 @@ std::tuple<Tensor&, Tensor&> kthvalue(const Tensor& x, int64_t k, int64_t dim, b
   assign_lines(values, indices, gathered({out[1], shape}, flat(last)), gathered({out[2], shape}, flat(last)), without(x, d, keepdim));
   return {values, indices};
 }
+// The lower one of two; a NaN in the line is its median.
 std::tuple<Tensor&, Tensor&> median(const Tensor& x, int64_t dim, bool keepdim, Tensor& values, Tensor& indices) {
-  const int64_t n = x.dim() == 0 ? 1 : x.size(axis(x, dim));
-  return kthvalue(x, (n + 1) / 2, dim, keepdim, values, indices);
+  const int64_t d = axis(x, dim), n = x.dim() == 0 ? 1 : x.size(d), middle = (n + 1) / 2;
+  if (x.scalar_type() != at::kFloat) return kthvalue(x, middle, dim, keepdim, values, indices);
+  const auto sorted = first_in_order(x, d, n, false);  // NaNs last
+  const Sizes shape = lines(x.sizes(), d);
+  const Tensor greatest = call("extremum.v1", {false}, {lines_of(x, d)})[1];
+  const int64_t count = greatest.numel();
+  // Only a NaN is beyond infinity: 1 of it, 0 else.
+  const Operand infinity{constant(INFINITY, {1, 1}), {1, 1}};
+  const Tensor is_nan = call("searchsorted.v1", {0}, {infinity, {greatest, {1, count}}})[0];
+  Tensor places = empty_exact({2}, at::kLong);
+  static_cast<int64_t*>(places.storage().mutable_data())[0] = middle - 1;
+  static_cast<int64_t*>(places.storage().mutable_data())[1] = n - 1;
+  const Operand place{gathered({places, {1, 2, 1}}, flat(is_nan)), {shape[0], 1, shape[2]}};
+  assign_lines(values, indices, gathered({sorted[1], shape}, place), gathered({sorted[2], shape}, place), without(x, d, keepdim));
+  return {values, indices};
 }
 Tensor median_of_all(const Tensor& x) {
   Tensor values = empty_exact({}, x.scalar_type()), indices = empty_exact({}, at::kLong);
@@ -396,15 +448,14 @@ std::tuple<Tensor&, Tensor&> extreme(const Tensor& x, int64_t dim, bool keepdim,
 }
 template <bool kLowest>
 Tensor& extreme_index(const Tensor& x, std::optional<int64_t> dim, bool, Tensor& out) {
-  const Operand all{plain(x), dim ? lines(x.sizes(), axis(x, *dim)) : Sizes{1, x.numel(), 1}};
-  assign(out, reshaped(call("extremum.v1", {kLowest}, {all})[0], out.sizes()));
+  const Sizes shape = dim ? lines(x.sizes(), axis(x, *dim)) : Sizes{1, x.numel(), 1};
+  const Tensor whole = plain(x);
+  if (!kLowest && shape[2] == 1 && shape[1] <= kernels::isa_scalar::kMaxColumns && x.scalar_type() == at::kFloat)
+    assign(out, reshaped(call("argmax_last.v1", {}, {{whole, {shape[0], shape[1]}}})[0], out.sizes()));
+  else
+    assign(out, reshaped(call("extremum.v1", {kLowest}, {{whole, shape}})[0], out.sizes()));
   return out;
 }
-template <bool kLowest>
-Tensor extreme_of_all(const Tensor& x) {
-  return reshaped(call("extremum.v1", {kLowest}, {{plain(x), {1, x.numel(), 1}}})[1], {});
-}
-
 constexpr char kCumsum[] = "cumsum.v1", kCumprod[] = "cumprod.v1";
 template <const char* kOp>
 Tensor& scan(const Tensor& x, int64_t dim, std::optional<at::ScalarType>, Tensor& out) {
@@ -435,6 +486,8 @@ std::tuple<Tensor, Tensor, Tensor> unique2(const Tensor&, bool, bool, bool) { re
 void on_exact(torch::Library& m) {
   m.impl("index_select", &index_select);
   m.impl("index_select.out", &index_select_out);
+  m.impl("flip", &flipped);
+  m.impl("roll", &rolled);
   m.impl("embedding_dense_backward", &embedding_dense_backward);
   m.impl("index_add.out", &index_add);
   m.impl("index_copy.out", &index_copy);
@@ -468,9 +521,8 @@ void on_exact(torch::Library& m) {
   m.impl("median", &median_of_all);
   m.impl("max.dim_max", &extreme<false>);
   m.impl("min.dim_min", &extreme<true>);
+  m.impl("argmax.out", &extreme_index<false>);
   m.impl("argmin.out", &extreme_index<true>);
-  m.impl("max", &extreme_of_all<false>);
-  m.impl("min", &extreme_of_all<true>);
   m.impl("cumsum.out", &scan<kCumsum>);
   m.impl("cumprod.out", &scan<kCumprod>);
   m.impl("_cummax_helper", &cumulative_extreme<false>);

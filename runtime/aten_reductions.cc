@@ -48,13 +48,6 @@ Tensor& mean(const Tensor& x, at::OptionalIntArrayRef dims, bool, std::optional<
   assign(out, reshaped(one("div_scalar.v1", {summed(x, dims)}, {number(count)}), out.sizes()));
   return out;
 }
-Tensor& argmax(const Tensor& x, std::optional<int64_t> dim, bool, Tensor& out) {
-  if (!dim) refuse_undefined("argmax over all dimensions", "argmax_last.v1");
-  require_last(x, *dim, "argmax_last.v1");
-  const Tensor whole = plain(x);
-  assign(out, reshaped(call("argmax_last.v1", {}, {{whole, rows_of(whole, x.size(-1)).shape()}}).back(), out.sizes()));
-  return out;
-}
 
 std::tuple<Tensor, Tensor, Tensor> layer_norm(const Tensor& input, IntArrayRef normalized, const Maybe& weight, const Maybe& bias, double eps) {
   const int64_t columns = std::accumulate(normalized.begin(), normalized.end(), int64_t{1}, std::multiplies<>());
@@ -119,7 +112,6 @@ Tensor& softmax_backward(const Tensor& grad, const Tensor& output, int64_t dim, 
 void on_exact(torch::Library& m) {
   m.impl("sum.IntList_out", &sum);
   m.impl("mean.out", &mean);
-  m.impl("argmax.out", &argmax);
   m.impl("native_layer_norm", &layer_norm);
   m.impl("native_layer_norm_backward", &layer_norm_backward);
   m.impl("_log_softmax.out", &log_softmax);

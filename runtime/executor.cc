@@ -271,7 +271,7 @@ Result<> Executor::check_finite() const {
     if ((dtype == kernels::DType::f32 && !all_finite<uint32_t>(slot(s), 0x7F800000u)) ||
         (dtype == kernels::DType::bf16 && !all_finite<uint16_t>(slot(s), 0x7F80u)))
       return Error{Code::not_finite, "state '" + plan_.state[s].name + "' holds a NaN or an infinity before step " + std::to_string(step_),
-                   "lower the learning rate, or look for a division by zero in the model"};
+                   "lower the learning rate, or look for a division by zero in the model, or an index or a label out of range in the data"};
   }
   return {};
 }

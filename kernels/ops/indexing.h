@@ -6,7 +6,7 @@
 // it spoils each line that it could have meant in the same way. So it never goes by unseen: a NaN in a state is a job fault.
 #pragma once
 
-#include "kernels/ops/op.h"
+#include "kernels/ops/move.h"
 
 namespace cairn::kernels::CAIRN_ISA {
 
@@ -16,15 +16,6 @@ KERNEL_FN uint64_t bits_of_nothing(DType t) {
   return size == 8 ? uint64_t{1} << 63 : size == 4 ? 0x80000000u : size == 2 ? 0x7FC0u : 0xFFu;
 }
 KERNEL_FN bool is_place(int64_t index, int64_t n) { return static_cast<uint64_t>(index) < static_cast<uint64_t>(n); }
-
-// body(T{}) for the unsigned integer T of `size` bytes.
-template <class Body>
-LANES_FN void with_size(int64_t size, Body body) {
-  if (size == 8) body(uint64_t{});
-  else if (size == 4) body(uint32_t{});
-  else if (size == 2) body(uint16_t{});
-  else body(uint8_t{});
-}
 
 // Memory that a host body works in.
 template <class T>
@@ -90,7 +81,7 @@ struct Gather {
   }
   static void host(const Args& a, const HostCall& c) {
     const int64_t* index = static_cast<const int64_t*>(c.in[1]);
-    with_size(size_of(a.dtype), [&](auto element) {
+    by_size(size_of(a.dtype), [&](auto element) {
       using T = decltype(element);
       const T* x = static_cast<const T*>(c.in[0]);
       T* y = static_cast<T*>(c.out[0]);
@@ -115,42 +106,6 @@ struct Gather {
   }
 };
 
-// How what is scattered meets what is there.
-struct Replace {
-  template <class V>
-  KERNEL_FN V operator()(V, V b) const {
-    return b;
-  }
-};
-struct Sum {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return a + b;
-  }
-};
-struct Times {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return a * b;
-  }
-};
-struct Greatest {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return greater(a, b);
-  }
-  KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) > static_cast<int64_t>(a) ? b : a; }
-  KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) > static_cast<int32_t>(a) ? b : a; }
-};
-struct Least {
-  template <class V>
-  KERNEL_FN V operator()(V a, V b) const {
-    return select(b < a, b, select(is_nan(b), b, a));
-  }
-  KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) < static_cast<int64_t>(a) ? b : a; }
-  KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) < static_cast<int32_t>(a) ? b : a; }
-};
-
 // y = target; then for j ascending y[o, t, i] = y[o, t, i] (reduce) src[o, j, i] with t = index[j] or index[o, j, i]
 //   target (outer, n, inner) or one element for all; index (k), or up to (outer, k, inner), i64; src as the index says, or one
 //   element for all -> y (outer, n, inner)
@@ -161,6 +116,42 @@ struct Scatter {
   static constexpr OperatorText kText{
       201, "scatter.v1", "y = target, then y[o, index, i] = y (reduce) src[o, j, i] for j ascending; reduce: 0 replace, 1 add, 2 multiply, 3 greatest, 4 least; keep 0: without target's element; index = skip is passed over",
       "moves bits where nothing is computed; else a chain over j ascending, blocks of 256 positions", "gradient of gather.v1"};
+  // How what is scattered meets what is there.
+  struct Replace {
+    template <class V>
+    KERNEL_FN V operator()(V, V b) const {
+      return b;
+    }
+  };
+  struct Sum {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return a + b;
+    }
+  };
+  struct Times {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return a * b;
+    }
+  };
+  struct Greater {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return greater(a, b);
+    }
+    KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) > static_cast<int64_t>(a) ? b : a; }
+    KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) > static_cast<int32_t>(a) ? b : a; }
+  };
+  struct Lesser {
+    template <class V>
+    KERNEL_FN V operator()(V a, V b) const {
+      return select(b < a, b, select(is_nan(b), b, a));
+    }
+    KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) < static_cast<int64_t>(a) ? b : a; }
+    KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) < static_cast<int32_t>(a) ? b : a; }
+  };
+
   struct Args {
     IndexedLines lines;
     int64_t reduce, keep, skip;
@@ -201,7 +192,7 @@ struct Scatter {
 
   template <class V>
   KERNEL_FN static V reduced(int64_t reduce, V a, V b) {
-    return reduce == 0 ? b : reduce == 1 ? Sum{}(a, b) : reduce == 2 ? Times{}(a, b) : reduce == 3 ? Greatest{}(a, b) : Least{}(a, b);
+    return reduce == 0 ? b : reduce == 1 ? Sum{}(a, b) : reduce == 2 ? Times{}(a, b) : reduce == 3 ? Greater{}(a, b) : Lesser{}(a, b);
   }
   KERNEL_FN static uint64_t combined(const Args& a, uint64_t x, uint64_t y) {
     if (a.reduce == 0) return y;
@@ -318,11 +309,11 @@ struct Scatter {
   static void host_by_reduce(const Args& a, const HostCall& c) {
     if (a.reduce == 1) host_of<T>(a, c, Sum{});
     else if (a.reduce == 2) host_of<T>(a, c, Times{});
-    else if (a.reduce == 3) host_of<T>(a, c, Greatest{});
-    else host_of<T>(a, c, Least{});
+    else if (a.reduce == 3) host_of<T>(a, c, Greater{});
+    else host_of<T>(a, c, Lesser{});
   }
   static void host(const Args& a, const HostCall& c) {
-    if (a.reduce == 0) with_size(size_of(a.lines.dtype), [&](auto element) { host_of<decltype(element)>(a, c, Replace{}); });
+    if (a.reduce == 0) by_size(size_of(a.lines.dtype), [&](auto element) { host_of<decltype(element)>(a, c, Replace{}); });
     else if (a.lines.dtype == DType::f32) host_by_reduce<float>(a, c);
     else if (a.lines.dtype == DType::i64) host_by_reduce<uint64_t>(a, c);
     else host_by_reduce<uint32_t>(a, c);

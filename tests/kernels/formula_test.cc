@@ -146,5 +146,61 @@ TEST(Formulas, a_label_out_of_range_makes_the_loss_nan) {
   EXPECT_EQ(*run.reference({})[1].as<uint32_t>(), 0x7FC00000u);
 }
 
+TEST(Formulas, zeros_ties_and_nans_in_order) {
+  const std::vector<float> x{0.0f, NAN, -0.0f, -INFINITY, NAN, 1.0f};
+  const struct {
+    const char* op;
+    std::vector<int64_t> attrs;
+    size_t output;
+    std::vector<int64_t> want;
+  } rows[] = {
+      {"sort.v1", {6, 0}, 1, {3, 0, 2, 5, 1, 4}},
+      {"sort.v1", {6, 1}, 1, {1, 4, 5, 0, 2, 3}},
+      {"sort.v1", {2, 1}, 1, {1, 4}},
+      {"extremum.v1", {0}, 0, {1}},
+      {"extremum.v1", {1}, 0, {1}},
+      {"cumulative_extremum.v1", {0}, 0, {0, 1, 1, 1, 4, 4}},
+      {"cumulative_extremum.v1", {1}, 0, {0, 1, 1, 1, 4, 4}},
+  };
+  for (const auto& row : rows) {
+    const Trial run({row.op, {f32({1, 6, 1})}, row.attrs}, Values::tame);
+    std::copy(x.begin(), x.end(), run.in[0].as<float>());
+    const auto out = run.reference({});
+    for (size_t i = 0; i < row.want.size(); i++) EXPECT_EQ(out[row.output].as<int64_t>()[i], row.want[i]) << row.op << " " << i;
+  }
+}
+
+TEST(Formulas, an_index_out_of_range_is_a_nan) {
+  for (const int64_t wrong : {int64_t{-1}, int64_t{3}, INT64_MIN, INT64_MAX}) {
+    const Trial rows({"gather.v1", {f32({1, 3, 2}), i64({2})}, {}}, Values::tame);
+    rows.in[1].as<int64_t>()[0] = 2;
+    rows.in[1].as<int64_t>()[1] = wrong;
+    const auto have = rows.reference({});
+    EXPECT_EQ(have[0].as<float>()[1], rows.in[0].as<float>()[5]);
+    EXPECT_EQ(have[0].as<uint32_t>()[2], 0x7FC00000u);
+    EXPECT_EQ(have[0].as<uint32_t>()[3], 0x7FC00000u);
+
+    const Trial integers({"gather.v1", {i64({1, 3, 1}), i64({1})}, {}}, Values::tame);
+    integers.in[1].as<int64_t>()[0] = wrong;
+    EXPECT_EQ(*integers.reference({})[0].as<int64_t>(), INT64_MIN);
+
+    // Of two lines only the one with the wrong index is lost.
+    const Trial lines({"scatter.v1", {f32({1, 3, 2}), i64({1, 2, 2}), f32({})}, {1, 3, 2, 0, 1, -1}}, Values::tame);
+    const int64_t index[] = {0, 0, wrong, 1};
+    std::copy(index, index + 4, lines.in[1].as<int64_t>());
+    const auto spoilt = lines.reference({});
+    for (size_t j = 0; j < 3; j++) {
+      EXPECT_EQ(spoilt[0].as<uint32_t>()[2 * j], 0x7FC00000u);
+      EXPECT_FALSE(std::isnan(spoilt[0].as<float>()[2 * j + 1]));
+    }
+    const Trial padded({"scatter.v1", {f32({}), i64({2}), f32({})}, {1, 3, 1, 1, 1, 2}}, Values::tame);
+    padded.in[1].as<int64_t>()[0] = 2;
+    padded.in[1].as<int64_t>()[1] = wrong;
+    EXPECT_EQ(*padded.reference({})[0].as<uint32_t>(), 0x7FC00000u);
+    padded.in[1].as<int64_t>()[1] = 2;
+    EXPECT_EQ(*padded.reference({})[0].as<float>(), *padded.in[0].as<float>());
+  }
+}
+
 }  // namespace
 }  // namespace cairn::kernels

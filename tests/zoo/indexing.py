@@ -62,7 +62,10 @@ def taking():
     x, i = torch.randn(8, 5, 6), torch.randint(0, 5, (8, 3, 6))
     rows = torch.randint(0, 8, (8,))
     yield "index_select", lambda x, r: torch.index_select(x, 0, r), [x, rows]
-    yield "index_select_2", lambda x, r: torch.index_select(x, 2, r.remainder(6)) if False else x.index_select(2, torch.tensor([5, 0, 0])), [x, rows]
+    yield "index_select_2", lambda x: x.index_select(2, torch.tensor([5, 0, 0])), [x]
+    yield "flip", lambda x: x.flip(0, 2), [x]
+    yield "roll", lambda x: torch.roll(x, (2, -1), (1, 2)), [x]
+    yield "roll_all", lambda x: torch.roll(x, 7), [x]
     yield "gather_1", lambda x, i: torch.gather(x, 1, i), [x, i]
     yield "gather_last", lambda x, i: x.gather(-1, i), [x, torch.randint(0, 6, (8, 5, 2))]
     yield "take_along_dim", lambda x, i: torch.take_along_dim(x, i, 1), [x, i]
@@ -130,6 +133,7 @@ def ordering():
     yield "kthvalue", lambda x: torch.kthvalue(x, 4, dim=1), [x]
     yield "median", lambda x: torch.median(x, dim=1), [x]
     yield "median_keep", lambda x: x.median(dim=-1, keepdim=True).values, [x]
+    yield "median_nan", lambda x: torch.median(x, dim=1).values, [torch.where(torch.rand(8, 9) < 0.05, torch.nan, torch.randn(8, 9))]
     yield "max_dim", lambda x: torch.max(x, 1), [x]
     yield "min_dim_keep", lambda x: torch.min(x, -1, keepdim=True), [with_ties]
     yield "max_int64", lambda x: x.max(1), [whole]
@@ -162,7 +166,7 @@ def gradients():
     yield "scatter_add", lambda w, r, p: w[r].scatter_add(1, p, w[r] * 2), [rows, places]
     yield "scatter_reduce", lambda w, r: torch.zeros(16, 6).scatter_reduce(0, r[:, None].expand(16, 6), w[r], "sum"), [rows]
     yield "index_add", lambda w, r: torch.zeros(12, 6).index_add(0, r, w[r]), [rows]
-    yield "index_copy", lambda w, r: w.index_copy(0, torch.arange(16) % 12, w[r])[:, :3] if False else w[r].index_copy(0, torch.tensor([3, 1]), w[r][:2]), [rows]
+    yield "index_copy", lambda w, r: w[r].index_copy(0, torch.tensor([3, 1]), w[r][:2]), [rows]
     yield "index_put", lambda w, r: w[r].index_put((torch.tensor([3, 1]),), w[r][:2]), [rows]
     yield "index_fill", lambda w, r: w[r].index_fill(1, torch.tensor([3, 1]), 0.5), [rows]
     yield "sort", lambda w, r: w[r].sort(1).values * torch.arange(6), [rows]
@@ -172,13 +176,13 @@ def gradients():
     yield "median", lambda w, r: w[r].median(1).values, [rows]
     yield "kthvalue", lambda w, r: w[r].kthvalue(2, 1).values, [rows]
     yield "cumsum", lambda w, r: w[r].cumsum(1), [rows]
-    yield "cumprod", lambda w, r: w[r].cumprod(1), [rows]
     yield "cummax", lambda w, r: w[r].cummax(1).values, [rows]
     yield "cummin", lambda w, r: w[r].cummin(0).values, [rows]
     yield "logcumsumexp", lambda w, r: w[r].logcumsumexp(1), [rows]
     yield "embedding_padding", lambda w, r: F.embedding(r, w, padding_idx=3), [rows]
     yield "one_hot", lambda w, r: F.one_hot(r, 12).float() @ w, [rows]
     yield "bag_offsets", lambda w, r: F.embedding_bag(r, w, torch.tensor([0, 3, 3, 9]), mode="sum"), [rows]
+    yield "bag_padding", lambda w, r: F.embedding_bag(r.view(4, 4), w, mode="mean", padding_idx=7), [rows]
     yield "bag_weights", lambda w, r, p: F.embedding_bag(r.view(4, 4), w, mode="sum", per_sample_weights=p.float().view(4, 4)), [rows, places]
 
 
