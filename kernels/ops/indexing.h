@@ -134,7 +134,7 @@ struct Times {
     return a * b;
   }
 };
-struct Greater {
+struct Greatest {
   template <class V>
   KERNEL_FN V operator()(V a, V b) const {
     return greater(a, b);
@@ -142,7 +142,7 @@ struct Greater {
   KERNEL_FN uint64_t operator()(uint64_t a, uint64_t b) const { return static_cast<int64_t>(b) > static_cast<int64_t>(a) ? b : a; }
   KERNEL_FN uint32_t operator()(uint32_t a, uint32_t b) const { return static_cast<int32_t>(b) > static_cast<int32_t>(a) ? b : a; }
 };
-struct Lesser {
+struct Least {
   template <class V>
   KERNEL_FN V operator()(V a, V b) const {
     return select(b < a, b, select(is_nan(b), b, a));
@@ -201,7 +201,7 @@ struct Scatter {
 
   template <class V>
   KERNEL_FN static V reduced(int64_t reduce, V a, V b) {
-    return reduce == 0 ? b : reduce == 1 ? Sum{}(a, b) : reduce == 2 ? Times{}(a, b) : reduce == 3 ? Greater{}(a, b) : Lesser{}(a, b);
+    return reduce == 0 ? b : reduce == 1 ? Sum{}(a, b) : reduce == 2 ? Times{}(a, b) : reduce == 3 ? Greatest{}(a, b) : Least{}(a, b);
   }
   KERNEL_FN static uint64_t combined(const Args& a, uint64_t x, uint64_t y) {
     if (a.reduce == 0) return y;
@@ -318,8 +318,8 @@ struct Scatter {
   static void host_by_reduce(const Args& a, const HostCall& c) {
     if (a.reduce == 1) host_of<T>(a, c, Sum{});
     else if (a.reduce == 2) host_of<T>(a, c, Times{});
-    else if (a.reduce == 3) host_of<T>(a, c, Greater{});
-    else host_of<T>(a, c, Lesser{});
+    else if (a.reduce == 3) host_of<T>(a, c, Greatest{});
+    else host_of<T>(a, c, Least{});
   }
   static void host(const Args& a, const HostCall& c) {
     if (a.reduce == 0) with_size(size_of(a.lines.dtype), [&](auto element) { host_of<decltype(element)>(a, c, Replace{}); });
