@@ -85,6 +85,15 @@ KERNEL_FN F absolute(F x) {
   return as_float(as_bits(x) & 0x7FFFFFFFu);
 }
 template <class F>
+KERNEL_FN F negated(F x) {
+  return as_float(as_bits(x) ^ typename Lane<F>::Int(0x80000000u));
+}
+template <class F>
+KERNEL_FN F with_sign(F size, F sign) {
+  using I = typename Lane<F>::Int;
+  return as_float((as_bits(size) & I(0x7FFFFFFFu)) | (as_bits(sign) & I(0x80000000u)));
+}
+template <class F>
 KERNEL_FN F canonical(F x) {
   return select(is_nan(x), constant<F>(kNan), x);
 }
@@ -105,14 +114,18 @@ KERNEL_FN int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // The recursive rule for sums, over term(0) .. term(n - 1), n <= 4096^2: blocks of 4096 consecutive terms; in a block 32
 // strided lanes, each a chain, then a butterfly 16 8 4 2 1; the block results are reduced by the same rule. A missing lane
 // is skipped: it holds -0, and x + -0 is x for every x.
+template <class Term, class Op>
+KERNEL_FN float reduce_block(int64_t n, Term term, float identity, Op op) {
+  float lane[32];
+  for (int l = 0; l < 32; l++) lane[l] = identity;
+  for (int64_t i = 0; i < n; i++) lane[i & 31] = op(lane[i & 31], term(i));
+  for (int w = 16; w > 0; w /= 2)
+    for (int l = 0; l < w; l++) lane[l] = op(lane[l], lane[l + w]);
+  return lane[0];
+}
 template <class Term>
 KERNEL_FN float sum_block(int64_t n, Term term) {
-  float lane[32];
-  for (int l = 0; l < 32; l++) lane[l] = -0.0f;
-  for (int64_t i = 0; i < n; i++) lane[i & 31] = lane[i & 31] + term(i);
-  for (int w = 16; w > 0; w /= 2)
-    for (int l = 0; l < w; l++) lane[l] = lane[l] + lane[l + w];
-  return lane[0];
+  return reduce_block(n, term, -0.0f, [](float a, float b) { return a + b; });
 }
 template <class Term>
 KERNEL_FN float sum_of(int64_t n, Term term) {

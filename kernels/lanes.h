@@ -302,27 +302,31 @@ LANES_FN void write(float* p, int m, Vector x) {
 }
 
 // The recursive rule of arith.h; term(i, m) gives a Vector for i and what follows, of which m lanes count.
-template <class Term>
-LANES_FN float lanes_sum_block(int64_t n, Term term) {
+template <class Term, class Op>
+LANES_FN float lanes_reduce_block(int64_t n, Term term, float identity, Op op) {
   constexpr int kParts = 32 / kWidth;
   Vector lane[kParts];
 #pragma GCC unroll 32
-  for (int u = 0; u < kParts; u++) lane[u] = Vector(-0.0f);
+  for (int u = 0; u < kParts; u++) lane[u] = Vector(identity);
   int64_t i = 0;
   for (; i + 32 <= n; i += 32) {
 #pragma GCC unroll 32
-    for (int u = 0; u < kParts; u++) lane[u] = lane[u] + term(i + u * kWidth, kWidth);
+    for (int u = 0; u < kParts; u++) lane[u] = op(lane[u], term(i + u * kWidth, kWidth));
   }
   for (int u = 0; i < n; u++, i += kWidth) {
     const int m = static_cast<int>(least(kWidth, n - i));
-    lane[u] = lane[u] + fill_beyond(term(i, m), m, -0.0f);
+    lane[u] = op(lane[u], fill_beyond(term(i, m), m, identity));
   }
 #pragma GCC unroll 6
   for (int w = kParts / 2; w > 0; w /= 2) {
 #pragma GCC unroll 16
-    for (int u = 0; u < w; u++) lane[u] = lane[u] + lane[u + w];
+    for (int u = 0; u < w; u++) lane[u] = op(lane[u], lane[u + w]);
   }
-  return butterfly(lane[0], [](Vector a, Vector b) { return a + b; });
+  return butterfly(lane[0], op);
+}
+template <class Term>
+LANES_FN float lanes_sum_block(int64_t n, Term term) {
+  return lanes_reduce_block(n, term, -0.0f, [](Vector a, Vector b) __attribute__((always_inline)) { return a + b; });
 }
 template <class Term>
 LANES_FN float lanes_sum(int64_t n, Term term) {

@@ -1,5 +1,7 @@
 #include "runtime/aten.h"
 
+#include <ATen/ExpandUtils.h>
+
 #include "runtime/recorder.h"
 
 namespace cairn::runtime {
@@ -24,6 +26,45 @@ Tensor one(std::string_view op, const std::vector<Tensor>& inputs, std::vector<i
 attest::NumericClass numeric_class() {
   const Recorder* recorder = Recorder::current();
   return recorder ? recorder->numeric : attest::NumericClass::f32;
+}
+
+namespace {
+
+// Without the repetitions of expand(): those dimensions are 1 again.
+Tensor gathered(const Tensor& tensor) {
+  std::vector<int64_t> sizes = tensor.sizes().vec();
+  for (size_t d = 0; d < sizes.size(); d++)
+    if (tensor.stride(static_cast<int64_t>(d)) == 0) sizes[d] = std::min<int64_t>(sizes[d], 1);
+  return IntArrayRef(sizes) == tensor.sizes() ? tensor : tensor.as_strided(sizes, tensor.strides(), tensor.storage_offset());
+}
+
+Tensor floating(const Tensor& tensor) { return tensor.is_floating_point() ? tensor : cast(tensor, at::kFloat); }
+
+}  // namespace
+
+Tensor elementwise(std::string_view op, const std::vector<Tensor>& operands, std::vector<int64_t> attrs, IntArrayRef sizes) {
+  if (c10::multiply_integers(sizes) == 0) return empty_exact(sizes, at::kFloat);
+  const kernels::Operator* known = kernels::find_operator(op);
+  CHECK(known != nullptr);
+  std::vector<Operand> all;
+  std::vector<kernels::TensorType> types;
+  for (const Tensor& operand : operands) {
+    const std::vector<int64_t> ones(sizes.size(), 1);
+    const Tensor own = is_scalar(operand) ? constant(value_of(operand), ones) : floating(plain(gathered(operand)));
+    std::vector<int64_t> shape(sizes.size() - static_cast<size_t>(own.dim()), 1);
+    shape.insert(shape.end(), own.sizes().begin(), own.sizes().end());
+    all.push_back({own, shape});
+    types.push_back({kernels::DType::f32, shape});
+  }
+  const auto out = known->infer(types, attrs);
+  if (!out || IntArrayRef((*out)[0].shape) != sizes)
+    for (Operand& operand : all) operand = {spread(operand.tensor, sizes), sizes.vec()};
+  return call(op, std::move(attrs), all)[0];
+}
+Tensor elementwise(std::string_view op, const std::vector<Tensor>& operands, std::vector<int64_t> attrs) {
+  std::vector<int64_t> sizes;
+  for (const Tensor& operand : operands) sizes = at::infer_size(sizes, operand.sizes());
+  return elementwise(op, operands, std::move(attrs), sizes);
 }
 
 double value_of(const Tensor& scalar) { return scalar.item().to<double>(); }

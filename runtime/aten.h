@@ -5,6 +5,7 @@
 // has no definition.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 
@@ -31,6 +32,12 @@ Tensor one(std::string_view op, const std::vector<Tensor>& inputs, std::vector<i
 // The class in which products are to be computed.
 attest::NumericClass numeric_class();
 
+// One call that makes each element of its output from one of each operand: operands of any shapes that spread to `sizes`, numbers
+// too. What the operator's own rule of spreading does not reach is spread before; integers and bool become floats.
+Tensor elementwise(std::string_view op, const std::vector<Tensor>& operands, std::vector<int64_t> attrs, IntArrayRef sizes);
+// The same, with the sizes that the operands have together.
+Tensor elementwise(std::string_view op, const std::vector<Tensor>& operands, std::vector<int64_t> attrs = {});
+
 // A number where a tensor could stand.
 inline bool is_scalar(const Tensor& tensor) { return tensor.is_cpu() && tensor.dim() == 0; }
 double value_of(const Tensor& scalar);
@@ -46,6 +53,14 @@ Rows rows_of(const Tensor& tensor, int64_t columns);
 
 // Sum over `dims` (none: all); the result has the other dimensions, in order.
 Tensor summed(const Tensor& x, at::OptionalIntArrayRef dims);
+
+// The name of an operator as an argument of a template: unary<"exp.v1">.
+template <size_t N>
+struct OpName {
+  char text[N];
+  constexpr OpName(const char (&from)[N]) { std::copy(from, from + N, text); }
+  operator std::string_view() const { return {text, N - 1}; }
+};
 void require_float(const Tensor& x, const char* what);
 
 // ---- integers, for families whose ATen operators take both (aten_integers.cc) ----
@@ -88,6 +103,7 @@ struct Lowering {
 struct Family {
   void (*on_exact)(torch::Library& aten);
   std::span<const Lowering> lowerings;
+  void (*above_autograd)(torch::Library& aten) = nullptr;  // composites that ATen would take apart in another way
 };
 Family aten_indexing();
 Family aten_integers();

@@ -301,7 +301,11 @@ void register_exact_device() {
     aten->impl("fill_.Scalar", &fill);
     aten->impl("fill_.Tensor", &fill_from);
     aten->impl("zero_", &zero);
-    for (const Family& family : aten_families()) family.on_exact(*aten);
+    auto* above = new torch::Library(torch::Library::IMPL, "aten", c10::DispatchKey::AutogradPrivateUse1, __FILE__, __LINE__);
+    for (const Family& family : aten_families()) {
+      family.on_exact(*aten);
+      if (family.above_autograd) family.above_autograd(*above);
+    }
     auto* rest = new torch::Library(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
     rest->fallback(torch::CppFunction::makeFromBoxedFunction<&undefined>());
     return aten;

@@ -21,8 +21,8 @@ const Lowering* lowering_of(const kernels::Operator& op) {
   return nullptr;
 }
 
-// Sampling, scattering, masks: bytes and integers, the same on every tier.
-bool is_shared(uint16_t op) { return op == 1 || op == 2 || op == 70; }
+// Sampling, scattering, random numbers: the same on every tier.
+bool is_shared(uint16_t op) { return op == 1 || op == 2 || (op >= 70 && op <= 73); }
 
 std::vector<Tensor> run_shared(const kernels::Operator& op, const attest::Call& call, const kernels::StepContext& step, const std::vector<Tensor>& in) {
   std::vector<Tensor> out;

@@ -158,6 +158,22 @@ Race race_product(int64_t m, int64_t n, int64_t k, int threads) {
   });
 }
 
+Race race_lowering(std::string_view op, const std::vector<kernels::TensorType>& in, std::vector<int64_t> attrs, int threads, int64_t labels) {
+  const Lowering* lowering = nullptr;
+  for (const Family& family : aten_families())
+    for (const Lowering& one : family.lowerings)
+      if (one.op == op) lowering = &one;
+  CHECK(lowering);
+  std::vector<Tensor> operands;
+  for (const kernels::TensorType& type : in)
+    operands.push_back(type.dtype == kernels::DType::i64 ? at::randint(0, labels, type.shape, at::kLong) : at::rand(type.shape));
+  attest::Call call;
+  call.attrs = attrs;
+  call.input_types = in;
+  call.output_types = must(kernels::find_operator(op)->infer(in, attrs));
+  return race_operator(op, operands, std::move(attrs), threads, [=] { lowering->run({call, {}, operands}); });
+}
+
 Result<Race> race_step(const Perceptron& model, int threads) {
   at::set_num_threads(threads);
   constexpr uint64_t kSteps = 1'000'000;  // of the schedule: more than a run takes

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "kernels/operator.h"
 
 namespace cairn::runtime {
 
@@ -15,6 +16,9 @@ struct Race {
 
 // C (m, n) = A (m, k) B (k, n): matmul.f32.v1 beside at::mm_out, both with `threads`.
 Race race_product(int64_t m, int64_t n, int64_t k, int threads);
+
+// An operator beside its native lowering, stock ATen. f32 operands are uniform in (0, 1), integers in 0 .. labels - 1.
+Race race_lowering(std::string_view op, const std::vector<kernels::TensorType>& in, std::vector<int64_t> attrs, int threads, int64_t labels = 7);
 
 // A training step with batch, forward, backward and Adam: the executor on the traced plan beside eager autograd with the
 // updates of PyTorch's default (single tensor) Adam.

@@ -52,11 +52,11 @@ class Tracer {
   Result<Trace> run() {
     TRY(choose_batch());
     TRY(bind_symbols());
+    TRY(check(request_.optimizer));
     try {
       bring_data();
       bring_parameters();
       bring_constants();
-      drive(program_, values_, exact_device());
       if (request_.train) TRY(train());
       else predict();
     } catch (const Refusal& refused) {
@@ -172,13 +172,30 @@ class Tracer {
     return tensor;
   }
 
+  uint32_t batches() const { return request_.train ? request_.optimizer.accumulate : 1; }
+
+  // The rows of all batches of a step are drawn at once.
   void bring_data() {
     for (size_t i = 0; i < program_.inputs.size(); i++) {
       const DataType& data = *data_of(program_.inputs[i].name);
       const Tensor whole = input(data.name, data.type);
-      const Tensor rows = is_sampled(program_.inputs[i]) ? call("sample_rows.v1", {static_cast<int64_t>(batch_), request_.train ? 0 : 1}, {{whole, data.type.shape}})[0] : whole;
-      values_[program_.inputs[i].name] = reshaped(rows, batch_types_[i].shape);
+      const auto rows = static_cast<int64_t>(batch_ * batches());
+      drawn_.push_back(is_sampled(program_.inputs[i]) ? call("sample_rows.v1", {rows, request_.train ? 0 : 1}, {{whole, data.type.shape}})[0] : whole);
     }
+  }
+  // Runs the program on one of them.
+  void drive_batch(uint32_t batch) {
+    for (size_t i = 0; i < program_.inputs.size(); i++) {
+      const std::vector<int64_t>& shape = batch_types_[i].shape;
+      Tensor rows = drawn_[i];
+      if (batches() > 1 && is_sampled(program_.inputs[i])) {
+        std::vector<int64_t> split = shape;
+        split.insert(split.begin(), batches());
+        rows = plain(reshaped(rows, split).select(0, batch));
+      }
+      values_[program_.inputs[i].name] = reshaped(rows, shape);
+    }
+    drive(program_, values_, exact_device());
   }
 
   void bring_parameters() {
@@ -203,23 +220,47 @@ class Tracer {
   }
 
   Result<> train() {
-    const Tensor loss = values_.at(program_.outputs[0]).toTensor();
-    if (loss.numel() != 1 || !loss.is_floating_point() || !loss.requires_grad())
-      return Error{Code::usage, "the program's first output is no loss: it must be one number that depends on parameters", "export a module whose forward returns the loss"};
-    loss.backward();
+    Tensor mean;  // of the losses of all batches
+    for (uint32_t batch = 0; batch < batches(); batch++) {
+      drive_batch(batch);
+      Tensor loss = values_.at(program_.outputs[0]).toTensor();
+      if (loss.numel() != 1 || !loss.is_floating_point() || !loss.requires_grad())
+        return Error{Code::usage, "the program's first output is no loss: it must be one number that depends on parameters", "export a module whose forward returns the loss"};
+      if (batches() > 1) loss = at::div(loss, static_cast<double>(batches()));
+      loss.backward();
+      const Tensor value = plain(cast(loss.detach(), at::kFloat));
+      mean = mean.defined() ? one("add.v1", {mean, value}) : value;
+    }
     at::NoGradGuard no_grad;
     const Optimizer& optimizer = request_.optimizer;
     const TensorType table{DType::f32, {static_cast<int64_t>(steps_), schedule_columns(optimizer)}};
     const Tensor rates = input(std::string(kSchedule), table);
-    for (size_t i = 0; i < parameters_.size(); i++) {
-      const Tensor gradient = parameters_[i].leaf.grad();
-      if (!gradient.defined()) continue;
-      step_optimizer(optimizer, program_.parameters[i], parameters_[i].tensor, plain(gradient), rates, table);
+    std::vector<Tensor> gradients;
+    for (const Bound& parameter : parameters_) {
+      const Tensor gradient = parameter.leaf.grad();
+      gradients.push_back(gradient.defined() ? plain(gradient) : gradient);
     }
+    if (optimizer.clip_norm_bits != 0) clip(gradients, optimizer.clip_norm_bits);
+    for (size_t i = 0; i < parameters_.size(); i++)
+      if (gradients[i].defined()) step_optimizer(optimizer, program_.parameters[i], parameters_[i].tensor, gradients[i], rates, table);
     const TensorType log{DType::f32, {static_cast<int64_t>(steps_)}};
     const Tensor losses = state(std::string(kLosses), log, {});
-    assign(losses, call("put_rows.v1", {}, {{losses, log.shape}, {plain(cast(loss.detach(), at::kFloat)), {}}})[0]);
+    assign(losses, call("put_rows.v1", {}, {{losses, log.shape}, {mean, {}}})[0]);
     return {};
+  }
+
+  // The norm of all gradients together: each one's sum of squares, added in the order of the parameters.
+  static void clip(std::vector<Tensor>& gradients, uint32_t limit_bits) {
+    Tensor total;
+    for (const Tensor& gradient : gradients) {
+      if (!gradient.defined()) continue;
+      const Tensor squares = call("sum_squares_last.v1", {}, {{gradient, {1, gradient.numel()}}}).back();
+      total = total.defined() ? one("add.v1", {total, squares}) : squares;
+    }
+    if (!total.defined()) return;
+    const Tensor factor = one("clip_factor.v1", {total}, {static_cast<int64_t>(limit_bits)});
+    for (Tensor& gradient : gradients)
+      if (gradient.defined()) gradient = elementwise("mul.v1", {gradient, factor}, {}, gradient.sizes());
   }
 
   void step_optimizer(const Optimizer& optimizer, const Parameter& parameter, const Tensor& tensor, const Tensor& gradient,
@@ -246,6 +287,7 @@ class Tracer {
   }
 
   void predict() {
+    drive_batch(0);
     at::NoGradGuard no_grad;
     for (size_t i = 0; i < program_.outputs.size(); i++) {
       const Tensor rows = plain(values_.at(program_.outputs[i]).toTensor());
@@ -327,6 +369,7 @@ class Tracer {
   std::map<std::string, int64_t> bound_;
   std::vector<TensorType> batch_types_;
   std::vector<Bound> parameters_;
+  std::vector<Tensor> drawn_;  // rows of each input
   std::vector<Tensor> slots_;
 };
 

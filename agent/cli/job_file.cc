@@ -26,7 +26,11 @@ runtime::Optimizer OptimizerSettings::optimizer() const {
   out.momentum_bits = bits(momentum);
   out.nesterov = nesterov;
   out.warmup_steps = warmup_steps;
-  out.cosine = curve == Curve::cosine;
+  out.curve = schedule;
+  out.decay_every = decay_every;
+  out.decay_factor_bits = bits(decay_factor);
+  out.clip_norm_bits = bits(clip_norm);
+  out.accumulate = accumulate;
   return out;
 }
 

@@ -14,10 +14,6 @@ enum class Graph : uint8_t { train = 1, predict = 2 };
 constexpr bool is_valid(Graph g) { return g == Graph::train || g == Graph::predict; }
 constexpr std::string_view name(Graph g) { return g == Graph::train ? "train" : "predict"; }
 
-enum class Curve : uint8_t { constant = 1, cosine = 2 };
-constexpr bool is_valid(Curve c) { return c == Curve::constant || c == Curve::cosine; }
-constexpr std::string_view name(Curve c) { return c == Curve::constant ? "constant" : "cosine"; }
-
 struct OptimizerSettings {
   runtime::OptimizerKind name = runtime::OptimizerKind::adam;
   double lr = 1e-3;
@@ -27,12 +23,18 @@ struct OptimizerSettings {
   double momentum = 0;
   bool nesterov = false;
   uint64_t warmup_steps = 0;
-  Curve curve = Curve::constant;
+  runtime::Curve schedule = runtime::Curve::constant;
+  uint64_t decay_every = 0;
+  double decay_factor = 0.1;
+  double clip_norm = 0;
+  uint32_t accumulate = 1;
   static constexpr auto fields() {
     using O = OptimizerSettings;
     return std::tuple{field("name", &O::name), field("lr", &O::lr), field("betas", &O::betas), field("eps", &O::eps),
                       field("weight_decay", &O::weight_decay), field("momentum", &O::momentum),
-                      field("nesterov", &O::nesterov), field("warmup_steps", &O::warmup_steps), field("curve", &O::curve)};
+                      field("nesterov", &O::nesterov), field("warmup_steps", &O::warmup_steps), field("schedule", &O::schedule),
+                      field("decay_every", &O::decay_every), field("decay_factor", &O::decay_factor),
+                      field("clip_norm", &O::clip_norm), field("accumulate", &O::accumulate)};
   }
   Result<> check() const;
   runtime::Optimizer optimizer() const;

@@ -29,8 +29,7 @@ struct Wish {
   uint64_t batch = 0;
   uint64_t seed = 0;
   OptimizerSettings optimizer;
-  std::string optimizer_name = "adam";
-  bool cosine = false;
+  std::string optimizer_name = "adam", schedule = "constant";
   std::string tier = "exact";
   attest::NumericClass numeric = attest::NumericClass::f32;
   uint32_t threads = 1;    // 0: as many as there are cores
@@ -200,7 +199,8 @@ Result<> train(const Cli& cli, Wish wish) {
   if (wish.steps == 0) return Error{Code::usage, "a training needs a number of steps", "add --steps N"};
   TRY_LET(kind, parse_optimizer(wish.optimizer_name));
   wish.optimizer.name = kind;
-  wish.optimizer.curve = wish.cosine ? Curve::cosine : Curve::constant;
+  TRY_LET(curve, parse_curve(wish.schedule));
+  wish.optimizer.schedule = curve;
   const Scratch scratch;
   TRY_LET(worker, worker_of(cli));
   const bool keep = !wish.folder.empty();
@@ -290,7 +290,11 @@ void add_program_verbs(CLI::App& app, Cli& cli) {
   training->add_option("--momentum", optimizer.momentum);
   training->add_flag("--nesterov", optimizer.nesterov);
   training->add_option("--warmup", optimizer.warmup_steps, "steps over which the learning rate rises");
-  training->add_flag("--cosine", wish->cosine, "the learning rate falls to 0 along half a cosine");
+  training->add_option("--schedule", wish->schedule, "of the learning rate after that: constant | linear | cosine | step");
+  training->add_option("--decay-every", optimizer.decay_every, "step: after so many steps it falls ...");
+  training->add_option("--decay-factor", optimizer.decay_factor, "... to this part");
+  training->add_option("--clip-norm", optimizer.clip_norm, "limit of the norm of all gradients together");
+  training->add_option("--accumulate", optimizer.accumulate, "batches a step, whose gradients are averaged");
 }
 
 }  // namespace cairn::agent

@@ -124,4 +124,104 @@ struct NllLossBackward {
   }
 };
 
+struct NllRowsArgs {
+  int64_t classes, inner;
+  int64_t n;  // elements of the last output
+  int64_t ignore;
+};
+
+// weights[o, i] = w[t], loss[o, i] = -logp[o, t, i] w[t], t = target[o, i]; +0 both where t is ignore_index
+//   logp (outer, classes, inner) f32, target (outer, inner) i64, w (classes) f32 -> weights, loss (outer, inner)
+//   a label that is neither in 0 .. classes - 1 nor ignore_index makes both NaN
+struct NllRows {
+  static constexpr OperatorText kText{
+      66, "nll_rows.v1", "weights[o, i] = w[t]; loss[o, i] = -logp[o, t, i] w[t]; t = target[o, i]; +0 where t is ignore_index; NaN where it is no class",
+      "one product", "Bridle 1990"};
+  using Args = NllRowsArgs;
+  static std::vector<AttrSpec> attrs() { return {{"ignore_index"}}; }
+  static std::vector<InPlace> in_place() { return {}; }
+  static KnownCall known() { return {{f32({9, 7, 5}), i64({9, 5}), f32({7})}, {3}}; }
+  static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) {
+    Expect expect(in, attrs);
+    expect.operands(3).attributes(1).type(0, DType::f32, 3).type(1, DType::i64, 2).type(2, DType::f32, 1);
+    expect.that([&] { return in[0].shape[0] == in[1].shape[0] && in[0].shape[2] == in[1].shape[1]; }, "needs a label for each row and place");
+    expect.that([&] { return in[0].shape[1] == in[2].shape[0]; }, "needs a weight a class");
+    if (!expect.ok()) return expect.error();
+    return Types(2, f32(in[1].shape));
+  }
+  static Args args(const CallShape& call) {
+    return {call.in[0].shape[1], call.in[0].shape[2], elements(call.out[0]), call.attrs[0]};
+  }
+  static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(2 * a.n); }
+  static uint64_t moved_bytes(const CallShape& call) { return 24 * static_cast<uint64_t>(elements(call.out[0])); }
+  KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
+
+  template <class Weight, class Logp>
+  KERNEL_FN static float value(const Args& a, size_t out, int64_t e, int64_t label, Weight weight, Logp logp) {
+    if (label == a.ignore) return 0.0f;
+    if (label < 0 || label >= a.classes) return as_float(kNan);
+    const float w = weight(label);
+    return out == 0 ? w : negated(logp((e / a.inner * a.classes + label) * a.inner + e % a.inner)) * w;
+  }
+  template <class S>
+  KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
+    return result(value(a, out, e, source.i64(1, e), [&](int64_t i) { return source.f32(2, i); }, [&](int64_t i) { return source.f32(0, i); }));
+  }
+  static void host(const Args& a, const HostCall& c) {
+    const float *logp = in_f32(c, 0), *w = in_f32(c, 2);
+    const int64_t* target = static_cast<const int64_t*>(c.in[1]);
+    parallel(c.pool, a.n, kGrain / 4, 16, [&](int64_t begin, int64_t end) {
+      for (size_t out = 0; out < 2; out++)
+        for (int64_t e = begin; e < end; e++)
+          static_cast<float*>(c.out[out])[e] =
+              canonical(value(a, out, e, target[e], [&](int64_t i) { return w[i]; }, [&](int64_t i) { return logp[i]; }));
+    });
+  }
+};
+
+// dx[o, c, i] = -grad[o, i] w[c] where c is target[o, i] and that is not ignore_index; +0 elsewhere
+//   grad (outer, inner) f32, target (outer, inner) i64, w (classes) f32 -> dx (outer, classes, inner)
+struct NllRowsBackward {
+  static constexpr OperatorText kText{67, "nll_rows_backward.v1", "dx[o, c, i] = -grad[o, i] w[c] at c = target[o, i] unless ignored; +0 elsewhere",
+                                      "one product", "derivative of nll_rows.v1"};
+  using Args = NllRowsArgs;
+  static std::vector<AttrSpec> attrs() { return {{"ignore_index"}}; }
+  static std::vector<InPlace> in_place() { return {}; }
+  static KnownCall known() { return {{f32({9, 5}), i64({9, 5}), f32({7})}, {3}}; }
+  static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) {
+    Expect expect(in, attrs);
+    expect.operands(3).attributes(1).type(0, DType::f32, 2).type(1, DType::i64, 2).type(2, DType::f32, 1);
+    expect.that([&] { return in[0].shape == in[1].shape; }, "needs a label for each row and place");
+    if (!expect.ok()) return expect.error();
+    return Types{f32({in[0].shape[0], in[2].shape[0], in[0].shape[1]})};
+  }
+  static Args args(const CallShape& call) {
+    return {call.out[0].shape[1], call.out[0].shape[2], elements(call.out[0]), call.attrs[0]};
+  }
+  static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(a.n / a.classes); }
+  KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
+
+  KERNEL_FN static float value(float grad, float w) { return negated(grad) * w; }
+  template <class S>
+  KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t, Carry, S& source) {
+    const int64_t at = e / a.inner / a.classes * a.inner + e % a.inner, label = source.i64(1, at);
+    if (label != e / a.inner % a.classes || label == a.ignore) return result(0.0f);
+    return result(value(source.f32(0, at), source.f32(2, label)));
+  }
+  static void host(const Args& a, const HostCall& c) {
+    const float *grad = in_f32(c, 0), *w = in_f32(c, 2);
+    const int64_t* target = static_cast<const int64_t*>(c.in[1]);
+    float* dx = out_f32(c, 0);
+    const int64_t step = a.classes * a.inner;
+    parallel(c.pool, a.n / step, kGrain / step + 1, 1, [&](int64_t begin, int64_t end) {
+      __builtin_memset(dx + begin * step, 0, static_cast<size_t>((end - begin) * step) * sizeof(float));
+      for (int64_t o = begin; o < end; o++)
+        for (int64_t i = 0; i < a.inner; i++) {
+          const int64_t at = o * a.inner + i, label = target[at];
+          if (label != a.ignore && label >= 0 && label < a.classes) dx[o * step + label * a.inner + i] = canonical(value(grad[at], w[label]));
+        }
+    });
+  }
+};
+
 }  // namespace cairn::kernels::CAIRN_ISA

@@ -1,4 +1,4 @@
-// Sums down columns and along rows, and the index of the greatest.
+// Sums down columns; sums, products and extremes along rows; the index of the greatest.
 #pragma once
 
 #include "kernels/ops/op.h"
@@ -55,19 +55,16 @@ struct SumRows {
   }
 };
 
-// y[r] = sum_c x[r, c] by the recursive rule; its levels are outputs, so that a dispute walks them
+// Base of operators that reduce the last axis by levels of 4096, which are outputs, so that a dispute walks them:
 //   x (rows, cols) f32 -> with cols <= 4096: y (rows); else first (rows, ceil(cols / 4096)), ... down to y (rows)
-struct SumLast {
-  static constexpr OperatorText kText{
-      41, "sum_last.v1", "y[r] = sum_c x[r, c]; beyond 4096 columns the sums of each 4096 are an output before it, and so on",
-      "recursive: blocks of 4096 consecutive, 32 strided lanes each a chain, butterfly 16 8 4 2 1, block results by the same rule",
-      "Blanchard, Higham & Mary 2020, blocked summation"};
+// by Op::block(source, n, term) and, over Vector, Op::lanes(n, term); Op::first(x) is what the first level takes of an element.
+template <class Op>
+struct ReduceLast {
   struct Args {
     int64_t rows;
     int32_t levels;
     int64_t cols[6];  // of the operand and of each output
   };
-  static constexpr size_t kRowOutputs = 9;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({3, 5001})}, {}}; }
@@ -94,10 +91,17 @@ struct SumLast {
   static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(a.rows * a.cols[0]); }
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
 
+  template <class F>
+  KERNEL_FN static F first(F x) {
+    return x;
+  }
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
-    const int64_t cols = a.cols[out], row = e / a.cols[out + 1], first = e % a.cols[out + 1] * kSumBlock;
-    return result(sum_block(source, least(kSumBlock, cols - first), [&](int64_t i) { return source.f32(out, row * cols + first + i); }));
+    const int64_t cols = a.cols[out], row = e / a.cols[out + 1], from = e % a.cols[out + 1] * kSumBlock;
+    return result(Op::block(source, least(kSumBlock, cols - from), [&](int64_t i) {
+      const float x = source.f32(out, row * cols + from + i);
+      return out == 0 ? Op::first(x) : x;
+    }));
   }
   static void host(const Args& a, const HostCall& c) {
     for (int o = 0; o < a.levels; o++) {
@@ -106,14 +110,89 @@ struct SumLast {
       const int64_t cols = a.cols[o], blocks = a.cols[o + 1];
       parallel(c.pool, a.rows * blocks, kGrain / least(cols, kSumBlock) + 1, 1, [&](int64_t begin, int64_t end) {
         for (int64_t e = begin; e < end; e++) {
-          const int64_t first = e % blocks * kSumBlock;
-          const float* p = x + e / blocks * cols + first;
-          y[e] = canonical(lanes_sum_block(least(kSumBlock, cols - first), [&](int64_t i, int m) { return read(p + i, m); }));
+          const int64_t from = e % blocks * kSumBlock, n = least(kSumBlock, cols - from);
+          const float* p = x + e / blocks * cols + from;
+          y[e] = canonical(o == 0 ? Op::lanes(n, [&](int64_t i, int m) { return Op::first(read(p + i, m)); })
+                                  : Op::lanes(n, [&](int64_t i, int m) { return read(p + i, m); }));
         }
       });
     }
   }
 };
+
+#define RECURSIVE_ORDER "recursive: blocks of 4096 consecutive, 32 strided lanes each a chain, butterfly 16 8 4 2 1, block results by the same rule"
+
+struct SumLast : ReduceLast<SumLast> {
+  static constexpr OperatorText kText{
+      41, "sum_last.v1", "y[r] = sum_c x[r, c]; beyond 4096 columns the sums of each 4096 are an output before it, and so on",
+      RECURSIVE_ORDER, "Blanchard, Higham & Mary 2020, blocked summation"};
+  static constexpr size_t kRowOutputs = 9;
+  template <class S, class Term>
+  KERNEL_FN static float block(S& source, int64_t n, Term term) {
+    return sum_block(source, n, term);
+  }
+  template <class Term>
+  LANES_FN static float lanes(int64_t n, Term term) {
+    return lanes_sum_block(n, term);
+  }
+};
+struct SumSquaresLast : ReduceLast<SumSquaresLast> {
+  static constexpr OperatorText kText{
+      45, "sum_squares_last.v1", "y[r] = sum_c x[r, c]^2; levels as in sum_last.v1", "each square rounded; " RECURSIVE_ORDER,
+      "Blanchard, Higham & Mary 2020, blocked summation"};
+  static constexpr size_t kRowOutputs = 9;
+  template <class F>
+  KERNEL_FN static F first(F x) {
+    return x * x;
+  }
+  template <class S, class Term>
+  KERNEL_FN static float block(S& source, int64_t n, Term term) {
+    return sum_block(source, n, term);
+  }
+  template <class Term>
+  LANES_FN static float lanes(int64_t n, Term term) {
+    return lanes_sum_block(n, term);
+  }
+};
+struct ProdLast : ReduceLast<ProdLast> {
+  static constexpr OperatorText kText{44, "prod_last.v1", "y[r] = product of x[r, c] over c; levels as in sum_last.v1", RECURSIVE_ORDER,
+                                      "the rule of sums, with products"};
+  template <class S, class Term>
+  KERNEL_FN static float block(S&, int64_t n, Term term) {
+    return reduce_block(n, term, 1.0f, [](float a, float b) { return a * b; });
+  }
+  template <class Term>
+  LANES_FN static float lanes(int64_t n, Term term) {
+    return lanes_reduce_block(n, term, 1.0f, [](Vector a, Vector b) __attribute__((always_inline)) { return a * b; });
+  }
+};
+struct MaxLast : ReduceLast<MaxLast> {
+  static constexpr OperatorText kText{42, "max_last.v1", "y[r] = the greatest x[r, c]; levels as in sum_last.v1", "exact; NaN wins, -0 as +0",
+                                      "order statistics"};
+  static constexpr size_t kRowOutputs = 9;
+  template <class S, class Term>
+  KERNEL_FN static float block(S& source, int64_t n, Term term) {
+    return max_of(source, n, term);
+  }
+  template <class Term>
+  LANES_FN static float lanes(int64_t n, Term term) {
+    return lanes_max(n, term);
+  }
+};
+struct MinLast : ReduceLast<MinLast> {
+  static constexpr OperatorText kText{43, "min_last.v1", "y[r] = the least x[r, c]; levels as in sum_last.v1", "exact; NaN wins, -0 as +0",
+                                      "order statistics"};
+  static constexpr size_t kRowOutputs = 9;
+  template <class S, class Term>
+  KERNEL_FN static float block(S& source, int64_t n, Term term) {
+    return negated(max_of(source, n, [&](int64_t i) { return negated(term(i)); })) + 0.0f;
+  }
+  template <class Term>
+  LANES_FN static float lanes(int64_t n, Term term) {
+    return negated(lanes_max(n, [&](int64_t i, int m) { return negated(term(i, m)); })) + 0.0f;
+  }
+};
+#undef RECURSIVE_ORDER
 
 // y[r] = the lowest c with the greatest x[r, c]; a NaN is greater than everything
 //   x (rows, cols) f32, cols <= 65536 -> y (rows) i64

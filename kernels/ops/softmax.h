@@ -153,4 +153,40 @@ struct Softmax {
   }
 };
 
+// s[r] = sum_c g y;  dx = y (g - s)
+//   g, y (rows, cols) f32, y of softmax -> s (rows), dx (rows, cols)
+struct SoftmaxBackward {
+  static constexpr OperatorText kText{65, "softmax_backward.v1", "s[r] = sum g y; dx = y (g - s); operands g, y",
+                                      "each g y rounded, recursive sum, rows of up to 65536 columns; a difference, a product", "Bridle 1990"};
+  using Args = RowArgs;
+  static constexpr size_t kRowOutputs = 1;
+  static std::vector<AttrSpec> attrs() { return {}; }
+  static std::vector<InPlace> in_place() { return {{1, 0}, {1, 1}}; }
+  static KnownCall known() { return {{f32({5, 70}), f32({5, 70})}, {}}; }
+  static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) { return infer_rows(in, attrs, 2, 1); }
+  static Args args(const CallShape& call) { return {call.in[0].shape[0], call.in[0].shape[1]}; }
+  static uint64_t multiply_adds(const Args& a) { return static_cast<uint64_t>(3 * a.rows * a.cols); }
+  KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
+
+  template <class S>
+  KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t, Carry, S& source) {
+    const int64_t n = a.cols;
+    if (out == 0) return result(sum_of(source, n, [&](int64_t i) { return source.f32(0, e * n + i) * source.f32(1, e * n + i); }));
+    return result(source.f32(1, e) * (source.f32(0, e) - source.f32(2, e / n)));
+  }
+  static void host(const Args& a, const HostCall& c) {
+    const float *g = in_f32(c, 0), *y = in_f32(c, 1);
+    float *sums = out_f32(c, 0), *dx = out_f32(c, 1);
+    const int64_t n = a.cols;
+    parallel(c.pool, a.rows, kGrain / n + 1, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; r++) {
+        const float *gr = g + r * n, *yr = y + r * n;
+        const float s = canonical(lanes_sum(n, [&](int64_t i, int m) { return read(gr + i, m) * read(yr + i, m); }));
+        each(0, n, [&](int64_t i, int m) { write(dx + r * n + i, m, read(yr + i, m) * (read(gr + i, m) - Vector(s))); });
+        sums[r] = s;
+      }
+    });
+  }
+};
+
 }  // namespace cairn::kernels::CAIRN_ISA

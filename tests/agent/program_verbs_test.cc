@@ -27,7 +27,7 @@ using nlohmann::json;
 const fs::path kBin = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin";
 const std::string kTrain =
     "train examples/digits/train.pt2 --data examples/digits/train.safetensors --optimizer adamw --weight-decay 0.1 --lr 1e-2 "
-    "--cosine --seed 3 ";
+    "--schedule cosine --seed 3 ";
 
 struct Answer {
   int status;

@@ -25,6 +25,24 @@ std::vector<Numbers> soft(const Naive& n, bool logarithm) {
   return {maxima, sums, y};
 }
 
+// Of a reduction of the last axis: the results of each 4096, and of those in turn.
+std::vector<Numbers> levels(const Naive& n, double start, double (*first)(double), const std::function<double(double, double)>& op) {
+  std::vector<Numbers> all;
+  Numbers x = map(n.in[0], first);
+  for (const TensorType& type : n.run.out_types) {
+    const size_t rows = n.dim(0, 0), cols = x.size() / rows;
+    Numbers y(static_cast<size_t>(elements(type)), start);
+    for (size_t r = 0; r < rows; r++)
+      for (size_t c = 0; c < cols; c++) {
+        double& to = y[r * (y.size() / rows) + c / 4096];
+        to = op(to, x[r * cols + c]);
+      }
+    all.push_back(y);
+    x = y;
+  }
+  return all;
+}
+
 }  // namespace
 
 Family reductions_family() {
@@ -40,6 +58,15 @@ Family reductions_family() {
           {"sum_last.v1", {f32({70, 33})}, {}},
           {"sum_last.v1", {f32({9, 4096})}, {}},
           {"sum_last.v1", {f32({2, 70001})}, {}},
+          {"sum_squares_last.v1", {f32({2, 70001})}, {}},
+          {"max_last.v1", {f32({70, 33})}, {}},
+          {"max_last.v1", {f32({2, 70001})}, {}},
+          {"min_last.v1", {f32({70, 33})}, {}},
+          {"min_last.v1", {f32({2, 70001})}, {}},
+          {"prod_last.v1", {f32({70, 33})}, {}},
+          {"prod_last.v1", {f32({3, 5001})}, {}},
+          {"softmax_backward.v1", {f32({300, 70}), f32({300, 70})}, {}},
+          {"softmax_backward.v1", {f32({3, 5001}), f32({3, 5001})}, {}},
           {"layer_norm.v1", {f32({5, 1}), f32({1}), f32({1})}, {bits(1e-5f)}},
           {"layer_norm.v1", {f32({300, 70}), f32({70}), f32({70})}, {bits(1e-5f)}},
           {"layer_norm.v1", {f32({2, 5001}), f32({5001}), f32({5001})}, {bits(1e-5f)}},
@@ -62,6 +89,11 @@ Family reductions_family() {
       .largest = {
           {"sum_rows.v1", {f32({t, f})}, {}},
           {"sum_last.v1", {f32({f, t})}, {}},
+          {"sum_squares_last.v1", {f32({f, t})}, {}},
+          {"max_last.v1", {f32({f, t})}, {}},
+          {"min_last.v1", {f32({f, t})}, {}},
+          {"prod_last.v1", {f32({f, t})}, {}},
+          {"softmax_backward.v1", {f32({t, classes}), f32({t, classes})}, {}},
           {"layer_norm.v1", {f32({t, classes}), f32({classes}), f32({classes})}, {attr_of(1e-5f)}},
           {"layer_norm_backward_input.v1", {f32({t, classes}), f32({t, classes}), f32({t}), f32({t}), f32({classes})}, {}},
           {"layer_norm_backward_affine.v1", {f32({t, classes}), f32({t, classes}), f32({t}), f32({t})}, {}},
@@ -75,18 +107,17 @@ Family reductions_family() {
             Numbers y(n.dim(0, 1));
             for (size_t i = 0; i < n.in[0].size(); i++) y[i % y.size()] += n.in[0][i];
             return std::vector<Numbers>{y}; }}},
-          {"sum_last.v1", {1e-4, [](const Naive& n) {
-            std::vector<Numbers> levels;
-            Numbers x = n.in[0];
-            for (const TensorType& type : n.run.out_types) {
-              const size_t rows = n.dim(0, 0), cols = x.size() / rows;
-              Numbers y(static_cast<size_t>(elements(type)));
-              for (size_t r = 0; r < rows; r++)
-                for (size_t c = 0; c < cols; c++) y[r * (y.size() / rows) + c / 4096] += x[r * cols + c];
-              levels.push_back(y);
-              x = y;
-            }
-            return levels; }}},
+          {"sum_last.v1", {1e-4, [](const Naive& n) { return levels(n, 0, [](double x) { return x; }, std::plus<>()); }}},
+          {"sum_squares_last.v1", {1e-4, [](const Naive& n) { return levels(n, 0, [](double x) { return x * x; }, std::plus<>()); }}},
+          {"prod_last.v1", {1e-4, [](const Naive& n) { return levels(n, 1, [](double x) { return x; }, std::multiplies<>()); }}},
+          {"max_last.v1", {0, [](const Naive& n) { return levels(n, -INFINITY, [](double x) { return x; }, [](double a, double b) { return std::max(a, b); }); }}},
+          {"min_last.v1", {0, [](const Naive& n) { return levels(n, INFINITY, [](double x) { return x; }, [](double a, double b) { return std::min(a, b); }); }}},
+          {"softmax_backward.v1", {1e-4, [](const Naive& n) {
+            const size_t rows = n.dim(0, 0), cols = n.dim(0, 1);
+            Numbers s(rows), dx(rows * cols);
+            for (size_t i = 0; i < dx.size(); i++) s[i / cols] += n.in[0][i] * n.in[1][i];
+            for (size_t i = 0; i < dx.size(); i++) dx[i] = n.in[1][i] * (n.in[0][i] - s[i / cols]);
+            return std::vector<Numbers>{s, dx}; }}},
           {"layer_norm.v1", {1e-5, [](const Naive& n) {
             const size_t rows = n.dim(0, 0), cols = n.dim(0, 1);
             Numbers mean(rows), rstd(rows), y(rows * cols);

@@ -1,6 +1,7 @@
 // From an exported program to a trained model: the plan, its bits, its errors.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "attest/tree.h"
@@ -38,7 +39,7 @@ struct Training {
     request.optimizer.lr_bits = std::bit_cast<uint32_t>(1e-2f);
     request.optimizer.kind = OptimizerKind::adamw;
     request.optimizer.weight_decay_bits = std::bit_cast<uint32_t>(0.1f);
-    request.optimizer.cosine = true;
+    request.optimizer.curve = Curve::cosine;
     traced = must(trace(import.program, request));
     rates = schedule(request.optimizer, steps);
   }
@@ -165,6 +166,111 @@ TEST(Executor, NotANumberIsFoundByName) {
   const auto finite = executor->check_finite();
   ASSERT_FALSE(finite);
   EXPECT_EQ(finite.error().code, Code::not_finite);
+}
+
+// The digits again, by an optimizer and a batch of the test's own.
+struct Trained {
+  std::vector<float> losses;
+  State before, after;
+  attest::Plan plan;
+
+  Trained(const Optimizer& optimizer, uint64_t batch, uint64_t steps) {
+    const Import import = program("examples/digits/train.pt2");
+    const Data data("examples/digits/train.safetensors");
+    TraceRequest request;
+    request.data = data.types();
+    request.batch = batch;
+    request.steps = steps;
+    request.optimizer = optimizer;
+    const Trace traced = must(trace(import.program, request));
+    plan = traced.plan;
+    const Bytes rates = schedule(optimizer, steps);
+    std::vector<ByteSpan> inputs;
+    for (const attest::InputSlot& slot : plan.inputs) inputs.push_back(slot.name == kSchedule ? ByteSpan(rates) : data.file.find(slot.name)->bytes);
+    auto executor = must(Executor::make(plan, inputs, 3, {}));
+    before = must(initial_state(plan, 3, {}));
+    must(executor->load(before));
+    for (uint64_t step = 0; step < steps; step++) executor->run_step();
+    after = executor->save();
+    losses.resize(steps);
+    std::memcpy(losses.data(), after.slots.back().data(), steps * 4);
+  }
+  // Of all that the optimizer moved.
+  double distance() const {
+    double squares = 0;
+    for (size_t s = 0; s + 1 < plan.state.size(); s++) {
+      if (plan.state[s].name.find(':') != std::string::npos) continue;
+      for (size_t i = 0; i < before.slots[s].size(); i += 4) {
+        float a = 0, b = 0;
+        std::memcpy(&a, before.slots[s].data() + i, 4);
+        std::memcpy(&b, after.slots[s].data() + i, 4);
+        squares += std::pow(static_cast<double>(a) - static_cast<double>(b), 2);
+      }
+    }
+    return std::sqrt(squares);
+  }
+};
+
+TEST(Trace, AccumulatedBatchesAreOneBatch) {
+  Optimizer optimizer;
+  optimizer.kind = OptimizerKind::sgd;
+  optimizer.lr_bits = std::bit_cast<uint32_t>(0.1f);
+  const Trained whole(optimizer, 64, 20);
+  optimizer.accumulate = 4;
+  const Trained parts(optimizer, 16, 20);
+  for (size_t step = 0; step < 20; step++) EXPECT_NEAR(whole.losses[step], parts.losses[step], 1e-5) << step;
+}
+
+TEST(Trace, AClippedStepIsAsLongAsItsLimit) {
+  Optimizer optimizer;
+  optimizer.kind = OptimizerKind::sgd;
+  optimizer.lr_bits = std::bit_cast<uint32_t>(0.5f);
+  const double free = Trained(optimizer, 64, 1).distance();
+  optimizer.clip_norm_bits = std::bit_cast<uint32_t>(0.01f);
+  EXPECT_NEAR(Trained(optimizer, 64, 1).distance(), 0.005, 1e-6);
+  optimizer.clip_norm_bits = std::bit_cast<uint32_t>(1000.0f);
+  EXPECT_NEAR(Trained(optimizer, 64, 1).distance(), free, 1e-6);
+}
+
+TEST(Optimizer, ScheduleFollowsItsCurve) {
+  const struct {
+    Curve curve;
+    std::vector<float> rates;
+  } rows[] = {
+      {Curve::constant, {0.5f, 1, 1, 1, 1, 1}},
+      {Curve::linear, {0.5f, 1, 1, 0.75f, 0.5f, 0.25f}},
+      {Curve::cosine, {0.5f, 1, 1, 0.85355339f, 0.5f, 0.14644661f}},
+      {Curve::step, {0.5f, 1, 1, 1, 0.1f, 0.1f}},
+  };
+  for (const auto& row : rows) {
+    Optimizer optimizer;
+    optimizer.kind = OptimizerKind::sgd;
+    optimizer.lr_bits = std::bit_cast<uint32_t>(1.0f);
+    optimizer.warmup_steps = 2;
+    optimizer.curve = row.curve;
+    optimizer.decay_every = 2;
+    const Bytes table = schedule(optimizer, 6);
+    for (size_t step = 0; step < 6; step++) {
+      float rate = 0;
+      std::memcpy(&rate, table.data() + 4 * step, 4);
+      EXPECT_FLOAT_EQ(rate, row.rates[step]) << name(row.curve) << " " << step;
+    }
+  }
+}
+
+TEST(Optimizer, NumbersThatMakeNoScheduleAreRefused) {
+  Optimizer optimizer;
+  EXPECT_TRUE(check(optimizer));
+  optimizer.accumulate = 0;
+  EXPECT_EQ(check(optimizer).error().code, Code::usage);
+  optimizer.accumulate = 1;
+  optimizer.curve = Curve::step;
+  EXPECT_EQ(check(optimizer).error().code, Code::usage);
+  optimizer.decay_every = 3;
+  EXPECT_TRUE(check(optimizer));
+  optimizer.clip_norm_bits = std::bit_cast<uint32_t>(-1.0f);
+  EXPECT_EQ(check(optimizer).error().code, Code::usage);
+  EXPECT_EQ(parse_curve("cosinus").error().code, Code::usage);
 }
 
 std::vector<DataType> rows_of_four(int64_t rows, kernels::TensorType y) { return {{"x", {kernels::DType::f32, {rows, 4}}}, {"y", std::move(y)}}; }

@@ -18,6 +18,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import typing
 import warnings
 
 import torch
@@ -39,6 +40,7 @@ class Row:
     steps: int = 5
     lr: float = 0.05
     options: tuple = ()  # more of `cairn program run` or `train`
+    loop: typing.Callable = None  # (module, inputs, steps) -> losses: PyTorch's loop, where it is not SGD's; `options` then say the optimizer
 
 
 def rows():
@@ -97,18 +99,27 @@ def run(row, tier, binary, folder):
     return {f"output_{i}": difference(ours[f"output_{i}"], tensor) for i, tensor in enumerate(theirs)}
 
 
+def sgd(lr):
+    def loop(module, inputs, steps):
+        optimizer, losses = torch.optim.SGD(module.parameters(), lr=lr), []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = module(*inputs)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    return loop
+
+
 def train(row, tier, binary, folder):
-    module, losses = row.module, []
-    said = cairn(binary, folder, "train", "program.pt2", "--data", "in.safetensors", "--steps", str(row.steps), "--optimizer", "sgd",
-                 "--lr", str(row.lr), "--outputs", "out.safetensors", "--tier", tier, *row.options)
+    module = row.module
+    words = () if row.loop else ("--optimizer", "sgd", "--lr", str(row.lr))
+    said = cairn(binary, folder, "train", "program.pt2", "--data", "in.safetensors", "--steps", str(row.steps), *words,
+                 "--outputs", "out.safetensors", "--tier", tier, *row.options)
     state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    optimizer = torch.optim.SGD(module.parameters(), lr=row.lr)
-    for _ in range(row.steps):
-        optimizer.zero_grad()
-        loss = module(*row.inputs)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = (row.loop or sgd(row.lr))(module, row.inputs, row.steps)
     ours, found = load_file(folder / "out.safetensors"), {}
     found["losses"] = difference(torch.tensor(said["losses"]), torch.tensor(losses))
     after = module.state_dict()
