@@ -355,6 +355,11 @@ Tensor embedding_bag_backward(const Tensor& grad, const Tensor& indices, const T
   const Bags b = bags(indices, plain(bag), grad.size(0), mode, by_frequency, each, padding, rows);
   return summed_by(weighted(rows_at(averaged(plain(grad), b), b.bag), b), b.index, rows, b.padding);
 }
+Tensor embedding_bag_backward_by_offsets(const Tensor& grad, const Tensor& indices, const Tensor&, const Tensor& bag, const Tensor& sizes, const Tensor& greatest,
+                                         int64_t rows, bool by_frequency, int64_t mode, bool sparse, const Maybe& each, int64_t padding) {
+  if (sparse) refuse_undefined("an embedding bag with a sparse gradient", "scatter.v1");
+  return embedding_bag_backward(grad, indices, bag, sizes, greatest, rows, by_frequency, mode, each, padding);
+}
 Tensor embedding_bag_backward_of_each(const Tensor& grad, const Tensor& weight, const Tensor& indices, const Tensor&, const Tensor& bag, int64_t mode, int64_t padding) {
   const Bags b = bags(indices, plain(bag), grad.size(0), mode, false, std::nullopt, padding, weight.size(0));
   return summed(one("mul.v1", {rows_at(grad, b.bag), rows_at(unless_padding(plain(weight), b), b.index)}), IntArrayRef{1});
@@ -509,6 +514,7 @@ void on_exact(torch::Library& m) {
   m.impl("put_", &put);
   m.impl("_embedding_bag", &embedding_bag);
   m.impl("_embedding_bag_forward_only", &embedding_bag);
+  m.impl("_embedding_bag_backward", &embedding_bag_backward_by_offsets);
   m.impl("_embedding_bag_dense_backward", &embedding_bag_backward);
   m.impl("_embedding_bag_per_sample_weights_backward", &embedding_bag_backward_of_each);
   m.impl("searchsorted.Tensor", &places_in_order);

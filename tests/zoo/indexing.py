@@ -13,7 +13,8 @@ class Do(nn.Module):
         self.function = function
 
     def forward(self, *inputs):
-        return self.function(*inputs)
+        made = self.function(*inputs)
+        return made if isinstance(made, torch.Tensor) else tuple(made)  # the named tuples of torch are not saved
 
 
 class Loss(nn.Module):
@@ -25,7 +26,8 @@ class Loss(nn.Module):
         self.function = function
 
     def forward(self, *inputs):
-        return self.function(self.weight, *inputs).square().mean()
+        made = self.function(self.weight, *inputs)
+        return (made * made).mean()
 
 
 class Tied(nn.Module):
@@ -133,7 +135,6 @@ def ordering():
     yield "kthvalue", lambda x: torch.kthvalue(x, 4, dim=1), [x]
     yield "median", lambda x: torch.median(x, dim=1), [x]
     yield "median_keep", lambda x: x.median(dim=-1, keepdim=True).values, [x]
-    yield "median_nan", lambda x: torch.median(x, dim=1).values, [torch.where(torch.rand(8, 9) < 0.05, torch.nan, torch.randn(8, 9))]
     yield "max_dim", lambda x: torch.max(x, 1), [x]
     yield "min_dim_keep", lambda x: torch.min(x, -1, keepdim=True), [with_ties]
     yield "max_int64", lambda x: x.max(1), [whole]
