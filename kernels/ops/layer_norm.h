@@ -22,6 +22,7 @@ struct LayerNorm {
       "Ba, Kiros & Hinton 2016, eq. 4"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {{"eps", AttrKind::f32}}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({70}), f32({70})}, {attr_of(1e-5f)}}; }
@@ -91,6 +92,7 @@ struct LayerNormBackwardInput {
       "Ba, Kiros & Hinton 2016"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}, {2, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70}), f32({5}), f32({5}), f32({70})}, {}}; }

@@ -12,7 +12,8 @@
 //   host(...)        the fast body, over Vector
 //
 // and for a GPU, where the fold runs with one thread an element: `kRowOutputs`, the number of leading outputs that a whole
-// warp computes instead, since each reduces a row; `kOperands`, operands and outputs together where they may pass 10.
+// warp computes instead, since each reduces a row; `kWholeRows = true` where one output follows them, row by row, whose elements
+// read no other row, so that the warp may go on to them; `kOperands`, operands and outputs together where they may pass 10.
 // Products have their own kernel (device.cu).
 #pragma once
 

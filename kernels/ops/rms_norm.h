@@ -15,6 +15,7 @@ struct RmsNorm {
                                       "recursive sum of rounded squares, rows of up to 65536 columns; y = (x * rstd) * w", "Zhang & Sennrich 2019, eq. 4"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 1;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {{"eps", AttrKind::f32}}; }
   static std::vector<InPlace> in_place() { return {{1, 0}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({70})}, {attr_of(1e-5f)}}; }
@@ -65,6 +66,7 @@ struct RmsNormBackwardInput {
                                       "Zhang & Sennrich 2019"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 1;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{1, 0}, {1, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70}), f32({5}), f32({70})}, {}}; }
