@@ -32,7 +32,7 @@ struct DeviceSource {
 
 // The same, read by a warp that runs one fold together. A block of the recursive rule is a warp: its 32 strided lanes are
 // the 32 threads, and the butterfly is a shuffle.
-struct WarpSource : DeviceSource<10> {};
+struct WarpSource : DeviceSource<kUsualOperands> {};
 
 __device__ inline int warp_lane() { return threadIdx.x % kWarp; }
 __device__ inline float warp_butterfly_sum(float x) {
@@ -104,14 +104,8 @@ __device__ inline void write_bits(void* out, int size, int64_t element, uint64_t
   else static_cast<uint32_t*>(out)[element] = static_cast<uint32_t>(bits);
 }
 
-// Operands and outputs that a call may have; an operator that takes more says so.
 template <class Op>
-constexpr int operands_of() {
-  if constexpr (requires { Op::kOperands; }) return Op::kOperands;
-  else return 10;
-}
-template <class Op>
-using SourceOf = DeviceSource<operands_of<Op>()>;
+using SourceOf = DeviceSource<most_operands<Op>()>;
 
 // Elements first, first + stride, ... below end, of one block each: kEach at a time, so that their loads are in flight at once.
 constexpr int kEach = 4;
@@ -219,9 +213,8 @@ void device_body(const void* args_pointer, const CallShape& call, const StepCont
   const auto& args = *static_cast<const typename Op::Args*>(args_pointer);
   const auto stream = static_cast<cudaStream_t>(stream_pointer);
   if (run_product<Op>(args, in, out, stream)) return require_launched(Op::kText.name);
-  using Source = std::conditional_t<row_outputs<Op>() == 0, DeviceSource<operands_of<Op>()>, WarpSource>;
+  using Source = std::conditional_t<row_outputs<Op>() == 0, SourceOf<Op>, WarpSource>;
   Source source{};
-  CHECK(call.in.size() + call.out.size() <= std::size(source.data));
   for (size_t k = 0; k < call.in.size(); k++) {
     source.data[k] = in[k];
     source.size[k] = static_cast<int>(size_of(call.in[k].dtype));
