@@ -229,7 +229,8 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocksEach)
 }
 
 // The tilings: the largest for big products; smaller ones, so that small products reach every multiprocessor.
-using LargeTiling = Tiling<128, 128, 8, 16, 8, 4, 2>;
+using LargestTiling = Tiling<128, 256, 8, 8, 16, 4, 1>;
+using LargeTiling = Tiling<128, 128, 8, 8, 16, 4, 2>;
 using MiddleTiling = Tiling<64, 64, 8, 4, 8, 4, 2>;
 using SmallTiling = Tiling<32, 32, 16, 4, 4, 4, 4>;
 
@@ -265,15 +266,16 @@ inline int multiprocessors() {
 // tiling has room for.
 inline bool product(const Product::Args& g, int64_t batch, const float* a, const float* b, const float* bias, float* c, cudaStream_t stream) {
   constexpr int64_t kMostBlocks = 65535;  // of a grid but along n
-  if (!fits_feeds<LargeTiling>(g) || batch > kMostBlocks || blocks_of(g.m, SmallTiling::kM) > kMostBlocks) return false;
-  const auto fills = [&](int64_t tile) { return batch * blocks_of(g.m, tile) * blocks_of(g.n, tile) >= multiprocessors(); };
+  if (!fits_feeds<LargestTiling>(g) || batch > kMostBlocks || blocks_of(g.m, SmallTiling::kM) > kMostBlocks) return false;
+  const auto fills = [&](int64_t m, int64_t n) { return batch * blocks_of(g.m, m) * blocks_of(g.n, n) >= multiprocessors(); };
   const auto aligned = [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; };
   // Vectors are taken along the rows of a, b and c.
   const bool wide = g.n % 4 == 0 && (g.trans_a ? g.m : g.k) % 4 == 0 && (!g.trans_b || g.k % 4 == 0) && aligned(a) && aligned(b) && aligned(c);
-  const auto launch = !fills(64)   ? launch_product<SmallTiling, 1>
-                      : !fills(128) ? launch_product<MiddleTiling, 1>
-                      : wide        ? launch_product<LargeTiling, 4>
-                                    : launch_product<LargeTiling, 1>;
+  const auto launch = !fills(64, 64)             ? launch_product<SmallTiling, 1>
+                      : !fills(128, 128)         ? launch_product<MiddleTiling, 1>
+                      : !wide                    ? launch_product<LargeTiling, 1>
+                      : !fills(128, 256)         ? launch_product<LargeTiling, 4>
+                                                 : launch_product<LargestTiling, 4>;
   launch(g, batch, a, b, bias, c, stream);
   return true;
 }
