@@ -147,6 +147,97 @@ __global__ void __launch_bounds__(kThreads)
   if (warp_lane() == 0) write_bits(out, out_size, e, bits);
 }
 
+void require_launched(const char* name) {
+  const cudaError_t error = cudaGetLastError();
+  if (error != cudaSuccess)
+    throw Fault({Code::internal, std::string(name) + ": the GPU refused a launch: " + cudaGetErrorString(error), ""});
+}
+
+// Blocks of threads, as many as one launch takes: 2^31 - 1.
+unsigned grid_of(int64_t blocks) {
+  if (blocks > INT32_MAX) throw Fault({Code::internal, "a call has more elements than one launch takes", ""});
+  return static_cast<unsigned>(blocks);
+}
+
+// Columns: neighbouring elements whose folds are long, and few. What the folds read of their kColumnOperands is found by the folds
+// themselves, run ahead over a source that copies what they ask for to a tape in shared memory, one a thread; run again over the
+// tape they wait for no memory, so that the chain of additions sets the pace. The first warp folds a block, one of the others
+// records the block after next, another waits for the next.
+constexpr int kTapes = 3, kTapeColumns = 16, kTapeThreads = (1 + kTapes) * kWarp;
+template <class Op>
+struct TapeSource {
+  const SourceOf<Op>& memory;
+  float* at[Op::kColumnOperands];  // next element, operand by operand
+
+  __device__ TapeSource(const SourceOf<Op>& m, float* tape) : memory(m) {
+#pragma unroll
+    for (int k = 0; k < Op::kColumnOperands; k++) at[k] = tape + k * kFoldBlock * kTapeColumns;
+  }
+  __device__ float* next(size_t operand) {
+    float* const here = at[operand];
+    at[operand] += kTapeColumns;
+    return here;
+  }
+};
+template <class Op>
+struct TapeWriter : TapeSource<Op> {
+  using TapeSource<Op>::TapeSource;
+  __device__ float f32(size_t operand, int64_t element) {
+    const float* const from = static_cast<const float*>(this->memory.data[operand]) + element;
+    float touched = 0.0f;
+    if (operand < Op::kColumnOperands) copy_async<4>(this->next(operand), from);
+    else asm volatile("ld.global.f32 %0, [%1];" : "=f"(touched) : "l"(from));  // the fold will find it in the cache
+    return touched;
+  }
+};
+template <class Op>
+struct TapeReader : TapeSource<Op> {
+  using TapeSource<Op>::TapeSource;
+  __device__ float f32(size_t operand, int64_t element) {
+    return operand < Op::kColumnOperands ? *this->next(operand) : this->memory.f32(operand, element);
+  }
+};
+template <class Op>
+constexpr int tape_floats() {
+  return Op::kColumnOperands * static_cast<int>(kFoldBlock) * kTapeColumns;
+}
+template <class Op>
+__global__ void __launch_bounds__(kTapeThreads)
+    column_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+                  int64_t blocks, const __grid_constant__ SourceOf<Op> source, void* out, int out_size) {
+  extern __shared__ float tapes[];
+  const int warp = threadIdx.x / kWarp;
+  const int64_t e = int64_t{blockIdx.x} * kTapeColumns + warp_lane();
+  const bool folds = warp_lane() < kTapeColumns && e < count;
+  const auto tape = [&](int64_t block) { return tapes + block % kTapes * tape_floats<Op>() + warp_lane(); };
+  const auto records = [&](int64_t block) { return block >= 0 && block < blocks && warp == 1 + block % kTapes; };
+  Carry carry{};
+  for (int64_t b = -2; b < blocks; b++) {
+    if (records(b + 2) && folds) {
+      TapeWriter<Op> writer(source, tape(b + 2));
+      Op::fold(args, step, output, e, b + 2, {}, writer);
+    }
+    if (records(b + 1)) {
+      end_copy_group();
+      wait_for_copies<0>();
+    }
+    if (b >= 0 && warp == 0 && folds) {
+      TapeReader<Op> reader(source, tape(b));
+      carry = Op::fold(args, step, output, e, b, carry, reader);
+    }
+    __syncthreads();
+  }
+  if (warp == 0 && folds) write_bits(out, out_size, e, carry.lo);
+}
+template <class Op>
+void launch_columns(const typename Op::Args& args, const StepContext& step, size_t output, int64_t count, int64_t blocks,
+                    const SourceOf<Op>& source, void* out, int out_size, cudaStream_t stream) {
+  constexpr int kBytes = kTapes * tape_floats<Op>() * 4;
+  static const cudaError_t allowed = cudaFuncSetAttribute(column_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  CHECK(allowed == cudaSuccess);
+  column_kernel<Op><<<grid_of(blocks_of(count, kTapeColumns)), kTapeThreads, kBytes, stream>>>(args, step, output, count, blocks, source, out, out_size);
+}
+
 struct DeviceOutput {
   void* data;
   int size;  // bytes an element
@@ -170,18 +261,6 @@ __global__ void __launch_bounds__(kThreads)
     __syncwarp();
   }
   run_elements<Op>(args, step, kLast, row * columns + warp_lane(), (row + 1) * columns, kWarp, source, out.of[kLast].data, out.of[kLast].size);
-}
-
-void require_launched(const char* name) {
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess)
-    throw Fault({Code::internal, std::string(name) + ": the GPU refused a launch: " + cudaGetErrorString(error), ""});
-}
-
-// Blocks of threads, as many as one launch takes: 2^31 - 1.
-unsigned grid_of(int64_t blocks) {
-  if (blocks > INT32_MAX) throw Fault({Code::internal, "a call has more elements than one launch takes", ""});
-  return static_cast<unsigned>(blocks);
 }
 
 template <class Op>
@@ -240,6 +319,13 @@ void device_body(const void* args_pointer, const CallShape& call, const StepCont
       if constexpr (row_outputs<Op>() > 0)
         warp_kernel<Op><<<grid_of(blocks_of(count * kWarp, kThreads)), kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
     } else {
+      if constexpr (requires { Op::kColumnOperands; }) {
+        if (blocks > 1) {
+          launch_columns<Op>(args, step, o, count, blocks, source, out[o], size, stream);
+          require_launched(Op::kText.name);
+          continue;
+        }
+      }
       const int64_t grid = blocks_of(count, blocks == 1 ? kThreads * kEach : kThreads);
       element_kernel<Op><<<grid_of(grid), kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
     }

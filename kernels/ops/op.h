@@ -13,7 +13,9 @@
 //
 // and for a GPU, where the fold runs with one thread an element: `kRowOutputs`, the number of leading outputs that a whole
 // warp computes instead, since each reduces a row; `kWholeRows = true` where one output follows them, row by row, whose elements
-// read no other row, so that the warp may go on to them; `kOperands`, operands and outputs together where they may pass 16.
+// read no other row, so that the warp may go on to them; `kColumnOperands`, the number of leading operands, of floats, of which a
+// fold down a column reads one element a position, whatever the values are; `kOperands`, operands and outputs together where they
+// may pass 16.
 // Products have their own kernel (device.cu).
 #pragma once
 
