@@ -103,9 +103,13 @@ void run_on_gpu(GpuStream& stream, const Operator& op, const CallShape& call, co
     gpu_out.push_back(memory.emplace_back(static_cast<size_t>(bytes(type))).as());
     stream.fill(memory.back().as(), 0xA5, memory.back().size());
   }
-  op.device(call, step, gpu_in, gpu_out, stream.handle());
-  for (size_t o = 0; o < out.size(); o++) stream.copy(out[o], gpu_out[o], static_cast<size_t>(bytes(call.out[o])));
-  stream.wait();
+  try {
+    op.device(call, step, gpu_in, gpu_out, stream.handle());
+    for (size_t o = 0; o < out.size(); o++) stream.copy(out[o], gpu_out[o], static_cast<size_t>(bytes(call.out[o])));
+    stream.wait();
+  } catch (const Fault& fault) {
+    throw Fault({fault.error().code, std::string(op.name) + ": " + fault.error().text, fault.error().next});
+  }
 }
 
 std::string check_known_answers(Check& check) {
@@ -551,6 +555,7 @@ std::string time_others(Check& check) {
       {"layer_norm.v1", {matrix, row, row}, {attr_of(1e-5f)}},
       {"layer_norm_backward_input.v1", {matrix, matrix, column, column, row}, {}},
       {"layer_norm_backward_affine.v1", {matrix, matrix, column, column}, {}},
+      {"rms_norm_backward_weight.v1", {matrix, matrix, column}, {}},
       {"nll_loss.v1", {matrix, i64({kRows})}, {1, -100}},
       {"nll_loss_backward.v1", {one, i64({kRows}), one}, {kColumns, 1, -100}},
       {"philox_mask.v1", {}, {3, attr_of(0.1f), kMany}},
