@@ -1,7 +1,5 @@
 #include "base/blake3.h"
 
-#include <bit>
-
 extern "C" {
 #include <blake3.h>
 // The compression function that the chunk tree needs is not in the public header.
@@ -71,24 +69,11 @@ Hash Hasher::finish() const {
 
 Hash blake3(ByteSpan bytes) { return Hasher().update(bytes).finish(); }
 
-Hash tagged_hash(std::string_view tag, std::initializer_list<ByteSpan> parts) {
-  CHECK(tag.size() < 256);
-  const uint8_t size = static_cast<uint8_t>(tag.size());
-  Hasher hasher;
-  hasher.update({&size, 1}).update(as_bytes(tag));
-  for (ByteSpan part : parts) hasher.update(part);
-  return hasher.finish();
-}
-
 ChainingValue chunk_cv(ByteSpan chunk, uint64_t index) { return to_hash(compress_chunk(chunk, index, 0)); }
 Hash root_of_chunk(ByteSpan chunk) { return to_hash(compress_chunk(chunk, 0, ROOT)); }
 ChainingValue parent_cv(const ChainingValue& left, const ChainingValue& right) { return compress_parent(left, right, 0); }
 Hash root_of_parent(const ChainingValue& left, const ChainingValue& right) {
   return compress_parent(left, right, ROOT);
-}
-uint64_t left_chunks(uint64_t chunks) {
-  CHECK(chunks >= 2);
-  return std::bit_floor(chunks - 1);
 }
 
 }  // namespace cairn

@@ -1,7 +1,9 @@
-// BLAKE3: content ids, tagged hashes, and the chunk tree behind every slice proof.
+// BLAKE3: content ids, tagged hashes, and the chunk tree behind every slice proof. blake3.cc has it from the C library;
+// blake3_portable.cc without, for programs that are built where that is not.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -25,7 +27,14 @@ class Hasher {
 Hash blake3(ByteSpan bytes);
 
 // Hash of a value under a domain name: BLAKE3(len(tag):u8, tag, parts...). Two tags never give the same input.
-Hash tagged_hash(std::string_view tag, std::initializer_list<ByteSpan> parts);
+inline Hash tagged_hash(std::string_view tag, std::initializer_list<ByteSpan> parts) {
+  CHECK(tag.size() < 256);
+  const uint8_t size = static_cast<uint8_t>(tag.size());
+  Hasher hasher;
+  hasher.update({&size, 1}).update(as_bytes(tag));
+  for (ByteSpan part : parts) hasher.update(part);
+  return hasher.finish();
+}
 template <class T>
 Hash hash_of(std::string_view tag, const T& value) {
   const Bytes bytes = encode(value);
@@ -40,6 +49,9 @@ ChainingValue parent_cv(const ChainingValue& left, const ChainingValue& right); 
 Hash root_of_chunk(ByteSpan chunk);                                             // 0..1024 bytes: the whole message
 Hash root_of_parent(const ChainingValue& left, const ChainingValue& right);
 // Number of chunks in the left subtree of a tree of `chunks` >= 2 chunks: the largest power of two below it.
-uint64_t left_chunks(uint64_t chunks);
+inline uint64_t left_chunks(uint64_t chunks) {
+  CHECK(chunks >= 2);
+  return std::bit_floor(chunks - 1);
+}
 
 }  // namespace cairn

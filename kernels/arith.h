@@ -13,10 +13,13 @@
 
 #include "kernels/operator.h"
 
+// KERNEL_AHEAD stands before a loop whose reads wait for none of its sums: a GPU then starts the reads of 16 turns together.
 #ifdef __CUDACC__
 #define KERNEL_FN __host__ __device__ inline
+#define KERNEL_AHEAD _Pragma("unroll 16")
 #else
 #define KERNEL_FN inline __attribute__((always_inline))
+#define KERNEL_AHEAD
 #endif
 
 #ifndef CAIRN_ISA
@@ -108,6 +111,10 @@ KERNEL_FN float from_bf16(uint16_t x) { return canonical(as_float(uint32_t{x} <<
 // An element's final carry.
 KERNEL_FN Carry result(float value) { return {as_bits(canonical(value)), 0}; }
 
+// a / b of what is not negative, by the shorter division where it does: a GPU divides by program, 64 bits five times as long.
+KERNEL_FN int64_t short_quotient(int64_t a, int64_t b) {
+  return ((a | b) >> 32) == 0 ? static_cast<int64_t>(static_cast<uint32_t>(a) / static_cast<uint32_t>(b)) : a / b;
+}
 KERNEL_FN int64_t blocks_of(int64_t n, int64_t block) { return n <= block ? 1 : (n + block - 1) / block; }
 KERNEL_FN int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 

@@ -1,10 +1,12 @@
-// The CUDA bodies of every operator: the definitions themselves, run with one thread an element, or one warp an element
-// where an element reduces a row; and a tiled kernel for products. Compiled with the flags of cmake/compiler.cmake: no
-// contraction, correct division and square root, denormals kept.
+// The CUDA bodies of every operator: the definitions themselves, run with a thread an element, or a warp where an element
+// reduces a row; products have kernels of their own (device_gemm.cuh, device_int_gemm.cuh). Compiled with the flags of
+// cmake/compiler.cmake: no contraction, correct division and square root, denormals kept.
 #define CAIRN_ISA isa_cuda
 #include <cuda_runtime.h>
 
 #include "kernels/device.h"
+#include "kernels/device_gemm.cuh"
+#include "kernels/device_int_gemm.cuh"
 #include "kernels/operators.def"
 
 namespace cairn::kernels {
@@ -30,7 +32,7 @@ struct DeviceSource {
 
 // The same, read by a warp that runs one fold together. A block of the recursive rule is a warp: its 32 strided lanes are
 // the 32 threads, and the butterfly is a shuffle.
-struct WarpSource : DeviceSource<10> {};
+struct WarpSource : DeviceSource<kUsualOperands> {};
 
 __device__ inline int warp_lane() { return threadIdx.x % kWarp; }
 __device__ inline float warp_butterfly_sum(float x) {
@@ -38,13 +40,13 @@ __device__ inline float warp_butterfly_sum(float x) {
   return __shfl_sync(0xFFFFFFFFu, x, 0);
 }
 template <class Term>
-__device__ float sum_block(WarpSource&, int64_t n, Term term) {
+__device__ float sum_block(const WarpSource&, int64_t n, Term term) {
   float lane = -0.0f;
   for (int64_t i = warp_lane(); i < n; i += kWarp) lane = lane + term(i);
   return warp_butterfly_sum(lane);
 }
 template <class Term>
-__device__ float sum_of(WarpSource& source, int64_t n, Term term) {
+__device__ float sum_of(const WarpSource& source, int64_t n, Term term) {
   if (n <= kSumBlock) return sum_block(source, n, term);
   float lane = -0.0f;
   const int64_t blocks = blocks_of(n, kSumBlock);
@@ -56,14 +58,14 @@ __device__ float sum_of(WarpSource& source, int64_t n, Term term) {
   return warp_butterfly_sum(lane);
 }
 template <class Term>
-__device__ float max_of(WarpSource&, int64_t n, Term term) {
+__device__ float max_of(const WarpSource&, int64_t n, Term term) {
   float best = as_float(0xFF800000u);
   for (int64_t i = warp_lane(); i < n; i += kWarp) best = greater(best, term(i));
   for (int w = kWarp / 2; w > 0; w /= 2) best = greater(best, __shfl_xor_sync(0xFFFFFFFFu, best, w));
   return canonical(best + 0.0f);
 }
 template <class Term>
-__device__ int64_t argmax_of(WarpSource&, int64_t n, Term term) {
+__device__ int64_t argmax_of(const WarpSource&, int64_t n, Term term) {
   int64_t at = n;  // past the end: this thread has none
   float best = as_float(0xFF800000u);
   const auto take = [&](float x, int64_t i) {
@@ -82,7 +84,7 @@ __device__ int64_t argmax_of(WarpSource&, int64_t n, Term term) {
   return at;
 }
 template <class Condition>
-__device__ int64_t count_of(WarpSource&, int64_t n, Condition condition) {
+__device__ int64_t count_of(const WarpSource&, int64_t n, Condition condition) {
   int64_t count = 0;
   for (int64_t i = warp_lane(); i < n; i += kWarp) count += condition(i);
   for (int w = kWarp / 2; w > 0; w /= 2) count += __shfl_xor_sync(0xFFFFFFFFu, count, w);
@@ -90,97 +92,59 @@ __device__ int64_t count_of(WarpSource&, int64_t n, Condition condition) {
 }
 
 template <class Op, class S>
-__device__ void run_fold(const typename Op::Args& args, const StepContext& step, size_t output, int64_t element, int64_t blocks,
-                         S& source, void* out, int out_size, bool writes) {
+__device__ uint64_t folded(const typename Op::Args& args, const StepContext& step, size_t output, int64_t element, int64_t blocks, const S& source) {
   Carry carry{};
   for (int64_t b = 0; b < blocks; b++) carry = Op::fold(args, step, output, element, b, carry, source);
-  if (!writes) return;
-  if (out_size == 8) static_cast<uint64_t*>(out)[element] = carry.lo;
-  else if (out_size == 1) static_cast<uint8_t*>(out)[element] = static_cast<uint8_t>(carry.lo);
-  else if (out_size == 2) static_cast<uint16_t*>(out)[element] = static_cast<uint16_t>(carry.lo);
-  else static_cast<uint32_t*>(out)[element] = static_cast<uint32_t>(carry.lo);
+  return carry.lo;
 }
-
-// Operands and outputs that a call may have; an operator that takes more says so.
-template <class Op>
-constexpr int operands_of() {
-  if constexpr (requires { Op::kOperands; }) return Op::kOperands;
-  else return 10;
+__device__ inline void write_bits(void* out, int size, int64_t element, uint64_t bits) {
+  if (size == 8) static_cast<uint64_t*>(out)[element] = bits;
+  else if (size == 1) static_cast<uint8_t*>(out)[element] = static_cast<uint8_t>(bits);
+  else if (size == 2) static_cast<uint16_t*>(out)[element] = static_cast<uint16_t>(bits);
+  else static_cast<uint32_t*>(out)[element] = static_cast<uint32_t>(bits);
 }
 
 template <class Op>
-__global__ void __launch_bounds__(kThreads)
-    element_kernel(typename Op::Args args, StepContext step, size_t output, int64_t count, int64_t blocks,
-                   DeviceSource<operands_of<Op>()> source, void* out, int out_size) {
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t e = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; e < count; e += stride)
-    run_fold<Op>(args, step, output, e, blocks, source, out, out_size, true);
-}
+using SourceOf = DeviceSource<most_operands<Op>()>;
 
+// Elements first, first + stride, ... below end, of one block each: kEach at a time, so that their loads are in flight at once.
+constexpr int kEach = 4;
 template <class Op>
-__global__ void __launch_bounds__(kThreads)
-    warp_kernel(typename Op::Args args, StepContext step, size_t output, int64_t count, int64_t blocks, WarpSource source,
-                void* out, int out_size) {
-  const int64_t stride = int64_t{gridDim.x} * blockDim.x / kWarp;
-  for (int64_t e = (int64_t{blockIdx.x} * blockDim.x + threadIdx.x) / kWarp; e < count; e += stride)
-    run_fold<Op>(args, step, output, e, blocks, source, out, out_size, warp_lane() == 0);
-}
-
-// A block of threads computes 128 x 128 of C, each thread 8 x 8 in registers: rows ty + 16 i, columns tx + 16 j. Slices of 16
-// of k lie in shared memory, and each accumulator takes them in ascending order. The last slice is cut, not padded: a product
-// of zeros could change the sign of a zero.
-constexpr int kTile = 128, kSlice = 16, kEach = 8, kSide = kTile / kEach;
-
-__global__ void __launch_bounds__(kSide * kSide)
-    product_kernel(Product::Args g, const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ bias,
-                   float* __restrict__ c) {
-  __shared__ float tile_a[kSlice][kTile + 1], tile_b[kSlice][kTile + 1];
-  const int64_t m0 = int64_t{blockIdx.y} * kTile, n0 = int64_t{blockIdx.x} * kTile;
-  const int tx = threadIdx.x % kSide, ty = threadIdx.x / kSide;
-  float chain[kEach][kEach];
+__device__ void run_elements(const typename Op::Args& args, const StepContext& step, size_t output, int64_t first, int64_t end, int64_t stride,
+                             const SourceOf<Op>& source, void* out, int out_size) {
+  int64_t e = first;
+  for (; e + (kEach - 1) * stride < end; e += kEach * stride) {
+    uint64_t bits[kEach];
 #pragma unroll
-  for (int i = 0; i < kEach; i++)
+    for (int i = 0; i < kEach; i++) bits[i] = Op::fold(args, step, output, e + i * stride, 0, {}, source).lo;
 #pragma unroll
-    for (int j = 0; j < kEach; j++) chain[i][j] = 0.0f;
-
-  for (int64_t k0 = 0; k0 < g.k; k0 += kSlice) {
-    const int depth = static_cast<int>(least(kSlice, g.k - k0));
-    for (int at = threadIdx.x; at < kTile * kSlice; at += kSide * kSide) {
-      // Neighbouring threads read neighbouring addresses, whichever way the operand lies.
-      const int ia = g.trans_a ? at % kTile : at / kSlice, ka = g.trans_a ? at / kTile : at % kSlice;
-      tile_a[ka][ia] = m0 + ia < g.m && ka < depth ? a[g.trans_a ? (k0 + ka) * g.m + m0 + ia : (m0 + ia) * g.k + k0 + ka] : 0.0f;
-      const int jb = g.trans_b ? at / kSlice : at % kTile, kb = g.trans_b ? at % kSlice : at / kTile;
-      tile_b[kb][jb] = n0 + jb < g.n && kb < depth ? b[g.trans_b ? (n0 + jb) * g.k + k0 + kb : (k0 + kb) * g.n + n0 + jb] : 0.0f;
-    }
-    __syncthreads();
-    const auto step = [&](int k) {
-      float row[kEach], column[kEach];
-#pragma unroll
-      for (int i = 0; i < kEach; i++) {
-        row[i] = tile_a[k][ty + kSide * i];
-        column[i] = tile_b[k][tx + kSide * i];
-      }
-#pragma unroll
-      for (int i = 0; i < kEach; i++)
-#pragma unroll
-        for (int j = 0; j < kEach; j++) chain[i][j] = fused(row[i], column[j], chain[i][j]);
-    };
-    if (depth == kSlice) {
-#pragma unroll
-      for (int k = 0; k < kSlice; k++) step(k);
-    } else {
-      for (int k = 0; k < depth; k++) step(k);
-    }
-    __syncthreads();
+    for (int i = 0; i < kEach; i++) write_bits(out, out_size, e + i * stride, bits[i]);
   }
-#pragma unroll
-  for (int i = 0; i < kEach; i++)
-#pragma unroll
-    for (int j = 0; j < kEach; j++) {
-      const int64_t row = m0 + ty + kSide * i, column = n0 + tx + kSide * j;
-      if (row < g.m && column < g.n)
-        c[row * g.n + column] = canonical(g.bias ? chain[i][j] + bias[column] : chain[i][j]);
-    }
+  for (; e < end; e += stride) write_bits(out, out_size, e, Op::fold(args, step, output, e, 0, {}, source).lo);
+}
+
+// A thread an element, or kEach where an element takes one block.
+template <class Op>
+__global__ void __launch_bounds__(kThreads)
+    element_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+                   int64_t blocks, const __grid_constant__ SourceOf<Op> source, void* out, int out_size) {
+  if (blocks == 1) {
+    const int64_t begin = int64_t{blockIdx.x} * kThreads * kEach;
+    run_elements<Op>(args, step, output, begin + threadIdx.x, least(count, begin + kThreads * kEach), kThreads, source, out, out_size);
+  } else if (const int64_t e = int64_t{blockIdx.x} * kThreads + threadIdx.x; e < count) {
+    write_bits(out, out_size, e, folded<Op>(args, step, output, e, blocks, source));
+  }
+}
+
+// A warp an element.
+template <class Op>
+__global__ void __launch_bounds__(kThreads)
+    warp_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+                int64_t blocks, const __grid_constant__ WarpSource source, void* out, int out_size) {
+  const int64_t e = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp;
+  if (e >= count) return;
+  const uint64_t bits = folded<Op>(args, step, output, e, blocks, source);
+  if (warp_lane() == 0) write_bits(out, out_size, e, bits);
 }
 
 void require_launched(const char* name) {
@@ -189,10 +153,137 @@ void require_launched(const char* name) {
     throw Fault({Code::internal, std::string(name) + ": the GPU refused a launch: " + cudaGetErrorString(error), ""});
 }
 
+// Blocks of threads, as many as one launch takes: 2^31 - 1.
+unsigned grid_of(int64_t blocks) {
+  if (blocks > INT32_MAX) throw Fault({Code::internal, "a call has more elements than one launch takes", ""});
+  return static_cast<unsigned>(blocks);
+}
+
+// Columns: neighbouring elements whose folds are long, and few. What the folds read of their kColumnOperands is found by the folds
+// themselves, run ahead over a source that copies what they ask for to a tape in shared memory, one a thread; run again over the
+// tape they wait for no memory, so that the chain of additions sets the pace. The first warp folds a block, one of the others
+// records the block after next, another waits for the next.
+constexpr int kTapes = 3, kTapeColumns = 16, kTapeThreads = (1 + kTapes) * kWarp;
+template <class Op>
+struct TapeSource {
+  const SourceOf<Op>& memory;
+  float* at[Op::kColumnOperands];  // next element, operand by operand
+
+  __device__ TapeSource(const SourceOf<Op>& m, float* tape) : memory(m) {
+#pragma unroll
+    for (int k = 0; k < Op::kColumnOperands; k++) at[k] = tape + k * kFoldBlock * kTapeColumns;
+  }
+  __device__ float* next(size_t operand) {
+    float* const here = at[operand];
+    at[operand] += kTapeColumns;
+    return here;
+  }
+};
+template <class Op>
+struct TapeWriter : TapeSource<Op> {
+  using TapeSource<Op>::TapeSource;
+  __device__ float f32(size_t operand, int64_t element) {
+    const float* const from = static_cast<const float*>(this->memory.data[operand]) + element;
+    float touched = 0.0f;
+    if (operand < Op::kColumnOperands) copy_async<4>(this->next(operand), from);
+    else asm volatile("ld.global.f32 %0, [%1];" : "=f"(touched) : "l"(from));  // the fold will find it in the cache
+    return touched;
+  }
+};
+template <class Op>
+struct TapeReader : TapeSource<Op> {
+  using TapeSource<Op>::TapeSource;
+  __device__ float f32(size_t operand, int64_t element) {
+    return operand < Op::kColumnOperands ? *this->next(operand) : this->memory.f32(operand, element);
+  }
+};
+template <class Op>
+constexpr int tape_floats() {
+  return Op::kColumnOperands * static_cast<int>(kFoldBlock) * kTapeColumns;
+}
+template <class Op>
+__global__ void __launch_bounds__(kTapeThreads)
+    column_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+                  int64_t blocks, const __grid_constant__ SourceOf<Op> source, void* out, int out_size) {
+  extern __shared__ float tapes[];
+  const int warp = threadIdx.x / kWarp;
+  const int64_t e = int64_t{blockIdx.x} * kTapeColumns + warp_lane();
+  const bool folds = warp_lane() < kTapeColumns && e < count;
+  const auto tape = [&](int64_t block) { return tapes + block % kTapes * tape_floats<Op>() + warp_lane(); };
+  const auto records = [&](int64_t block) { return block >= 0 && block < blocks && warp == 1 + block % kTapes; };
+  Carry carry{};
+  for (int64_t b = -2; b < blocks; b++) {
+    if (records(b + 2) && folds) {
+      TapeWriter<Op> writer(source, tape(b + 2));
+      Op::fold(args, step, output, e, b + 2, {}, writer);
+    }
+    if (records(b + 1)) {
+      end_copy_group();
+      wait_for_copies<0>();
+    }
+    if (b >= 0 && warp == 0 && folds) {
+      TapeReader<Op> reader(source, tape(b));
+      carry = Op::fold(args, step, output, e, b, carry, reader);
+    }
+    __syncthreads();
+  }
+  if (warp == 0 && folds) write_bits(out, out_size, e, carry.lo);
+}
+template <class Op>
+void launch_columns(const typename Op::Args& args, const StepContext& step, size_t output, int64_t count, int64_t blocks,
+                    const SourceOf<Op>& source, void* out, int out_size, cudaStream_t stream) {
+  constexpr int kBytes = kTapes * tape_floats<Op>() * 4;
+  static const cudaError_t allowed = cudaFuncSetAttribute(column_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  CHECK(allowed == cudaSuccess);
+  column_kernel<Op><<<grid_of(blocks_of(count, kTapeColumns)), kTapeThreads, kBytes, stream>>>(args, step, output, count, blocks, source, out, out_size);
+}
+
+struct DeviceOutput {
+  void* data;
+  int size;  // bytes an element
+};
+template <class Op>
+struct RowOutputs {
+  DeviceOutput of[Op::kRowOutputs + 1];
+};
+// A warp a row: what reduces it, then its elements, while the row is in the caches.
+template <class Op>
+__global__ void __launch_bounds__(kThreads)
+    row_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, int64_t rows, int64_t columns,
+               const __grid_constant__ WarpSource source, const __grid_constant__ RowOutputs<Op> out) {
+  const int64_t row = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp;
+  if (row >= rows) return;
+  constexpr size_t kLast = Op::kRowOutputs;
+#pragma unroll
+  for (size_t o = 0; o < kLast; o++) {
+    const uint64_t bits = folded<Op>(args, step, o, row, 1, source);
+    if (warp_lane() == 0) write_bits(out.of[o].data, out.of[o].size, row, bits);
+    __syncwarp();
+  }
+  run_elements<Op>(args, step, kLast, row * columns + warp_lane(), (row + 1) * columns, kWarp, source, out.of[kLast].data, out.of[kLast].size);
+}
+
 template <class Op>
 constexpr int row_outputs() {
   if constexpr (requires { Op::kRowOutputs; }) return static_cast<int>(Op::kRowOutputs);
   else return 0;
+}
+
+// Products have kernels of their own; false if this is none, or one that they do not take.
+template <class Op>
+bool run_product(const typename Op::Args& args, const void* const* in, void* const* out, cudaStream_t stream) {
+  const auto operand = [&](int k) { return static_cast<const float*>(in[k]); };
+  const auto result = [&](int k) { return static_cast<float*>(out[k]); };
+  const auto exponents = [&](int k) { return static_cast<int32_t*>(out[k]); };
+  if constexpr (std::is_base_of_v<Product, Op>) return product(args, 1, operand(0), operand(1), args.bias ? operand(2) : nullptr, result(0), stream);
+  if constexpr (std::is_same_v<Bmm, Op>) return product(args.one, args.batch, operand(0), operand(1), nullptr, result(0), stream);
+  if constexpr (std::is_base_of_v<BlockedIntProduct<Op, 2>, Op>)
+    return int_product<2, false>(args, operand(0), operand(1), nullptr, nullptr, result(0), stream);
+  if constexpr (std::is_base_of_v<BlockedIntProduct<Op, 3>, Op>)
+    return int_product<3, false>(args, operand(0), operand(1), nullptr, nullptr, result(0), stream);
+  if constexpr (std::is_same_v<MatmulInt2Row, Op>)
+    return int_product<2, true>(args, operand(0), operand(1), exponents(0), exponents(1), result(2), stream);
+  return false;
 }
 
 template <class Op>
@@ -200,39 +291,45 @@ void device_body(const void* args_pointer, const CallShape& call, const StepCont
                  void* stream_pointer) {
   const auto& args = *static_cast<const typename Op::Args*>(args_pointer);
   const auto stream = static_cast<cudaStream_t>(stream_pointer);
-  if constexpr (std::is_base_of_v<Product, Op>) {
-    // Rows lie along y, of which a grid has fewer.
-    constexpr int64_t kMostRows = int64_t{65535} * kTile;
-    CHECK(args.m <= kMostRows);
-    const dim3 grid(static_cast<unsigned>(blocks_of(args.n, kTile)), static_cast<unsigned>(blocks_of(args.m, kTile)));
-    product_kernel<<<grid, kSide * kSide, 0, stream>>>(args, static_cast<const float*>(in[0]), static_cast<const float*>(in[1]),
-                                                       args.bias ? static_cast<const float*>(in[2]) : nullptr,
-                                                       static_cast<float*>(out[0]));
-    require_launched(Op::kText.name);
-  } else {
-    using Source = std::conditional_t<row_outputs<Op>() == 0, DeviceSource<operands_of<Op>()>, WarpSource>;
-    Source source{};
-    CHECK(call.in.size() + call.out.size() <= std::size(source.data));
-    for (size_t k = 0; k < call.in.size(); k++) {
-      source.data[k] = in[k];
-      source.size[k] = static_cast<int>(size_of(call.in[k].dtype));
+  if (run_product<Op>(args, in, out, stream)) return require_launched(Op::kText.name);
+  using Source = std::conditional_t<row_outputs<Op>() == 0, SourceOf<Op>, WarpSource>;
+  Source source{};
+  for (size_t k = 0; k < call.in.size(); k++) {
+    source.data[k] = in[k];
+    source.size[k] = static_cast<int>(size_of(call.in[k].dtype));
+  }
+  for (size_t o = 0; o < call.out.size(); o++) {
+    source.data[call.in.size() + o] = out[o];
+    source.size[call.in.size() + o] = static_cast<int>(size_of(call.out[o].dtype));
+  }
+  constexpr bool kWholeRows = requires { requires Op::kWholeRows; };
+  if constexpr (kWholeRows) {
+    const int64_t rows = elements(call.out[0]), columns = elements(call.out.back()) / rows;
+    if (const int64_t grid = blocks_of(rows * kWarp, kThreads); grid >= multiprocessors()) {
+      RowOutputs<Op> outputs;
+      for (size_t o = 0; o < call.out.size(); o++) outputs.of[o] = {out[o], static_cast<int>(size_of(call.out[o].dtype))};
+      row_kernel<Op><<<grid_of(grid), kThreads, 0, stream>>>(args, step, rows, columns, source, outputs);
+      return require_launched(Op::kText.name);
     }
-    for (size_t o = 0; o < call.out.size(); o++) {
-      source.data[call.in.size() + o] = out[o];
-      source.size[call.in.size() + o] = static_cast<int>(size_of(call.out[o].dtype));
-    }
-    for (size_t o = 0; o < call.out.size(); o++) {
-      constexpr int64_t kMostBlocks = int64_t{1} << 30;
-      const int64_t count = elements(call.out[o]), blocks = Op::blocks(args, o);
-      const bool by_warp = static_cast<int>(o) < row_outputs<Op>();
-      const auto grid = static_cast<unsigned>(least(kMostBlocks, blocks_of(by_warp ? count * kWarp : count, kThreads)));
-      const int size = static_cast<int>(size_of(call.out[o].dtype));
-      if constexpr (row_outputs<Op>() > 0) {
-        if (by_warp) warp_kernel<Op><<<grid, kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
+  }
+  for (size_t o = 0; o < call.out.size(); o++) {
+    const int64_t count = elements(call.out[o]), blocks = Op::blocks(args, o);
+    const int size = static_cast<int>(size_of(call.out[o].dtype));
+    if (static_cast<int>(o) < row_outputs<Op>()) {
+      if constexpr (row_outputs<Op>() > 0)
+        warp_kernel<Op><<<grid_of(blocks_of(count * kWarp, kThreads)), kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
+    } else {
+      if constexpr (requires { Op::kColumnOperands; }) {
+        if (blocks > 1) {
+          launch_columns<Op>(args, step, o, count, blocks, source, out[o], size, stream);
+          require_launched(Op::kText.name);
+          continue;
+        }
       }
-      if (!by_warp) element_kernel<Op><<<grid, kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
-      require_launched(Op::kText.name);
+      const int64_t grid = blocks_of(count, blocks == 1 ? kThreads * kEach : kThreads);
+      element_kernel<Op><<<grid_of(grid), kThreads, 0, stream>>>(args, step, o, count, blocks, source, out[o], size);
     }
+    require_launched(Op::kText.name);
   }
 }
 

@@ -33,6 +33,7 @@ Result<Types> infer_checked(std::span<const TensorType> in, std::span<const int6
   }
   auto out = Op::infer(in, attrs);
   if (!out) return refuse(out.error());
+  CHECK(in.size() + out->size() <= size_t{most_operands<Op>()});
   for (const TensorType& type : *out)
     if (const auto count = elements_checked(type); !count) return refuse(count.error());
   return out;

@@ -1,6 +1,8 @@
 // Operators run by their definition, for tests and start-up.
 #pragma once
 
+#include <functional>
+
 #include "kernels/ops/op.h"
 
 namespace cairn::kernels {
@@ -22,7 +24,12 @@ class MemorySource final : public Source {
 KnownCall known_call(const Operator& op);
 // The operands of a known call: bytes by Philox.
 std::vector<Bytes> known_operands(const KnownCall& call);
-// BLAKE3 over all outputs of the known call at steps 0 and 3, seed 2026, run by `fold` (isa empty) or by a host body.
+// BLAKE3 over all outputs of the known call at steps 0 and 3, seed 2026, as `run` computes them.
+using Run = std::function<void(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out)>;
+Hash known_answer(const Operator& op, const Run& run);
+// The same, run by `fold` (isa empty) or by a host body.
 Hash known_answer(const Operator& op, std::optional<Isa> isa, Pool* pool = nullptr);
+// What it must be, in hexadecimal: golden.inc. Empty for an operator that has no line there.
+std::string_view golden_answer(const Operator& op);
 
 }  // namespace cairn::kernels

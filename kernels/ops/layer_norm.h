@@ -22,6 +22,7 @@ struct LayerNorm {
       "Ba, Kiros & Hinton 2016, eq. 4"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {{"eps", AttrKind::f32}}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({70}), f32({70})}, {attr_of(1e-5f)}}; }
@@ -91,6 +92,7 @@ struct LayerNormBackwardInput {
       "Ba, Kiros & Hinton 2016"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}, {2, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70}), f32({5}), f32({5}), f32({70})}, {}}; }
@@ -158,6 +160,7 @@ struct LayerNormBackwardAffine {
       52, "layer_norm_backward_affine.v1", "dw[c] = sum_r dy * xhat; db[c] = sum_r dy; xhat = (x - mean) * rstd",
       "chains over r ascending from +0, blocks of 256 rows; dw = fused(dy, xhat, dw)", "Ba, Kiros & Hinton 2016"};
   using Args = NormArgs;
+  static constexpr int kColumnOperands = 2;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({300, 9}), f32({300, 9}), f32({300}), f32({300})}, {}}; }
@@ -180,6 +183,7 @@ struct LayerNormBackwardAffine {
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t out, int64_t e, int64_t block, Carry carry, S& source) {
     const int64_t end = least(a.rows, (block + 1) * kFoldBlock);
     float chain = as_float(static_cast<uint32_t>(carry.lo));
+    KERNEL_AHEAD
     for (int64_t r = block * kFoldBlock; r < end; r++) {
       const float dy = source.f32(0, r * a.cols + e);
       chain = out == 1 ? chain + dy : step_dw(chain, dy, source.f32(1, r * a.cols + e), source.f32(2, r), source.f32(3, r));

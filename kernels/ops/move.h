@@ -172,11 +172,12 @@ struct Strided {
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
   KERNEL_FN static int64_t from(const Args& a, int64_t e) {
     int64_t at = a.offset;
-    for (int d = a.rank - 1; d >= 0; d--) {
-      at += e % a.dim[d] * a.stride[d];
-      e /= a.dim[d];
+    for (int d = a.rank - 1; d > 0; d--) {
+      const int64_t above = short_quotient(e, a.dim[d]);
+      at += (e - above * a.dim[d]) * a.stride[d];
+      e = above;
     }
-    return at;
+    return at + e * a.stride[0];
   }
   template <class S>
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t, Carry, S& source) {

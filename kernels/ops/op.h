@@ -12,7 +12,10 @@
 //   host(...)        the fast body, over Vector
 //
 // and for a GPU, where the fold runs with one thread an element: `kRowOutputs`, the number of leading outputs that a whole
-// warp computes instead, since each reduces a row; `kOperands`, operands and outputs together where they may pass 10.
+// warp computes instead, since each reduces a row; `kWholeRows = true` where one output follows them, row by row, whose elements
+// read no other row, so that the warp may go on to them; `kColumnOperands`, the number of leading operands, of floats, of which a
+// fold down a column reads one element a position, whatever the values are; `kOperands`, operands and outputs together where they
+// may pass 16.
 // Products have their own kernel (device.cu).
 #pragma once
 
@@ -92,6 +95,14 @@ inline TensorType f32(std::vector<int64_t> shape) { return {DType::f32, std::mov
 inline TensorType i64(std::vector<int64_t> shape) { return {DType::i64, std::move(shape)}; }
 
 namespace CAIRN_ISA {
+
+// Operands and outputs that a call may have, together: a fold on a GPU finds them in a table of this size.
+inline constexpr int kUsualOperands = 16;
+template <class Op>
+constexpr int most_operands() {
+  if constexpr (requires { Op::kOperands; }) return Op::kOperands;
+  else return kUsualOperands;
+}
 
 LANES_FN const float* in_f32(const HostCall& c, int k) { return static_cast<const float*>(c.in[k]); }
 LANES_FN float* out_f32(const HostCall& c, int k) { return static_cast<float*>(c.out[k]); }

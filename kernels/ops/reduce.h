@@ -13,6 +13,7 @@ struct SumRows {
   struct Args {
     int64_t rows, cols;
   };
+  static constexpr int kColumnOperands = 1;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({300, 9})}, {}}; }
@@ -30,6 +31,7 @@ struct SumRows {
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t block, Carry carry, S& source) {
     const int64_t end = least(a.rows, (block + 1) * kFoldBlock);
     float chain = as_float(static_cast<uint32_t>(carry.lo));
+    KERNEL_AHEAD
     for (int64_t r = block * kFoldBlock; r < end; r++) chain = chain + source.f32(0, r * a.cols + e);
     return result(chain);
   }

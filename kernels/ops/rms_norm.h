@@ -15,6 +15,7 @@ struct RmsNorm {
                                       "recursive sum of rounded squares, rows of up to 65536 columns; y = (x * rstd) * w", "Zhang & Sennrich 2019, eq. 4"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 1;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {{"eps", AttrKind::f32}}; }
   static std::vector<InPlace> in_place() { return {{1, 0}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({70})}, {attr_of(1e-5f)}}; }
@@ -65,6 +66,7 @@ struct RmsNormBackwardInput {
                                       "Zhang & Sennrich 2019"};
   using Args = NormArgs;
   static constexpr size_t kRowOutputs = 1;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{1, 0}, {1, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70}), f32({5}), f32({70})}, {}}; }
@@ -119,6 +121,7 @@ struct RmsNormBackwardWeight {
   static constexpr OperatorText kText{244, "rms_norm_backward_weight.v1", "dw[c] = sum_r dy * xhat; xhat = x * rstd",
                                       "a chain dw = fused(dy, xhat, dw) over r ascending from +0, blocks of 256 rows", "Zhang & Sennrich 2019"};
   using Args = NormArgs;
+  static constexpr int kColumnOperands = 2;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {}; }
   static KnownCall known() { return {{f32({300, 9}), f32({300, 9}), f32({300})}, {}}; }
@@ -137,6 +140,7 @@ struct RmsNormBackwardWeight {
   KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t block, Carry carry, S& source) {
     const int64_t end = least(a.rows, (block + 1) * kFoldBlock);
     float chain = as_float(static_cast<uint32_t>(carry.lo));
+    KERNEL_AHEAD
     for (int64_t r = block * kFoldBlock; r < end; r++)
       chain = fused(source.f32(0, r * a.cols + e), source.f32(1, r * a.cols + e) * source.f32(2, r), chain);
     return result(chain);

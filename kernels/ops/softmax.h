@@ -29,6 +29,7 @@ struct LogSoftmax {
       "max exact (NaN wins, -0 as +0); recursive sum, rows of up to 65536 columns; exp.v1 and log.v1", "Bridle 1990"};
   using Args = RowArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70})}, {}}; }
@@ -72,6 +73,7 @@ struct LogSoftmaxBackward {
                                       "recursive sum, rows of up to 65536 columns; exp.v1; dx = fused(-e^y, s, g)", "Bridle 1990"};
   using Args = RowArgs;
   static constexpr size_t kRowOutputs = 1;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{1, 0}, {1, 1}}; }
   static KnownCall known() { return {{f32({5, 70}), f32({5, 70})}, {}}; }
@@ -113,6 +115,7 @@ struct Softmax {
       "max exact (NaN wins, -0 as +0); recursive sum, rows of up to 65536 columns; exp.v1; one division", "Bridle 1990"};
   using Args = RowArgs;
   static constexpr size_t kRowOutputs = 2;
+  static constexpr bool kWholeRows = true;
   static std::vector<AttrSpec> attrs() { return {}; }
   static std::vector<InPlace> in_place() { return {{2, 0}}; }
   static KnownCall known() { return {{f32({5, 70})}, {}}; }
