@@ -54,7 +54,7 @@ struct Lowered {
 
   float f(size_t i) const { return kernels::attr_f32(call.attrs[i]); }
   int64_t n(size_t i) const { return call.attrs[i]; }
-  Tensor turned(size_t i, size_t attr) const { return n(attr) ? in[i].t() : in[i]; }
+  Tensor turned(size_t i, size_t attr) const { return n(attr) ? in[i].transpose(-2, -1) : in[i]; }
 };
 using Outputs = std::vector<Tensor>;
 
