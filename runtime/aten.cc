@@ -8,7 +8,7 @@ namespace cairn::runtime {
 
 std::span<const Family> aten_families() {
   static const Family all[] = {aten_indexing(),   aten_integers(), aten_moves(),    aten_pointwise(), aten_products(),
-                               aten_reductions(), aten_sequence(), aten_training(), aten_vision()};
+                               aten_recurrence(), aten_reductions(), aten_sequence(), aten_training(), aten_vision()};
   return all;
 }
 

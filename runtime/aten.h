@@ -110,6 +110,7 @@ Family aten_integers();
 Family aten_moves();
 Family aten_pointwise();
 Family aten_products();
+Family aten_recurrence();
 Family aten_reductions();
 Family aten_sequence();
 Family aten_training();

@@ -102,10 +102,18 @@ Numbers rms_norm_hat(const Numbers& x, const Numbers& rstd, size_t cols) {
   return hat;
 }
 
+struct Cell {
+  size_t hidden, step;
+  Cell(const Naive& n, size_t state) : hidden(n.dim(state, 1)), step(static_cast<size_t>(n.attr(0))) {}
+  const double* of_step(const Numbers& x, size_t size) const { return x.data() + step * size; }
+  size_t gate(size_t e, size_t g, size_t gates) const { return (e / hidden * gates + g) * hidden + e % hidden; }
+};
+double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
 }  // namespace
 
 Family sequence_family() {
-  constexpr int64_t t = kMostTokens, classes = isa_scalar::kMaxColumns;
+  constexpr int64_t t = kMostTokens, f = kMostFeatures, classes = isa_scalar::kMaxColumns;
   const int64_t eps = attr_of(1e-5f);
   const Heads long_heads{1, 2, 1, t, t, 256, 256};
   return {
@@ -130,6 +138,14 @@ Family sequence_family() {
           {"rms_norm_backward_input.v1", {f32({2, 5001}), f32({2, 5001}), f32({2}), f32({5001})}, {}},
           {"rms_norm_backward_weight.v1", {f32({300, 9}), f32({300, 9}), f32({300})}, {}},
           {"rms_norm_backward_weight.v1", {f32({300, 133}), f32({300, 133}), f32({300})}, {}},
+          {"lstm_cell.v1", {f32({1, 1, 4}), f32({1, 4}), f32({1, 1})}, {0}},
+          {"lstm_cell.v1", {f32({3, 70, 532}), f32({70, 532}), f32({70, 133})}, {2}},
+          {"lstm_cell_backward.v1", {f32({1, 1, 1}), f32({1, 1}), f32({1, 1}), f32({1, 4}), f32({1, 1}), f32({1, 1})}, {0}},
+          {"lstm_cell_backward.v1", {f32({3, 70, 133}), f32({70, 133}), f32({70, 133}), f32({70, 532}), f32({70, 133}), f32({70, 133})}, {1}},
+          {"gru_cell.v1", {f32({1, 1, 3}), f32({1, 3}), f32({1, 1})}, {0}},
+          {"gru_cell.v1", {f32({3, 70, 399}), f32({70, 399}), f32({70, 133})}, {2}},
+          {"gru_cell_backward.v1", {f32({1, 1, 1}), f32({1, 1}), f32({1, 3}), f32({1, 3}), f32({1, 1})}, {0}},
+          {"gru_cell_backward.v1", {f32({3, 70, 133}), f32({70, 133}), f32({70, 399}), f32({70, 399}), f32({70, 133})}, {1}},
       },
       .largest = {
           forward(long_heads, {f32({1, 1, t, t})}, 0.0625f, true, 0.1f),
@@ -137,6 +153,10 @@ Family sequence_family() {
           {"rms_norm.v1", {f32({t, classes}), f32({classes})}, {eps}},
           {"rms_norm_backward_input.v1", {f32({t, classes}), f32({t, classes}), f32({t}), f32({classes})}, {}},
           {"rms_norm_backward_weight.v1", {f32({t, classes}), f32({t, classes}), f32({t})}, {}},
+          {"lstm_cell.v1", {f32({64, t, 4 * f}), f32({t, 4 * f}), f32({t, f})}, {63}},
+          {"lstm_cell_backward.v1", {f32({64, t, f}), f32({t, f}), f32({t, f}), f32({t, 4 * f}), f32({t, f}), f32({t, f})}, {63}},
+          {"gru_cell.v1", {f32({64, t, 3 * f}), f32({t, 3 * f}), f32({t, f})}, {63}},
+          {"gru_cell_backward.v1", {f32({64, t, f}), f32({t, f}), f32({t, 3 * f}), f32({t, 3 * f}), f32({t, f})}, {63}},
       },
       .formulas = {
           {"attention.f32.v1", {2e-5, attention}},
@@ -162,6 +182,60 @@ Family sequence_family() {
             Numbers dw(cols);
             for (size_t i = 0; i < hat.size(); i++) dw[i % cols] += n.in[0][i] * hat[i];
             return std::vector<Numbers>{dw}; }}},
+          {"lstm_cell.v1", {5e-6, [](const Naive& n) {
+            const Cell cell(n, 2);
+            Numbers gates, c, h;
+            for (size_t i = 0; i < n.in[1].size(); i++) {
+              const double x = cell.of_step(n.in[0], n.in[1].size())[i] + n.in[1][i];
+              gates.push_back(i / cell.hidden % 4 == 2 ? std::tanh(x) : logistic(x));
+            }
+            for (size_t e = 0; e < n.in[2].size(); e++) {
+              const auto gate = [&](size_t g) { return gates[cell.gate(e, g, 4)]; };
+              c.push_back(gate(1) * n.in[2][e] + gate(0) * gate(2));
+              h.push_back(gate(3) * std::tanh(c[e]));
+            }
+            return std::vector<Numbers>{gates, c, h}; }}},
+          {"lstm_cell_backward.v1", {2e-5, [](const Naive& n) {
+            const Cell cell(n, 1);
+            Numbers dgates(n.in[3].size()), dc;
+            for (size_t e = 0; e < n.in[1].size(); e++) {
+              const auto gate = [&](size_t g) { return n.in[3][cell.gate(e, g, 4)]; };
+              const double d = cell.of_step(n.in[0], n.in[1].size())[e] + n.in[1][e], bent = std::tanh(n.in[5][e]);
+              const double s = n.in[2][e] + d * gate(3) * (1 - bent * bent);
+              dgates[cell.gate(e, 0, 4)] = s * gate(2) * gate(0) * (1 - gate(0));
+              dgates[cell.gate(e, 1, 4)] = s * n.in[4][e] * gate(1) * (1 - gate(1));
+              dgates[cell.gate(e, 2, 4)] = s * gate(0) * (1 - gate(2) * gate(2));
+              dgates[cell.gate(e, 3, 4)] = d * bent * gate(3) * (1 - gate(3));
+              dc.push_back(s * gate(1));
+            }
+            return std::vector<Numbers>{dgates, dc}; }}},
+          {"gru_cell.v1", {5e-6, [](const Naive& n) {
+            const Cell cell(n, 2);
+            Numbers gates(n.in[1].size()), h;
+            for (size_t e = 0; e < n.in[2].size(); e++) {
+              const auto x = [&](size_t g) { return cell.of_step(n.in[0], n.in[1].size())[cell.gate(e, g, 3)]; };
+              const auto y = [&](size_t g) { return n.in[1][cell.gate(e, g, 3)]; };
+              const double r = logistic(x(0) + y(0)), z = logistic(x(1) + y(1)), fresh = std::tanh(x(2) + r * y(2));
+              gates[cell.gate(e, 0, 3)] = r;
+              gates[cell.gate(e, 1, 3)] = z;
+              gates[cell.gate(e, 2, 3)] = fresh;
+              h.push_back((1 - z) * fresh + z * n.in[2][e]);
+            }
+            return std::vector<Numbers>{gates, h}; }}},
+          {"gru_cell_backward.v1", {2e-5, [](const Naive& n) {
+            const Cell cell(n, 1);
+            Numbers dgx(n.in[2].size()), dgh(n.in[2].size()), dh;
+            for (size_t e = 0; e < n.in[1].size(); e++) {
+              const auto at = [&](size_t g) { return cell.gate(e, g, 3); };
+              const double d = cell.of_step(n.in[0], n.in[1].size())[e] + n.in[1][e], r = n.in[2][at(0)], z = n.in[2][at(1)], fresh = n.in[2][at(2)];
+              const double u = d * (1 - z) * (1 - fresh * fresh);
+              dgx[at(0)] = dgh[at(0)] = u * n.in[3][at(2)] * r * (1 - r);
+              dgx[at(1)] = dgh[at(1)] = d * (n.in[4][e] - fresh) * z * (1 - z);
+              dgx[at(2)] = u;
+              dgh[at(2)] = u * r;
+              dh.push_back(d * z);
+            }
+            return std::vector<Numbers>{dgx, dgh, dh}; }}},
       },
       .refused = {
           {forward({1, 3, 2, 4, 4, 4, 4}, {}, 1.0f, false, 0), "multiple"},
@@ -173,6 +247,9 @@ Family sequence_family() {
           {{"attention.f32.v1", {f32({1, 2, 4, 4}), f32({1, 2, 5, 4}), f32({1, 2, 4, 4})}, {eps, 0, 0, 0}}, "key and value"},
           {{"rms_norm.v1", {f32({3, 4}), f32({3})}, {eps}}, "weight"},
           {{"rms_norm_backward_input.v1", {f32({3, 4}), f32({3, 4}), f32({4}), f32({4})}, {}}, "statistics"},
+          {{"lstm_cell.v1", {f32({2, 3, 8}), f32({3, 8}), f32({3, 2})}, {2}}, "step"},
+          {{"lstm_cell.v1", {f32({2, 3, 8}), f32({3, 8}), f32({3, 3})}, {0}}, "does not fit"},
+          {{"gru_cell.v1", {f32({2, 3, 6}), f32({4, 6}), f32({3, 2})}, {0}}, "does not fit"},
       },
   };
 }
