@@ -428,7 +428,10 @@ Tensor cast(const Tensor& tensor, at::ScalarType dtype) {
 Tensor truth(const Tensor& bytes) { return view_of_storage(bytes, bytes.sizes(), bytes.strides(), bytes.storage_offset(), at::kBool); }
 
 void assign(const Tensor& out, const Tensor& result) {
-  if (out.numel() == 0) return;
+  if (out.numel() == 0) {  // as ATen makes the `out` of what is not structured
+    if (result.numel() == 0) return;
+    resize_to(out, result.sizes(), std::nullopt);
+  }
   if (result.is_floating_point() && !out.is_floating_point()) refuse_undefined(std::string("this operator on ") + c10::toString(out.scalar_type()), "");
   Tensor from = cast(plain(result), out.scalar_type());
   if (!is_whole(out)) {
