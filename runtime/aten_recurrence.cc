@@ -15,6 +15,9 @@ constexpr int64_t gates_of(Kind kind) { return kind == Kind::lstm ? 4 : kind == 
 
 Operand as(const Tensor& tensor, std::vector<int64_t> shape) { return {plain(tensor), std::move(shape)}; }
 
+// Autograd asks every operand for its device, so none may be undefined: a layer without c0 or biases is given others, which it does
+// not read.
+//
 // One layer in one direction over x (steps, batch, inputs). Gives y (steps, batch, hidden), the last state, and an LSTM's cells.
 class Layer : public torch::autograd::Function<Layer> {
   // What a step leaves for backward: its gates, and the cell state after it or the state's part of the gates.
@@ -22,17 +25,17 @@ class Layer : public torch::autograd::Function<Layer> {
 
  public:
   static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& h0, const Tensor& c0, const Tensor& w_ih, const Tensor& w_hh,
-                               const Tensor& b_ih, const Tensor& b_hh, int64_t kind_number, bool reversed) {
+                               const Tensor& b_ih, const Tensor& b_hh, int64_t kind_number, bool reversed, bool biased) {
     const Kind kind = static_cast<Kind>(kind_number);
     const int64_t steps = x.size(0), batch = x.size(1), inputs = x.size(2), hidden = w_hh.size(1), width = w_hh.size(0);
-    const Tensor gx = product(as(x, {steps * batch, inputs}), w_ih, b_ih, true);
+    const Tensor gx = product(as(x, {steps * batch, inputs}), w_ih, biased ? b_ih : Tensor(), true);
     const Tensor turned = call("permute.v1", {1, 0}, {as(w_hh, {width, hidden})})[0];  // once, not in the product of every step
     Tensor h = plain(h0), c = kind == Kind::lstm ? plain(c0) : Tensor();
     std::vector<Tensor> hs(static_cast<size_t>(steps)), gates = hs, more = hs;
     for (int64_t k = 0; k < steps; k++) {
       const int64_t t = reversed ? steps - 1 - k : k;
       const auto at = static_cast<size_t>(t);
-      const Tensor gh = product(as(h, {batch, hidden}), turned, b_hh, false);
+      const Tensor gh = product(as(h, {batch, hidden}), turned, biased ? b_hh : Tensor(), false);
       if (kind == Kind::lstm) {
         const auto out = call("lstm_cell.v1", {t}, {as(gx, {steps, batch, width}), as(gh, {batch, width}), as(c, {batch, hidden})});
         gates[at] = out[0];
@@ -58,7 +61,7 @@ class Layer : public torch::autograd::Function<Layer> {
     context->save_for_backward(std::move(saved));
     context->saved_data["kind"] = kind_number;
     context->saved_data["reversed"] = reversed;
-    context->saved_data["biased"] = b_ih.defined();
+    context->saved_data["biased"] = biased;
     return kind == Kind::lstm ? variable_list{y, h, c} : variable_list{y, h};
   }
 
@@ -107,7 +110,7 @@ class Layer : public torch::autograd::Function<Layer> {
     const Tensor db_x = biased ? call("sum_rows.v1", {}, {all_x})[0] : Tensor();
     const Tensor db_h = !biased ? Tensor() : kind == Kind::gru ? call("sum_rows.v1", {}, {all_h})[0] : db_x;
     return {dx, dh, dc, weight_gradient(all_x, as(x, {steps * batch, inputs})), weight_gradient(all_h, as(states, {steps * batch, hidden})), db_x, db_h,
-            Tensor(), Tensor()};
+            Tensor(), Tensor(), Tensor()};
   }
 
  private:
@@ -137,8 +140,8 @@ std::tuple<Tensor, Tensor, Tensor> run(const Stack& stack, const Tensor& input, 
     for (int64_t side = 0; side < directions; side++) {
       const int64_t at = layer * directions + side;
       const auto w = weights.slice(static_cast<size_t>(at) * each, each);
-      const auto out = Layer::apply(x, h0.select(0, at), c0.defined() ? c0.select(0, at) : Tensor(), w[0], w[1], stack.biased ? w[2] : Tensor(),
-                                    stack.biased ? w[3] : Tensor(), static_cast<int64_t>(stack.kind), side == 1);
+      const auto out = Layer::apply(x, h0.select(0, at), (c0.defined() ? c0 : h0).select(0, at), w[0], w[1], w[stack.biased ? 2 : 0],
+                                    w[stack.biased ? 3 : 1], static_cast<int64_t>(stack.kind), side == 1, stack.biased);
       sides.push_back(out[0]);
       hs.push_back(out[1]);
       if (c0.defined()) cs.push_back(out[2]);
@@ -163,7 +166,8 @@ std::tuple<Tensor, Tensor> recurrent(const Tensor& input, const Tensor& state, a
 }
 
 variable_list cell(Kind kind, const Tensor& input, const Tensor& h, const Tensor& c, const Tensor& w_ih, const Tensor& w_hh, const Maybe& b_ih, const Maybe& b_hh) {
-  return Layer::apply(input.unsqueeze(0), h, c, w_ih, w_hh, b_ih.value_or(Tensor()), b_hh.value_or(Tensor()), static_cast<int64_t>(kind), false);
+  const bool biased = b_ih && b_ih->defined();
+  return Layer::apply(input.unsqueeze(0), h, c.defined() ? c : h, w_ih, w_hh, biased ? *b_ih : w_ih, biased ? *b_hh : w_hh, static_cast<int64_t>(kind), false, biased);
 }
 std::tuple<Tensor, Tensor> lstm_cell(const Tensor& input, at::TensorList state, const Tensor& w_ih, const Tensor& w_hh, const Maybe& b_ih, const Maybe& b_hh) {
   TORCH_CHECK(state.size() == 2, "an LSTM takes two states");

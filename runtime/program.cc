@@ -213,6 +213,14 @@ class Importer {
         refuse(Code::schema, "an input of the program is of kind " + kind + ", not a tensor", "pass tensors only");
       }
     }
+    constexpr int64_t kBool = 12;
+    const auto note_truth = [&](const std::string& value) {
+      if (graph.at("tensor_values").at(value).at("dtype").get<int64_t>() == kBool) out_.program.truths.push_back(value);
+    };
+    for (const ProgramInput& input : out_.program.inputs) note_truth(input.name);
+    for (const ProgramConstant& constant : out_.program.constants) note_truth(constant.value);
+    for (const Parameter& parameter : out_.program.parameters)
+      for (const std::string& value : parameter.values) note_truth(value);
     for (const json& spec : signature.at("output_specs")) {
       const std::string kind = spec.begin().key();
       const json& arg = spec.begin().value().at("arg");

@@ -115,12 +115,14 @@ struct Program {
   std::vector<ProgramInput> inputs;
   std::vector<Parameter> parameters;
   std::vector<ProgramConstant> constants;
+  std::vector<std::string> truths;  // values of the graph, of those above, that are bool: bytes of 0 or 1
   std::vector<Node> nodes;
   std::vector<std::string> outputs;
   static constexpr auto fields() {
     return std::tuple{field("version", &Program::version), field("symbols", &Program::symbols),
                       field("inputs", &Program::inputs),   field("parameters", &Program::parameters),
-                      field("constants", &Program::constants), field("nodes", &Program::nodes),
+                      field("constants", &Program::constants), field("truths", &Program::truths),
+                      field("nodes", &Program::nodes),
                       field("outputs", &Program::outputs)};
   }
 };

@@ -195,6 +195,7 @@ class Tracer {
       }
       values_[program_.inputs[i].name] = reshaped(rows, shape);
     }
+    for (const std::string& name : program_.truths) values_[name] = truth(values_.at(name).toTensor());
     drive(program_, values_, exact_device());
   }
 
