@@ -31,20 +31,78 @@ Tensor& mm(const Tensor& a, const Tensor& b, Tensor& out) {
   assign(out, is_integer(out) ? integer_product(a, b) : product(a, b));
   return out;
 }
+// beta * bias + alpha * product; a bias times 0 is not read.
+Tensor added(const Tensor& bias, const Tensor& product, const Scalar& beta, const Scalar& alpha) {
+  const Tensor right = scaled(product, alpha);
+  return beta.equal(0) ? right : one("add.v1", {scaled(spread(bias, product.sizes()), beta), right});
+}
 Tensor& addmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
   if (bias.dim() == 1 && bias.size(0) == out.size(1) && beta.equal(1) && alpha.equal(1) && numeric_class() == attest::NumericClass::f32) {
     const Matrix weights = matrix(b);
     const Tensor x = plain(a), offset = plain(bias);
     assign(out, call("linear.f32.v1", {weights.transposed}, {{x, x.sizes().vec()}, weights.operand, {offset, offset.sizes().vec()}})[0]);
   } else {
-    assign(out, one("add.v1", {scaled(spread(bias, out.sizes()), beta), scaled(product(a, b), alpha)}));
+    assign(out, added(bias, product(a, b), beta, alpha));
   }
   return out;
+}
+
+// A stack of matrices: plain, or each of them transposed.
+Matrix matrices(const Tensor& tensor) {
+  const Tensor turned = tensor.transpose(1, 2);
+  const bool swapped = !tensor.is_contiguous() && turned.is_contiguous();
+  const Tensor whole = plain(swapped ? turned : tensor);
+  return {{whole, whole.sizes().vec()}, swapped};
+}
+Tensor batched(const Tensor& a, const Tensor& b) {
+  const Matrix left = matrices(a), right = matrices(b);
+  return call("bmm.f32.v1", {left.transposed, right.transposed}, {left.operand, right.operand})[0];
+}
+Tensor& bmm(const Tensor& a, const Tensor& b, Tensor& out) {
+  assign(out, batched(a, b));
+  return out;
+}
+Tensor& baddbmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
+  assign(out, added(bias, batched(a, b), beta, alpha));
+  return out;
+}
+// The sum over the batch is part of one product: k runs over (batch, k).
+Tensor& addbmm_out(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
+  const Tensor wide = plain(a.permute({1, 0, 2})), tall = plain(b);
+  const int64_t m = a.size(1), n = b.size(2), k = a.size(0) * a.size(2);
+  assign(out, added(bias, call("matmul.f32.v1", {0, 0}, {{wide, {m, k}}, {tall, {k, n}}})[0], beta, alpha));
+  return out;
+}
+Tensor addbmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
+  Tensor out = empty_exact({a.size(1), b.size(2)}, at::kFloat);
+  return addbmm_out(bias, a, b, beta, alpha, out);
+}
+Tensor& addmv(const Tensor& bias, const Tensor& a, const Tensor& x, const Scalar& beta, const Scalar& alpha, Tensor& out) {
+  const Tensor column = reshaped(plain(x), {x.size(0), 1});
+  assign(out, added(bias, reshaped(product(a, column), {a.size(0)}), beta, alpha));
+  return out;
+}
+Tensor& addr_out(const Tensor& bias, const Tensor& x, const Tensor& y, const Scalar& beta, const Scalar& alpha, Tensor& out) {
+  assign(out, added(bias, product(reshaped(plain(x), {x.size(0), 1}), reshaped(plain(y), {1, y.size(0)})), beta, alpha));
+  return out;
+}
+Tensor mv(const Tensor& a, const Tensor& x) { return reshaped(product(a, reshaped(plain(x), {x.size(0), 1})), {a.size(0)}); }
+Tensor dot(const Tensor& x, const Tensor& y) {
+  TORCH_CHECK(x.dim() == 1 && y.dim() == 1 && x.numel() == y.numel(), "dot takes two vectors of one length");
+  return reshaped(product(reshaped(plain(x), {1, x.numel()}), reshaped(plain(y), {y.numel(), 1})), {});
 }
 
 void on_exact(torch::Library& m) {
   m.impl("mm.out", &mm);
   m.impl("addmm.out", &addmm);
+  m.impl("bmm.out", &bmm);
+  m.impl("baddbmm.out", &baddbmm);
+  m.impl("addbmm", &addbmm);
+  m.impl("addbmm.out", &addbmm_out);
+  m.impl("addmv.out", &addmv);
+  m.impl("addr.out", &addr_out);
+  m.impl("mv", &mv);
+  m.impl("dot", &dot);
 }
 
 // ---- the native tier ----
@@ -55,6 +113,7 @@ constexpr Lowering kLowerings[] = {
     {"matmul.int2.row.v1", [](const Lowered& c) { return last_of(c, at::matmul(c.turned(0, 0), c.turned(1, 1))); }},
     {"matmul.int3.v1", [](const Lowered& c) -> Outputs { return {at::matmul(c.turned(0, 0), c.turned(1, 1))}; }},
     {"linear.f32.v1", [](const Lowered& c) -> Outputs { return {at::addmm(c.in[2], c.in[0], c.turned(1, 0))}; }},
+    {"bmm.f32.v1", [](const Lowered& c) -> Outputs { return {at::bmm(c.turned(0, 0), c.turned(1, 1))}; }},
 };
 
 }  // namespace

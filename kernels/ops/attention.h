@@ -91,7 +91,7 @@ LANES_FN Panels panels_of_transposed(const float* b, int64_t n, int64_t depth, S
 }
 // C (m, n) = A B, or C + A B unless `fresh`, chains over `depth` ascending. kRows as in run_tile.
 template <bool kRows>
-inline void multiply(const float* a, int64_t a_step, Panels b, float* c, int64_t c_step, int64_t m, int64_t n, int64_t depth, bool fresh) {
+inline void multiply_panels(const float* a, int64_t a_step, Panels b, float* c, int64_t c_step, int64_t m, int64_t n, int64_t depth, bool fresh) {
   const int64_t bands = blocks_of(m, kTallest), tall = blocks_of(m, bands);
   for (int64_t j = 0; j < n; j += kPanel) {
     const int64_t columns = least(kPanel, n - j);
@@ -259,7 +259,7 @@ struct Attention {
           values = panels_of(v + kv * a.keys * a.width, a.width, a.keys, values_scratch);
           packed = kv;
         }
-        multiply<true>(q + (head * a.queries + i0) * a.depth, a.depth, keys, scores, step, rows, taken, a.depth, true);
+        multiply_panels<true>(q + (head * a.queries + i0) * a.depth, a.depth, keys, scores, step, rows, taken, a.depth, true);
         for (int64_t r = 0; r < rows; r++) {
           const int64_t row = head * a.queries + i0 + r, own = a.own(i0 + r);
           float* s = scores + r * step;
@@ -279,7 +279,7 @@ struct Attention {
         }
         float* to = y + (head * a.queries + i0) * a.width;
         for (int64_t j = 0; j < taken; j += kFoldBlock)
-          multiply<true>(scores + j, step, {values.data + j * values.row, values.panel, values.row}, to, a.width, rows, a.width,
+          multiply_panels<true>(scores + j, step, {values.data + j * values.row, values.panel, values.row}, to, a.width, rows, a.width,
                          least(kFoldBlock, taken - j), j == 0);
         for (int64_t r = 0; r < rows; r++) {
           const Vector divisor(Args::divisor(sums[head * a.queries + i0 + r]));
@@ -399,8 +399,8 @@ struct AttentionBackward {
             for (int64_t j0 = 0; j0 < taken; j0 += kKeys) {
               const int64_t n = least(kKeys, taken - j0);
               const auto panels_at = [&](Panels p) { return Panels{p.data + j0 / kPanel * p.panel, p.panel, p.row}; };
-              multiply<true>(q_here, a.depth, panels_at(turned_keys), weights, step, rows, n, a.depth, true);
-              multiply<true>(dy_here, a.width, panels_at(turned_values), slopes, step, rows, n, a.width, true);
+              multiply_panels<true>(q_here, a.depth, panels_at(turned_keys), weights, step, rows, n, a.depth, true);
+              multiply_panels<true>(dy_here, a.width, panels_at(turned_values), slopes, step, rows, n, a.width, true);
               for (int64_t r = 0; r < rows; r++) {
                 const int64_t row = first + r, own = least(a.own(i0 + r) - j0, n);
                 float *w = weights + r * step, *t = slopes + r * step;
@@ -415,9 +415,9 @@ struct AttentionBackward {
                 });
                 for (int64_t j = own < 0 ? 0 : own; j < n; j++) w[j] = t[j] = 0.0f;
               }
-              multiply<true>(slopes, step, {keys.data + j0 * keys.row, keys.panel, keys.row}, dq_here, a.depth, rows, a.depth, n, j0 == 0);
-              multiply<false>(slopes, step, queries, dk_here + j0 * a.depth, a.depth, n, a.depth, rows, false);
-              multiply<false>(weights, step, grads, dv_here + j0 * a.width, a.width, n, a.width, rows, false);
+              multiply_panels<true>(slopes, step, {keys.data + j0 * keys.row, keys.panel, keys.row}, dq_here, a.depth, rows, a.depth, n, j0 == 0);
+              multiply_panels<false>(slopes, step, queries, dk_here + j0 * a.depth, a.depth, n, a.depth, rows, false);
+              multiply_panels<false>(weights, step, grads, dv_here + j0 * a.width, a.width, n, a.width, rows, false);
             }
             each(0, rows * a.depth, [&](int64_t l, int m) { write(dq_here + l, m, read(dq_here + l, m) * Vector(a.scale)); });
           }
