@@ -73,7 +73,7 @@ Tensor& integer_added(std::string_view op, const Tensor& a, const Tensor& b, con
 Tensor& integer_multiplied(const Tensor& a, const Tensor& b, Tensor& out);
 // integer_sum.v1 and its like over `dims` (none: all); the result has the other dimensions, in order.
 Tensor integer_reduced(std::string_view op, const Tensor& x, at::OptionalIntArrayRef dims);
-Tensor integer_product(const Tensor& a, const Tensor& b);  // of matrices, or batches of them; i64
+Tensor integer_product(const Tensor& a, const Tensor& b);  // of matrices, or batches of them; i64, then the low bits in a's dtype
 
 // ---- to ATen ----
 

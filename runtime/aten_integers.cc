@@ -80,7 +80,8 @@ Tensor integer_product(const Tensor& a, const Tensor& b) {
   const int64_t batch = a.dim() == 3 ? a.size(0) : 1;
   std::vector<int64_t> shape = a.sizes().vec();
   shape.back() = b.size(-1);
-  return reshaped(call("matmul.i64.v1", {}, {{left, {batch, a.size(-2), a.size(-1)}}, {right, {batch, b.size(-2), b.size(-1)}}})[0], shape);
+  const Tensor out = call("matmul.i64.v1", {}, {{left, {batch, a.size(-2), a.size(-1)}}, {right, {batch, b.size(-2), b.size(-1)}}})[0];
+  return cast(reshaped(out, shape), a.scalar_type());
 }
 
 namespace {
@@ -174,6 +175,12 @@ Tensor& some_of_all(const Tensor& x, Tensor& out) {
   some<kOp>(x, std::nullopt, out);
   return out;
 }
+// Whether each element is one of `among`.
+Tensor& is_in(const Tensor& x, const Tensor& among, bool, bool invert, Tensor& out) {
+  const Tensor found = x.unsqueeze(-1).eq(among.reshape(-1)).any(-1);
+  assign(out, invert ? found.logical_not() : found);
+  return out;
+}
 constexpr char kLeast[] = "integer_least.v1", kGreatest[] = "integer_greatest.v1";
 
 // ---- choice ----
@@ -244,6 +251,7 @@ void on_exact(torch::Library& m) {
   m.impl("all.dims_out", &some_of_dims<kLeast>);
   m.impl("any.all_out", &some_of_all<kGreatest>);
   m.impl("all.all_out", &some_of_all<kLeast>);
+  m.impl("isin.Tensor_Tensor_out", &is_in);
   m.impl("where.self", &selected);
   m.impl("where.self_out", &where_out);
   m.impl("masked_fill_.Scalar", &masked_fill);

@@ -27,10 +27,23 @@ Tensor& unary_(Tensor& x) {
   assign(x, elementwise(kOp, {x}));
   return x;
 }
+// floor() and its like leave an integer as it is.
+template <OpName kOp>
+Tensor& rounded(const Tensor& x, Tensor& out) {
+  if (!is_integer(out)) return unary<kOp>(x, out);
+  assign(out, x);
+  return out;
+}
 template <OpName kOp>
 Tensor& binary(const Tensor& a, const Tensor& b, Tensor& out) {
   require_float_result(out);
   assign(out, elementwise(kOp, {a, b}, {}, out.sizes()));
+  return out;
+}
+template <OpName kFloat, OpName kInteger>
+Tensor& binary_of_numbers(const Tensor& a, const Tensor& b, Tensor& out) {
+  if (!is_integer(out)) return binary<kFloat>(a, b, out);
+  assign(out, paired(kInteger, a, b, out.scalar_type(), out.sizes()));
   return out;
 }
 template <OpName kOp>
@@ -81,7 +94,12 @@ Tensor& neg(const Tensor& x, Tensor& out) {
   return unary<"neg.v1">(x, out);
 }
 Tensor& absolute(const Tensor& x, Tensor& out) {
+  if (out.sizes() != x.sizes()) out.resize_(x.sizes());  // it has no structure: a caller brings an empty result
   if (!is_integer(out)) return unary<"abs.v1">(x, out);
+  if (out.scalar_type() == at::kByte) {
+    assign(out, x);
+    return out;
+  }
   Tensor minus = empty_exact(x.sizes(), x.scalar_type());
   neg(x, minus);
   assign(out, paired("integer_max.v1", x, minus, x.scalar_type(), x.sizes()));
@@ -97,12 +115,19 @@ Tensor& div(const Tensor& a, const Tensor& b, Tensor& out) {
 }
 // Rounded down it is what the remainder leaves, divided.
 Tensor& div_mode(const Tensor& a, const Tensor& b, std::optional<std::string_view> mode, Tensor& out) {
+  if (mode && is_integer(out)) {
+    assign(out, paired(*mode == "trunc" ? "trunc_div.v1" : "floor_div.v1", a, b, out.scalar_type(), out.sizes()));
+    return out;
+  }
   require_float_result(out);
   if (!mode) return div(a, b, out);
   if (*mode == "trunc") assign(out, one("trunc.v1", {divided(a, b, out.sizes())}));
   else assign(out, one("round.v1", {divided(elementwise("sub.v1", {a, elementwise("remainder.v1", {a, b}, {}, out.sizes())}, {}, out.sizes()), b, out.sizes())}));
   return out;
 }
+Tensor floor_divide(const Tensor& a, const Tensor& b) { return at::div(a, b, "floor"); }
+Tensor& floor_divide_out(const Tensor& a, const Tensor& b, Tensor& out) { return at::div_out(out, a, b, "floor"); }
+Tensor& floor_divide_(Tensor& a, const Tensor& b) { return a.div_(b, "floor"); }
 template <OpName kOp>
 Tensor& with_product(const Tensor& a, const Tensor& b, const Tensor& c, const Scalar& value, Tensor& out) {
   require_float_result(out);
@@ -131,8 +156,19 @@ Tensor power(const Tensor& x, double exponent) {
   if (exponent == -2) return one("reciprocal.v1", {square(x)});
   return elementwise("pow.v1", {x, at::scalar_tensor(exponent, at::kDouble)});
 }
+// By squaring, from the highest bit of the exponent on.
+Tensor integer_power(const Tensor& x, int64_t exponent) {
+  TORCH_CHECK(exponent >= 0, "integers to negative integer powers are not allowed");
+  if (exponent == 0) return cast(constant(1, x.sizes()), x.scalar_type());
+  if (exponent == 1) return x;
+  const Tensor root = integer_power(x, exponent / 2), square = one("integer_mul.v1", {root, root});
+  return exponent % 2 ? one("integer_mul.v1", {square, x}) : square;
+}
 Tensor& pow_scalar(const Tensor& x, const Scalar& exponent, Tensor& out) {
-  if (is_integer(out) && exponent.equal(2)) return integer_multiplied(x, x, out);
+  if (is_integer(out)) {
+    assign(out, integer_power(cast(x, out.scalar_type()), exponent.to<int64_t>()));
+    return out;
+  }
   require_float_result(out);
   assign(out, power(x.is_floating_point() ? x : cast(plain(x), at::kFloat), exponent.to<double>()));
   return out;
@@ -149,12 +185,6 @@ Tensor& frac(const Tensor& x, Tensor& out) {
 
 // ---- extremes --------------------------------------------------------------------------------------------------------------------
 
-template <OpName kFloat, OpName kInteger>
-Tensor& extreme(const Tensor& a, const Tensor& b, Tensor& out) {
-  if (!is_integer(out)) return binary<kFloat>(a, b, out);
-  assign(out, paired(kInteger, a, b, out.scalar_type(), out.sizes()));
-  return out;
-}
 Tensor clamped(const Tensor& x, std::optional<double> low, std::optional<double> high) {
   return elementwise("clamp.v1", {x}, {number(low.value_or(-INFINITY)), number(high.value_or(INFINITY))});
 }
@@ -170,13 +200,16 @@ Tensor& clamp(const Tensor& x, const std::optional<Scalar>& low, const std::opti
   assign(out, clamped(x, real(low), real(high)));
   return out;
 }
+Tensor& sign(const Tensor& x, Tensor& out) { return is_integer(out) ? clamp(x, -1, 1, out) : unary<"sign.v1">(x, out); }
 Tensor& clamp_min(const Tensor& x, const Scalar& low, Tensor& out) { return clamp(x, low, std::nullopt, out); }
 Tensor& clamp_max(const Tensor& x, const Scalar& high, Tensor& out) { return clamp(x, std::nullopt, high, out); }
 Tensor& clamp_tensor(const Tensor& x, const Maybe& low, const Maybe& high, Tensor& out) {
-  require_float_result(out);
+  const auto extreme = [&](std::string_view of_floats, std::string_view of_integers, const Tensor& y, const Tensor& limit) {
+    return is_integer(out) ? paired(of_integers, y, limit, out.scalar_type(), out.sizes()) : elementwise(of_floats, {y, limit}, {}, out.sizes());
+  };
   Tensor y = x;
-  if (low && low->defined()) y = elementwise("maximum.v1", {y, *low}, {}, out.sizes());
-  if (high && high->defined()) y = elementwise("minimum.v1", {y, *high}, {}, out.sizes());
+  if (low && low->defined()) y = extreme("maximum.v1", "integer_max.v1", y, *low);
+  if (high && high->defined()) y = extreme("minimum.v1", "integer_min.v1", y, *high);
   assign(out, y);
   return out;
 }
@@ -278,21 +311,24 @@ void on_exact(torch::Library& m) {
   m.impl("mul.out", &mul);
   m.impl("div.out", &div);
   m.impl("div.out_mode", &div_mode);
+  m.impl("floor_divide", &floor_divide);
+  m.impl("floor_divide.out", &floor_divide_out);
+  m.impl("floor_divide_.Tensor", &floor_divide_);
   m.impl("neg.out", &neg);
   m.impl("abs.out", &absolute);
-  m.impl("sgn.out", &unary<"sign.v1">);
-  m.impl("sign.out", &unary<"sign.v1">);
+  m.impl("sgn.out", &sign);
+  m.impl("sign.out", &sign);
   m.impl("addcmul.out", &with_product<"add_mul.v1">);
   m.impl("addcdiv.out", &with_product<"add_div.v1">);
   m.impl("lerp.Tensor_out", &lerp);
   m.impl("lerp.Scalar_out", &lerp_scalar);
   m.impl("copysign.out", &binary<"copysign.v1">);
-  m.impl("minimum.out", &extreme<"minimum.v1", "integer_min.v1">);
-  m.impl("maximum.out", &extreme<"maximum.v1", "integer_max.v1">);
-  m.impl("fmin.out", &binary<"fmin.v1">);
-  m.impl("fmax.out", &binary<"fmax.v1">);
-  m.impl("fmod.Tensor_out", &binary<"fmod.v1">);
-  m.impl("remainder.Tensor_out", &binary<"remainder.v1">);
+  m.impl("minimum.out", &binary_of_numbers<"minimum.v1", "integer_min.v1">);
+  m.impl("maximum.out", &binary_of_numbers<"maximum.v1", "integer_max.v1">);
+  m.impl("fmin.out", &binary_of_numbers<"fmin.v1", "integer_min.v1">);
+  m.impl("fmax.out", &binary_of_numbers<"fmax.v1", "integer_max.v1">);
+  m.impl("fmod.Tensor_out", &binary_of_numbers<"fmod.v1", "trunc_remainder.v1">);
+  m.impl("remainder.Tensor_out", &binary_of_numbers<"remainder.v1", "floor_remainder.v1">);
   m.impl("clamp.out", &clamp);
   m.impl("clamp_min.out", &clamp_min);
   m.impl("clamp_max.out", &clamp_max);
@@ -300,10 +336,10 @@ void on_exact(torch::Library& m) {
   m.impl("clamp_min.Tensor_out", [](const Tensor& x, const Tensor& low, Tensor& out) -> Tensor& { return clamp_tensor(x, low, std::nullopt, out); });
   m.impl("clamp_max.Tensor_out", [](const Tensor& x, const Tensor& high, Tensor& out) -> Tensor& { return clamp_tensor(x, std::nullopt, high, out); });
   m.impl("nan_to_num.out", &nan_to_num);
-  m.impl("floor.out", &unary<"floor.v1">);
-  m.impl("ceil.out", &unary<"ceil.v1">);
-  m.impl("round.out", &unary<"round.v1">);
-  m.impl("trunc.out", &unary<"trunc.v1">);
+  m.impl("floor.out", &rounded<"floor.v1">);
+  m.impl("ceil.out", &rounded<"ceil.v1">);
+  m.impl("round.out", &rounded<"round.v1">);
+  m.impl("trunc.out", &rounded<"trunc.v1">);
   m.impl("frac.out", &frac);
 
   m.impl("sqrt.out", &unary<"sqrt.v1">);

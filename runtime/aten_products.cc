@@ -24,11 +24,12 @@ Matrix matrix(const Tensor& tensor) {
 }
 
 Tensor product(const Tensor& a, const Tensor& b) {
+  if (is_integer(a)) return integer_product(a, b);
   const Matrix left = matrix(a), right = matrix(b);
   return call("matmul." + std::string(name(numeric_class())) + ".v1", {left.transposed, right.transposed}, {left.operand, right.operand}).back();
 }
 Tensor& mm(const Tensor& a, const Tensor& b, Tensor& out) {
-  assign(out, is_integer(out) ? integer_product(a, b) : product(a, b));
+  assign(out, product(a, b));
   return out;
 }
 // beta * bias + alpha * product; a bias times 0 is not read.
@@ -55,6 +56,7 @@ Matrix matrices(const Tensor& tensor) {
   return {{whole, whole.sizes().vec()}, swapped};
 }
 Tensor batched(const Tensor& a, const Tensor& b) {
+  if (is_integer(a)) return integer_product(a, b);
   const Matrix left = matrices(a), right = matrices(b);
   return call("bmm.f32.v1", {left.transposed, right.transposed}, {left.operand, right.operand})[0];
 }

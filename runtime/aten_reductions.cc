@@ -70,17 +70,31 @@ Tensor& mean(const Tensor& x, at::OptionalIntArrayRef dims, bool, std::optional<
   assign(out, reshaped(one("div_scalar.v1", {summed(as_float(x, out, "a mean"), dims)}, {number(count)}), out.sizes()));
   return out;
 }
-template <OpName kOp>
+template <OpName kOp, OpName kInteger>
 Tensor& extreme(const Tensor& x, IntArrayRef dims, bool, Tensor& out) {
-  assign(out, reshaped(last_axis(kOp, folded(as_float(x, out, "an extreme"), dims)), out.sizes()));
+  if (is_integer(out)) assign(out, reshaped(integer_reduced(kInteger, x, dims), out.sizes()));
+  else assign(out, reshaped(last_axis(kOp, folded(as_float(x, out, "an extreme"), dims)), out.sizes()));
   return out;
 }
+Tensor greatest(const Tensor& x) { return x.amax(); }
+Tensor least(const Tensor& x) { return x.amin(); }
+Tensor& greatest_out(const Tensor& x, Tensor& out) { return at::amax_out(out, x, IntArrayRef{}); }
+Tensor& least_out(const Tensor& x, Tensor& out) { return at::amin_out(out, x, IntArrayRef{}); }
+std::tuple<Tensor&, Tensor&> least_and_greatest(const Tensor& x, std::optional<int64_t> dim, bool keep, Tensor& low, Tensor& high) {
+  const std::vector<int64_t> dims(dim ? 1 : 0, dim.value_or(0));
+  at::amin_out(low, x, dims, keep);
+  at::amax_out(high, x, dims, keep);
+  return {low, high};
+}
+Tensor product_of_integers(const Tensor& x, int64_t dim) { return cast(x, at::kLong).cumprod(dim).select(dim, -1); }
 Tensor product_of_all(const Tensor& x, std::optional<at::ScalarType> dtype) {
+  if (is_integer(x) && dtype.value_or(at::kLong) == at::kLong) return product_of_integers(x.reshape(-1), 0);
   if (dtype.value_or(x.scalar_type()) != at::kFloat) refuse_undefined("a product that is no float32", "prod_last.v1");
   return last_axis("prod_last.v1", folded(cast(x, at::kFloat), std::nullopt));
 }
 Tensor& product(const Tensor& x, int64_t dim, bool, std::optional<at::ScalarType>, Tensor& out) {
-  assign(out, reshaped(last_axis("prod_last.v1", folded(as_float(x, out, "a product"), IntArrayRef{dim})), out.sizes()));
+  if (is_integer(out)) assign(out, product_of_integers(x, dim).reshape(out.sizes()));
+  else assign(out, reshaped(last_axis("prod_last.v1", folded(as_float(x, out, "a product"), IntArrayRef{dim})), out.sizes()));
   return out;
 }
 
@@ -207,8 +221,13 @@ Tensor& softmax_backward(const Tensor& grad, const Tensor& y, int64_t dim, at::S
 void on_exact(torch::Library& m) {
   m.impl("sum.IntList_out", &sum);
   m.impl("mean.out", &mean);
-  m.impl("amax.out", &extreme<"max_last.v1">);
-  m.impl("amin.out", &extreme<"min_last.v1">);
+  m.impl("amax.out", &extreme<"max_last.v1", "integer_greatest.v1">);
+  m.impl("amin.out", &extreme<"min_last.v1", "integer_least.v1">);
+  m.impl("max", &greatest);
+  m.impl("max.unary_out", &greatest_out);
+  m.impl("min", &least);
+  m.impl("min.unary_out", &least_out);
+  m.impl("aminmax.out", &least_and_greatest);
   m.impl("prod", &product_of_all);
   m.impl("prod.int_out", &product);
   m.impl("var.correction", &variance);

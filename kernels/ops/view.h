@@ -1,4 +1,4 @@
-// Views: a strided part of a buffer read and written, buffers joined, a buffer of one value. All copy bits, any dtype.
+// Views: a strided part of a buffer read and written, buffers joined, a triangle, a buffer of one value. All copy bits, any dtype.
 #pragma once
 
 #include <algorithm>
@@ -136,6 +136,55 @@ struct AsStridedScatter {
   }
   static void host(const Args& a, const HostCall& c) {
     by_size(a.view.size, [&](auto element) { host_of<decltype(element)>(a, c); });
+  }
+};
+
+// y[b, i, j] = x[b, i, j] where j - i <= diagonal (lower) or j - i >= diagonal (upper), else zero
+//   x (batch, rows, columns) any dtype
+struct Triangle {
+  static constexpr OperatorText kText{100, "triangle.v1", "y[b, i, j] = (upper ? j - i >= diagonal : j - i <= diagonal) ? x[b, i, j] : 0", "moves bits",
+                                      "triangular matrices"};
+  struct Args {
+    int64_t n, size, rows, columns, diagonal;
+    bool upper;
+  };
+  static std::vector<AttrSpec> attrs() { return {{"diagonal"}, {"upper"}}; }
+  static std::vector<InPlace> in_place() { return {{0, 0}}; }
+  static KnownCall known() { return {{f32({2, 5, 7})}, {1, 0}}; }
+  static Result<Types> infer(std::span<const TensorType> in, std::span<const int64_t> attrs) {
+    Expect expect(in, attrs);
+    expect.operands(1).attributes(2).rank_is(0, 3);
+    expect.that([&] { return attrs[0] >= -(int64_t{1} << 62) && attrs[0] <= int64_t{1} << 62; }, "the diagonal passes 2^62");
+    expect.that([&] { return attrs[1] == 0 || attrs[1] == 1; }, "upper is 0 or 1");
+    if (!expect.ok()) return expect.error();
+    return Types{in[0]};
+  }
+  static Args args(const CallShape& call) {
+    const auto& shape = call.in[0].shape;
+    return {elements(call.in[0]), size_of(call.in[0].dtype), shape[1], shape[2], call.attrs[0], call.attrs[1] != 0};
+  }
+  static uint64_t multiply_adds(const Args&) { return 0; }
+  KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
+  template <class S>
+  KERNEL_FN static Carry fold(const Args& a, const StepContext&, size_t, int64_t e, int64_t, Carry, S& source) {
+    const int64_t past = e % a.columns - e / a.columns % a.rows;
+    return {(a.upper ? past >= a.diagonal : past <= a.diagonal) ? source.bits(0, e) : 0, 0};
+  }
+  static void host(const Args& a, const HostCall& c) {
+    const auto* in = static_cast<const char*>(c.in[0]);
+    auto* out = static_cast<char*>(c.out[0]);
+    parallel(c.pool, a.n / a.columns, kGrain / a.columns + 1, 1, [=](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; r++) {
+        // Of a row, [first, last) is kept.
+        const int64_t edge = r % a.rows + a.diagonal, within = edge < -1 ? -1 : least(edge, a.columns);
+        const int64_t first = a.upper ? (within < 0 ? 0 : within) : 0, last = a.upper ? a.columns : least(within + 1, a.columns);
+        const char* from = in + r * a.columns * a.size;
+        char* to = out + r * a.columns * a.size;
+        __builtin_memset(to, 0, static_cast<size_t>(first * a.size));
+        if (to != from) copy_elements<char>(to, first * a.size, from, first * a.size, (last - first) * a.size);
+        __builtin_memset(to + last * a.size, 0, static_cast<size_t>((a.columns - last) * a.size));
+      }
+    });
   }
 };
 

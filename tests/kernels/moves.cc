@@ -79,6 +79,11 @@ Family moves_family() {
           {"as_strided.v1", {u8({2, 3, 2, 3, 2, 3})}, {1, 2, 2, 1, 3, 2, 1, 108, 36, 18, 6, 3, 2}},
           {"as_strided.v1", {bf16({9, 8})}, {2, 9, 2, 8, 3}},
           {"as_strided.v1", {f32({7})}, {6}},
+          {"triangle.v1", {f32({2, 30, 70})}, {0, 0}},
+          {"triangle.v1", {f32({2, 70, 30})}, {-2, 1}},
+          {"triangle.v1", {i64({1, 7, 7})}, {-9, 0}},
+          {"triangle.v1", {u8({1, 7, 7})}, {9, 1}},
+          {"triangle.v1", {bf16({3, 5, 1})}, {2, 0}},
           {"as_strided_scatter.v1", {f32({300, 70}), f32({298, 68})}, {71, 70, 1}},
           {"as_strided_scatter.v1", {f32({300, 70}), f32({67, 299})}, {3, 1, 70}},
           {"as_strided_scatter.v1", {f32({300, 70}), f32({70})}, {0, 71}},
@@ -107,6 +112,7 @@ Family moves_family() {
           {"as_strided.v1", {f32({t, f})}, {1, f - 1, t, 1, f}},
           {"as_strided_scatter.v1", {f32({t, f}), f32({f - 1, t})}, {1, 1, f}},
           {"fill.v1", {}, {bits_of(DType::f32), 0, t, f}},
+          {"triangle.v1", {f32({1, t, f})}, {0, 0}},
           {"cat.v1", Types(64, f32({t, f / 64})), {1}},
       },
       .formulas = {
@@ -171,6 +177,13 @@ Family moves_family() {
             }
             return std::vector<Numbers>{y};
           }}},
+          {"triangle.v1", {0, [](const Naive& n) {
+            Numbers y = n.in[0];
+            const auto& shape = n.run.in_types[0].shape;
+            for (const auto& at : indices(shape))
+              if (n.attr(1) ? at[2] < at[1] + n.attr(0) : at[2] > at[1] + n.attr(0)) y[flat(shape, at)] = 0;
+            return std::vector<Numbers>{y};
+          }}},
           {"fill.v1", {0, [](const Naive& n) {
             Buffer one(8);
             std::memcpy(one.data.get(), &n.run.attrs[1], 8);
@@ -205,6 +218,8 @@ Family moves_family() {
           {{"as_strided.v1", {f32({2, 3})}, {0, 0, 1}}, "1 or more"},
           {{"as_strided.v1", {f32({2, 3})}, {-1, 2, 1}}, "inside"},
           {{"as_strided.v1", {f32({2, 3})}, {5, 2, -1}}, "inside"},
+          {{"triangle.v1", {f32({2, 3})}, {0, 0}}, "3 dimensions"},
+          {{"triangle.v1", {f32({1, 2, 3})}, {0, 2}}, "0 or 1"},
           {{"as_strided.v1", {f32({2, 3})}, {1, 2, 3, 3, 2}}, "inside"},
           {{"as_strided.v1", {f32({2, 3})}, {0, int64_t{1} << 40, int64_t{1} << 40}}, "inside"},
           {{"as_strided_scatter.v1", {f32({2, 3}), i64({2})}, {0, 1}}, "one dtype"},
