@@ -180,7 +180,8 @@ class Tracer {
       const DataType& data = *data_of(program_.inputs[i].name);
       const Tensor whole = input(data.name, data.type);
       const auto rows = static_cast<int64_t>(batch_ * batches());
-      drawn_.push_back(is_sampled(program_.inputs[i]) ? call("sample_rows.v1", {rows, request_.train ? 0 : 1}, {{whole, data.type.shape}})[0] : whole);
+      const bool draws = is_sampled(program_.inputs[i]) && rows != rows_;  // a batch of all rows is the data as it is
+      drawn_.push_back(draws ? call("sample_rows.v1", {rows, request_.train ? 0 : 1}, {{whole, data.type.shape}})[0] : whole);
     }
   }
   // Runs the program on one of them.

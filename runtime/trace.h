@@ -1,6 +1,6 @@
 // Tracing: one run of a program on the `exact` device, recorded as a plan.
 //
-//   train    sample_rows of every data input, forward, autograd's backward, the optimizer's calls, put_rows into `losses`
+//   train    sample_rows of every data input (a batch that holds all rows is the data in its own order), forward, autograd's backward, the optimizer's calls, put_rows into `losses`
 //   predict  sample_rows in order, forward, put_rows into `output_0`, `output_1`, ...; where one step covers all rows, the
 //            outputs as they are, of any shape
 //
