@@ -18,13 +18,13 @@ class Static(nn.Module):  # weights inside, tied, batch fixed at 8, a tensor con
         return F.mse_loss(self.b(torch.tanh(self.a(x)) * 0.5 + self.shift), y)
 
 
-class Undefined(nn.Module):  # cumsum has no definition on exact
+class Undefined(nn.Module):  # lgamma has no definition on exact, nor has its derivative
     def __init__(self):
         super().__init__()
         self.a = nn.Linear(4, 3)
 
     def forward(self, x, y):
-        return F.cross_entropy(torch.cumsum(self.a(x), 1), y)
+        return F.cross_entropy(torch.lgamma(self.a(x)), y)
 
 
 class Counter(nn.Module):  # a buffer that the graph writes
@@ -48,6 +48,18 @@ class Dependent(nn.Module):  # a shape that depends on values
         return F.cross_entropy(self.a(x)[torch.nonzero(y)[:, 0]], y[torch.nonzero(y)[:, 0]])
 
 
+class Plain(nn.Module):  # nothing random, any batch
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+    def forward(self, x, y):
+        return F.cross_entropy(self.net(x), y)
+
+
+batch = torch.export.Dim("batch", min=2, max=65536)
+program = torch.export.export(Plain().train(), (torch.zeros(8, 64), torch.zeros(8, dtype=torch.int64)), dynamic_shapes=({0: batch}, {0: batch}))
+torch.export.save(program, "plain.pt2")
 for name, module, args in (
     ("static", Static(), (torch.zeros(8, 4), torch.zeros(8, 4))),
     ("undefined", Undefined(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
