@@ -43,7 +43,11 @@ Tensor floating(const Tensor& tensor) { return tensor.is_floating_point() ? tens
 }  // namespace
 
 Tensor elementwise(std::string_view op, const std::vector<Tensor>& operands, std::vector<int64_t> attrs, IntArrayRef sizes) {
-  if (c10::multiply_integers(sizes) == 0) return empty_exact(sizes, at::kFloat);
+  if (c10::multiply_integers(sizes) == 0) {  // of an `out` that ATen left empty, perhaps
+    std::vector<int64_t> own;
+    for (const Tensor& operand : operands) own = at::infer_size(own, operand.sizes());
+    return c10::multiply_integers(own) == 0 ? empty_exact(sizes, at::kFloat) : elementwise(op, operands, std::move(attrs), own);
+  }
   const kernels::Operator* known = kernels::find_operator(op);
   CHECK(known != nullptr);
   std::vector<Operand> all;

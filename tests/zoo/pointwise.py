@@ -80,7 +80,7 @@ def rows():
     without = {"sign", "sgn", "floor", "ceil", "round", "trunc", "floor_divide", "trunc_divide", "leaky_relu_", "elu_", "hardswish_", "silu_", "relu6_", "relu_"}
     for name, function in anywhere.items():
         if name not in without:
-            lr = 1e-3 if name in ("exp", "expm1", "sinh", "cosh", "tan", "exp2") else 0.05  # steep: a larger step diverges, in PyTorch too
+            lr = 1e-3 if name in ("exp", "expm1", "sinh", "cosh", "tan", "exp2", "pow4") else 0.05  # steep: a larger step diverges, in PyTorch too
             yield Row(f"pointwise.{name}_train", Fit(function), [x], train=True, lr=lr)
     for name, function in above_zero.items():
         yield Row(f"pointwise.{name}_train", Fit(function), [positive + 0.5], train=True)
