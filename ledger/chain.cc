@@ -5,8 +5,9 @@ namespace cairn::ledger {
 Chain::Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store)
     : genesis_(genesis), id_(attest::genesis_hash(genesis)), app_(genesis), store_(std::move(store)) {}
 
-Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, const attest::Genesis& genesis) {
-  TRY_LET(store, Store::open(folder, attest::genesis_hash(genesis)));
+Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, const attest::Genesis& genesis,
+                                             rocksdb::Env* files) {
+  TRY_LET(store, Store::open(folder, attest::genesis_hash(genesis), files));
   std::unique_ptr<Chain> chain(new Chain(genesis, std::move(store)));
   const Height head = chain->store_->head();
   if (number(head) == 0) {

@@ -13,8 +13,9 @@ namespace cairn::ledger {
 class Chain {
  public:
   // Opens the folder and goes on where its last block ended. Errors: those of Store::open, and what App::resume refuses (the
-  // records do not add up to the last header's root).
-  static Result<std::unique_ptr<Chain>> open(const std::filesystem::path& folder, const attest::Genesis& genesis);
+  // records do not add up to the last header's root). `files` as there.
+  static Result<std::unique_ptr<Chain>> open(const std::filesystem::path& folder, const attest::Genesis& genesis,
+                                             rocksdb::Env* files = nullptr);
 
   // Runs `ask(const App&)` on the state of the last block; be brief, blocks wait meanwhile. Any thread.
   template <class Ask>

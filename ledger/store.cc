@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
@@ -120,14 +121,19 @@ struct Store::Disk {
 Store::Store(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const Hash& genesis) {
+Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files) {
   auto disk = std::make_unique<Disk>();
   disk->folder = folder.string();
-  std::error_code fault;
-  std::filesystem::create_directories(folder, fault);
-  if (fault) return Error{Code::io, "the folder " + disk->folder + " cannot be made: " + fault.message(), "name another, or make it"};
+  rocksdb::Options how = options();
+  if (files) {
+    how.env = files;
+  } else {
+    std::error_code fault;
+    std::filesystem::create_directories(folder, fault);
+    if (fault) return Error{Code::io, "the folder " + disk->folder + " cannot be made: " + fault.message(), "name another, or make it"};
+  }
   rocksdb::DB* opened = nullptr;
-  const auto status = rocksdb::DB::Open(options(), disk->folder, &opened);
+  const auto status = rocksdb::DB::Open(how, disk->folder, &opened);
   if (!status.ok()) {
     if (status.ToString().find("lock") != std::string::npos)
       return Error{Code::io, "the store in " + disk->folder + " is held by another process", "stop the node that runs there, or name another folder"};

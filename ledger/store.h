@@ -22,6 +22,10 @@
 #include "attest/receipt.h"
 #include "ledger/records.h"
 
+namespace rocksdb {
+class Env;  // files as RocksDB sees them
+}
+
 namespace cairn::ledger {
 
 // All that one block leaves behind.
@@ -36,7 +40,8 @@ class Store {
  public:
   // Opens or makes the store of one chain. Errors: io (with what holds the folder or is damaged), wrong_chain (the folder holds
   // another genesis; nothing is changed), malformed (written by a program of another version).
-  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const Hash& genesis);
+  // All that is read and written goes through `files`, the machine's own unless a test stands there; it must outlive the store.
+  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files = nullptr);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;

@@ -1,6 +1,8 @@
 // The store: what was committed is there after a reopening, in order and whole; what is not ours is refused.
 #include "ledger/store.h"
 
+#include <rocksdb/env.h>
+
 #include "devnet.h"
 
 namespace cairn::ledger {
@@ -99,6 +101,15 @@ TEST(Store, ACutLogIsAPrefixOfTheBlocks) {
     last = head;
   }
   EXPECT_EQ(last, kBlocks);
+}
+
+// A simulator's disk: nothing is written beside it.
+TEST(Store, WritesOnlyThroughTheFilesItIsGiven) {
+  const std::unique_ptr<rocksdb::Env> memory(rocksdb::NewMemEnv(rocksdb::Env::Default()));
+  const std::filesystem::path nowhere = "/no/such/folder";
+  { commit(*must(Store::open(nowhere, kChain, memory.get())), 1, {{bytes_of("a"), bytes_of("1")}}); }
+  EXPECT_FALSE(std::filesystem::exists("/no"));
+  EXPECT_EQ(state_of(*must(Store::open(nowhere, kChain, memory.get()))), "a=1 ");
 }
 
 TEST(Store, RefusesWhatIsNotItsOwn) {
