@@ -1,6 +1,8 @@
 #include "kernels/pool.h"
 
 #include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <exception>
@@ -18,16 +20,62 @@ void require_cpu_state() {
                  "find the library that calls fesetround or sets flush-to-zero in this process"});
 }
 
-// Work is published by `turn`: a worker waits for it to move, runs its part, and counts down `left`.
+namespace {
+
+// What is left to take, in one word: a thread that takes a part of it holds the call open, so task and data may be read then.
+struct Ticket {
+  uint32_t word;
+  static Ticket of(uint32_t turn, int parts, int next) {
+    return {turn << 20 | static_cast<uint32_t>(parts) << 10 | static_cast<uint32_t>(next)};
+  }
+  uint32_t turn() const { return word >> 20; }
+  int parts() const { return static_cast<int>(word >> 10 & 1023); }
+  int next() const { return static_cast<int>(word & 1023); }
+};
+
+// Polls for some microseconds before it sleeps: calls follow each other closely.
+template <class Number, class Sleep>
+void wait_while(const std::atomic<Number>& number, Number value, Sleep sleep) {
+  for (int i = 0; i < 2000; i++) {
+    if (number.load(std::memory_order_acquire) != value) return;
+    _mm_pause();
+  }
+  sleep(true);
+  while (number.load(std::memory_order_acquire) == value) number.wait(value, std::memory_order_acquire);
+  sleep(false);
+}
+
+// A thread that wakes while every other CPU is busy is put on the CPU of the one that woke it, and waits there until that one
+// waits for it: so it is kept off that CPU. `cpus` are those that this process may use.
+struct Sleeper {
+  std::thread thread;
+  std::atomic<bool> asleep{false};
+  int kept_off = -1;
+
+  void keep_off(int cpu, const cpu_set_t& cpus) {
+    if (cpu == kept_off || cpu < 0) return;
+    cpu_set_t others = cpus;
+    CPU_CLR(static_cast<size_t>(cpu), &others);
+    if (CPU_COUNT(&others) > 0 && pthread_setaffinity_np(thread.native_handle(), sizeof others, &others) == 0) kept_off = cpu;
+  }
+};
+
+}  // namespace
+
 struct Pool::State {
-  std::vector<std::thread> threads;
-  std::atomic<uint32_t> turn{0};
-  std::atomic<int> left{0};
-  bool stop = false;
-  int parts = 0;
+  explicit State(int threads) : sleepers(static_cast<size_t>(threads - 1)) {
+    CPU_ZERO(&cpus);
+    sched_getaffinity(0, sizeof cpus, &cpus);
+  }
+
+  cpu_set_t cpus;
+  std::vector<Sleeper> sleepers;
+  std::atomic<uint32_t> ticket{0};
+  std::atomic<int> left{0};  // parts that are not done
+  std::atomic<bool> stop{false};
   void (*task)(void*, int) = nullptr;
   void* data = nullptr;
-  std::vector<std::exception_ptr> failed;  // by part
+  std::vector<std::exception_ptr> failed = std::vector<std::exception_ptr>(kMaxParts);  // by part
 
   void run_part(int part) noexcept {
     try {
@@ -36,62 +84,62 @@ struct Pool::State {
     } catch (...) {
       failed[static_cast<size_t>(part)] = std::current_exception();
     }
+    if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
   }
 
-  // Polls for some microseconds before it sleeps: calls follow each other closely.
-  template <class Number>
-  static void wait_while(const std::atomic<Number>& number, Number value) {
-    for (int i = 0; i < 2000; i++) {
-      if (number.load(std::memory_order_acquire) != value) return;
-      _mm_pause();
-    }
-    while (number.load(std::memory_order_acquire) == value) number.wait(value, std::memory_order_acquire);
+  // Until nothing is left to take; gives the ticket that said so.
+  uint32_t take_parts() {
+    Ticket seen{ticket.load(std::memory_order_acquire)};
+    while (seen.next() < seen.parts())
+      if (ticket.compare_exchange_weak(seen.word, seen.word + 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        run_part(seen.next());
+        seen.word = ticket.load(std::memory_order_acquire);
+      }
+    return seen.word;
   }
 
-  void work(int part) {
-    uint32_t seen = 0;
-    while (true) {
-      wait_while(turn, seen);
-      seen = turn.load(std::memory_order_acquire);
-      if (stop) return;
-      if (part < parts) run_part(part);
-      if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
+  void work(Sleeper& self) {
+    while (!stop.load(std::memory_order_acquire)) {
+      const uint32_t seen = take_parts();
+      wait_while(ticket, seen, [&](bool asleep) { self.asleep.store(asleep, std::memory_order_relaxed); });
     }
   }
 };
 
-Pool::Pool(int threads) : state_(std::make_unique<State>()) {
+Pool::Pool(int threads) {
   CHECK(threads >= 1);
-  state_->failed.resize(static_cast<size_t>(threads));
-  for (int part = 1; part < threads; part++) state_->threads.emplace_back([this, part] { state_->work(part); });
+  state_ = std::make_unique<State>(threads);
+  for (auto& sleeper : state_->sleepers)
+    sleeper.thread = std::thread([state = state_.get(), &sleeper] { state->work(sleeper); });
 }
 
 Pool::~Pool() {
-  state_->stop = true;
-  state_->turn.fetch_add(1, std::memory_order_release);
-  state_->turn.notify_all();
-  for (auto& thread : state_->threads) thread.join();
+  State& s = *state_;
+  s.stop.store(true, std::memory_order_release);
+  s.ticket.store(Ticket::of(Ticket{s.ticket.load()}.turn() + 1, 0, 0).word, std::memory_order_release);
+  s.ticket.notify_all();
+  for (auto& sleeper : s.sleepers) sleeper.thread.join();
 }
 
-int Pool::threads() const { return static_cast<int>(state_->threads.size()) + 1; }
+int Pool::threads() const { return static_cast<int>(state_->sleepers.size()) + 1; }
 
 void Pool::run(int parts, void (*task)(void*, int), void* data) {
-  CHECK(parts >= 1 && parts <= threads());
+  CHECK(parts >= 1 && parts <= kMaxParts);
   State& s = *state_;
   s.task = task;
   s.data = data;
-  s.parts = parts;
-  if (parts > 1) {
-    s.left.store(threads() - 1, std::memory_order_relaxed);
-    s.turn.fetch_add(1, std::memory_order_release);
-    s.turn.notify_all();
-  }
-  s.run_part(0);
+  s.left.store(parts, std::memory_order_relaxed);
   if (parts > 1)
-    for (int left = s.left.load(std::memory_order_acquire); left != 0; left = s.left.load(std::memory_order_acquire))
-      State::wait_while(s.left, left);
+    for (auto& sleeper : s.sleepers)
+      if (sleeper.asleep.load(std::memory_order_relaxed)) sleeper.keep_off(sched_getcpu(), s.cpus);
+  s.ticket.store(Ticket::of(Ticket{s.ticket.load(std::memory_order_relaxed)}.turn() + 1, parts, 0).word, std::memory_order_release);
+  if (parts > 1) s.ticket.notify_all();
+  s.take_parts();
+  for (int left = s.left.load(std::memory_order_acquire); left != 0; left = s.left.load(std::memory_order_acquire))
+    wait_while(s.left, left, [](bool) {});
   std::exception_ptr first;
-  for (auto& failed : s.failed) {
+  for (int part = 0; part < parts; part++) {
+    auto& failed = s.failed[static_cast<size_t>(part)];
     if (failed && !first) first = failed;
     failed = nullptr;
   }

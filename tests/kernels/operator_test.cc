@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 #include <immintrin.h>
 
+#include <atomic>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include "tests/kernels/family.h"
 
@@ -160,15 +163,23 @@ TEST(CpuState, sticky_status_bits_are_no_change) {
 }
 
 TEST(CpuState, a_changed_worker_thread_is_refused_too) {
-  Pool pool(3);
-  const auto task_on_last = [](void* word, int part) {
-    if (part == 2) _mm_setcsr(*static_cast<unsigned*>(word));
-  };
-  const auto nothing = [](void*, int) {};
-  unsigned word = 0x9F80;
-  pool.run(3, task_on_last, &word);
-  EXPECT_TRUE(refuses_cpu_state([&] { pool.run(3, nothing, nullptr); }));
-  pool.run(2, nothing, nullptr);  // the sound threads still serve
+  Pool pool(2);
+  // Two parts that meet, so that each has a thread of its own.
+  struct Meeting {
+    std::atomic<int> came{0};
+    std::thread::id caller = std::this_thread::get_id();
+  } meeting;
+  pool.run(2, [](void* data, int) {
+    auto& m = *static_cast<Meeting*>(data);
+    for (m.came++; m.came < 2;) std::this_thread::yield();
+    if (std::this_thread::get_id() != m.caller) _mm_setcsr(0x9F80);
+  }, &meeting);
+  // The changed thread is refused when it takes a part, however late that is.
+  const auto short_work = [](void*, int) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  bool refused = false;
+  for (int round = 0; round < 10'000 && !refused; round++)
+    refused = refuses_cpu_state([&] { pool.run(2, short_work, nullptr); });
+  EXPECT_TRUE(refused);
 }
 
 TEST(PoolTest, runs_every_part_once_and_throws_the_first_fault) {
