@@ -11,10 +11,16 @@ namespace cairn::ledger {
 namespace {
 
 template <class Record>
-std::optional<Record> first_of(const State& state, char table) {
-  auto one = state.all<Record>(make_key(table), 1);
-  if (one.empty()) return std::nullopt;
-  return std::move(one.front());
+std::optional<Record> first_of(const State& state, char table, const Bytes& from = {}) {
+  std::optional<Record> first;
+  state.scan<Record>(
+      make_key(table),
+      [&](Record record) {
+        first = std::move(record);
+        return false;
+      },
+      from);
+  return first;
 }
 
 // A deadline has come; it is out of the queue already.
@@ -37,18 +43,23 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
   }
 }
 
-// Everything that time does, before any transaction: draws first, then deadlines, both in order, a bounded number.
+// Everything that time does, before any transaction: draws first, then deadlines, both in order, a bounded number. What has come
+// goes, and what is put into a queue meanwhile comes later than it, so each search begins where the last one ended.
 void let_time_pass(State& state, BlockContext& block) {
   uint32_t left = block.params().max_deadlines_per_block;
+  Bytes from;
   for (; left > 0; left--) {
-    const auto draw = first_of<DueDraw>(state, 'q');
+    const auto draw = first_of<DueDraw>(state, 'q', from);
     if (!draw || number(draw->height) > number(block.height)) break;
+    from = key_of(*draw);
     state.erase(*draw);
     draw_checks(state, block, *state.job(draw->job));
   }
+  from.clear();
   for (; left > 0; left--) {
-    const auto deadline = first_of<Deadline>(state, 'd');
+    const auto deadline = first_of<Deadline>(state, 'd', from);
     if (!deadline || ms(deadline->timer.due) > ms(block.now)) break;
+    from = key_of(*deadline);
     state.erase(*deadline);
     fire(state, block, *deadline);
   }
@@ -56,7 +67,7 @@ void let_time_pass(State& state, BlockContext& block) {
 
 }  // namespace
 
-attest::MapEntry map_entry(const Bytes& key, const Bytes& value) {
+attest::MapEntry map_entry(ByteSpan key, ByteSpan value) {
   if (key.front() == static_cast<uint8_t>(kReceiptTable)) {
     const auto receipt = must(decode<ReceiptRoot>(value));
     return {receipt.key, receipt.root};
@@ -83,23 +94,73 @@ Result<> App::init() {
   return {};
 }
 
-Result<> App::resume(const attest::SignedHeader& last) {
-  for (const auto& [key, value] : state_.map()) {
-    const auto entry = map_entry(key, value);
-    tree_.set(entry.key, entry.value);
-  }
-  state_.forget_journal();
+namespace {
+constexpr const char* kRestore = "restore the data folder from a copy, or start from an empty one";
+}  // namespace
+
+Result<> App::resume(const attest::SignedHeader& last, std::shared_ptr<const View> view) {
+  if (last.header.genesis != chain_)
+    return Error{Code::wrong_chain, "the data are of chain " + last.header.genesis.hex().substr(0, 16),
+                 "start with that chain's genesis file, or with another data folder"};
+  view_ = std::move(view);
+  state_.committed(*view_);
+  tree_.reset(*view_);
   head_ = last;
-  const std::string next = "restore the data folder from a copy, or start from an empty one";
-  if (number(last.header.height) > 0) {
-    if (last.header.genesis != chain_)
-      return Error{Code::wrong_chain, "the data are of chain " + last.header.genesis.hex().substr(0, 16),
-                   "start with that chain's genesis file, or with another data folder"};
-    if (tree_.root() != last.header.state_root)
-      return Error{Code::internal, "the stored state is not that of header " + std::to_string(number(last.header.height)), next};
+  if (tree_.root() != last.header.state_root)
+    return Error{Code::internal, "the stored state is not that of header " + std::to_string(number(last.header.height)), kRestore};
+  return {};
+}
+
+namespace {
+
+// A sum over leaves that does not depend on their order: two sets of 2^64 leaves or fewer that differ by accident have other sums.
+class LeafSum {
+ public:
+  void add(const attest::MapEntry& entry) {
+    const Hash leaf = attest::map_leaf(entry);
+    for (size_t i = 0; i < 4; i++) {
+      uint64_t word = 0;
+      std::memcpy(&word, leaf.data() + 8 * i, 8);
+      words_[i] += word;
+    }
+    count_++;
   }
-  if (state_.supply() != genesis_supply())
-    return Error{Code::internal, "the stored holdings do not add up to what the genesis handed out", next};
+  friend bool operator==(const LeafSum&, const LeafSum&) = default;
+
+ private:
+  std::array<uint64_t, 4> words_{};
+  uint64_t count_ = 0;
+};
+
+}  // namespace
+
+Result<> check_state(const View& view, const attest::Genesis& genesis, const attest::SignedHeader& last, const std::function<bool()>& go_on) {
+  constexpr uint64_t kAskEvery = 1'024;
+  uint64_t seen = 0;
+  const auto goes_on = [&] { return ++seen % kAskEvery != 0 || go_on(); };
+  const Error stopped{Code::cancelled, "the check of the state was stopped", "start it again"};
+  LeafSum tree, records;
+  TRY(StateTree::check(view, last.header.state_root, [&](const attest::MapEntry& entry) {
+    tree.add(entry);
+    return goes_on();
+  }));
+  u128 held = 0, handed_out = 0;
+  std::optional<Error> wrong;
+  view.records({}, [&](ByteSpan key, ByteSpan value) {
+    records.add(map_entry(key, value));
+    if (key.front() == 'h') {
+      const auto holding = decode<Holding>(value);
+      if (!holding) wrong = Error{Code::internal, "a stored holding is no holding: " + holding.error().text, kRestore};
+      if (holding && holding->currency == Currency{}) held += holding->amount.pebbles;
+    }
+    if (!wrong && !goes_on()) wrong = stopped;
+    return !wrong;
+  });
+  if (wrong) return *wrong;
+  if (!(tree == records))
+    return Error{Code::internal, "the stored records are not those of header " + std::to_string(number(last.header.height)), kRestore};
+  for (const auto& entry : genesis.accounts) handed_out += entry.balance.pebbles;
+  if (held != handed_out) return Error{Code::internal, "the stored holdings do not add up to what the genesis handed out", kRestore};
   return {};
 }
 
@@ -217,21 +278,10 @@ Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::B
   return out;
 }
 
-std::vector<std::pair<Bytes, std::optional<Bytes>>> App::changes() const {
-  std::vector<std::pair<Bytes, std::optional<Bytes>>> out;
-  std::vector<const Bytes*> keys;
-  for (const auto& change : state_.journal()) keys.push_back(&change.key);
-  std::sort(keys.begin(), keys.end(), [](const Bytes* a, const Bytes* b) { return KeyOrder{}(*a, *b); });
-  keys.erase(std::unique(keys.begin(), keys.end(), [](const Bytes* a, const Bytes* b) { return *a == *b; }), keys.end());
-  for (const Bytes* key : keys) {
-    const auto at = state_.map().find(*key);
-    out.emplace_back(*key, at == state_.map().end() ? std::nullopt : std::optional(at->second));
-  }
-  return out;
-}
+App::Changes App::changes() { return {state_.changes(), tree_.changes()}; }
 
 void App::update_tree() {
-  for (const auto& [key, value] : changes()) {
+  for (const auto& [key, value] : state_.changes()) {
     if (value) {
       const auto entry = map_entry(key, *value);
       tree_.set(entry.key, entry.value);
@@ -254,8 +304,7 @@ void App::check_moves() const {
       sums[holding.currency] += holding.amount.pebbles;
     };
     if (change.old) add_to(before, *change.old);
-    const auto at = state_.map().find(change.key);
-    if (at != state_.map().end()) add_to(after, at->second);
+    if (const auto& now = state_.bytes(change.key)) add_to(after, *now);
   }
   std::erase_if(before, [](const auto& entry) { return entry.second == 0; });
   std::erase_if(after, [](const auto& entry) { return entry.second == 0; });
@@ -263,26 +312,24 @@ void App::check_moves() const {
     throw Fault({Code::internal, "a block made or lost value", "stop, keep the data folder, and report this with its last block"});
 }
 
-void App::committed(const attest::SignedHeader& header) {
+void App::committed(const attest::SignedHeader& header, std::shared_ptr<const View> view) {
+  if (view) {
+    std::swap(view_, view);  // the old one goes when nobody stands on it any more
+  } else {
+    CHECK(view_ == memory_);
+    const Changes done = changes();
+    memory_->apply(done.records, done.pages);
+  }
   head_ = header;
-  state_.forget_journal();
+  state_.committed(*view_);
+  tree_.saved(*view_);
   floor_ = 0;
 }
 
 void App::dropped() {
-  std::vector<Bytes> keys;
-  for (const auto& [key, value] : changes()) {
-    keys.push_back(key);
-    if (!value) continue;
-    tree_.erase(map_entry(key, *value).key);
-  }
   state_.undo(floor_);
-  for (const Bytes& key : keys) {
-    const auto at = state_.map().find(key);
-    if (at == state_.map().end()) continue;
-    const auto entry = map_entry(key, at->second);
-    tree_.set(entry.key, entry.value);
-  }
+  tree_.reset(*view_);
+  update_tree();
 }
 
 }  // namespace cairn::ledger

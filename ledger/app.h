@@ -2,9 +2,11 @@
 //
 // No clock but the header's, no disk, no thread. A block is finalized on a journalled state, and then either committed, after
 // the caller has made it durable, or dropped. One thread at a time; readers must be kept out between finalize and either.
+// It stands on a View of the last committed block, that of a store or one in memory.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "ledger/state.h"
@@ -22,17 +24,24 @@ struct Finalized {
 
 // Where a stored record stands in the state's tree: a receipt's root under its receipt_key, everything else under the hashes of
 // its key and its value.
-attest::MapEntry map_entry(const Bytes& key, const Bytes& value);
+attest::MapEntry map_entry(ByteSpan key, ByteSpan value);
+
+// The tree and the records of a view against the last header, one after the other and whole: the root, every record's place in
+// the tree, and that all holdings add up to what the genesis handed out. Any thread; stops with `cancelled` when `go_on` says so.
+// Error: internal, io (the store is damaged).
+Result<> check_state(const View& view, const attest::Genesis& genesis, const attest::SignedHeader& last,
+                     const std::function<bool()>& go_on = [] { return true; });
 
 class App {
  public:
   explicit App(attest::Genesis genesis);
+  App(const App&) = delete;
 
   // The state of height 0; it is stored with block 1. Error: invalid (a genesis that hands out too much).
   Result<> init();
-  // After every stored record has been given to state().load(): checks root and supply against the last header.
-  // Errors: wrong_chain, internal (root or supply differ: the store is damaged).
-  Result<> resume(const attest::SignedHeader& last);
+  // Goes on after a stored block whose state is in `view`. Looks at the top of its tree alone: see check_state.
+  // Errors: wrong_chain, internal (the roots differ: the store is damaged).
+  Result<> resume(const attest::SignedHeader& last, std::shared_ptr<const View> view);
 
   // The ladder, for a mempool: what would be refused at once. The nonce may lie ahead. `signature_known` skips the one
   // costly step, for bytes that passed it before. Gives the decoded transaction.
@@ -47,9 +56,14 @@ class App {
   using Known = std::function<bool(const TransactionId&)>;
   Result<Finalized> finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
                              std::span<const Bytes> transactions, uint64_t next_event = 1, const Known& signature_known = {});
-  // What the finalized block changed: the value of every key now, nullopt for those that went. In key order.
-  std::vector<std::pair<Bytes, std::optional<Bytes>>> changes() const;
-  void committed(const attest::SignedHeader& header);
+  // What the finalized block leaves behind, to be stored before it is committed.
+  struct Changes {
+    std::vector<RecordChange> records;  // in the order of their keys
+    std::vector<PageChange> pages;
+  };
+  Changes changes();
+  // `view` has the changes; without one the app keeps its state in memory.
+  void committed(const attest::SignedHeader& header, std::shared_ptr<const View> view = nullptr);
   void dropped();
 
   bool pending() const;  // a deadline or a draw is waiting: blocks come at every interval
@@ -75,8 +89,10 @@ class App {
   Hash chain_;
   attest::SignedHeader head_;
   size_t floor_ = 0;  // of the journal: what init did is dropped with no block
-  State state_;
-  StateTree tree_;
+  std::shared_ptr<MemoryView> memory_ = std::make_shared<MemoryView>();
+  std::shared_ptr<const View> view_ = memory_;
+  State state_{*view_};
+  StateTree tree_{*view_};
 };
 
 }  // namespace cairn::ledger

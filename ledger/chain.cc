@@ -1,31 +1,70 @@
 #include "ledger/chain.h"
 
+#include <chrono>
+
+#include "base/log.h"
+
 namespace cairn::ledger {
 
 Chain::Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store)
-    : genesis_(genesis), id_(attest::genesis_hash(genesis)), app_(genesis), store_(std::move(store)) {}
+    : genesis_(genesis), id_(attest::genesis_hash(genesis)), store_(std::move(store)), app_(genesis) {}
+
+Chain::~Chain() {
+  stopping_ = true;
+  if (checker_.joinable()) checker_.join();
+}
 
 Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, const attest::Genesis& genesis,
-                                             rocksdb::Env* files) {
-  TRY_LET(store, Store::open(folder, attest::genesis_hash(genesis), files));
+                                           rocksdb::Env* files, const ChainSettings& settings) {
+  TRY_LET(store, Store::open(folder, attest::genesis_hash(genesis), files, settings.window));
   std::unique_ptr<Chain> chain(new Chain(genesis, std::move(store)));
   const Height head = chain->store_->head();
   if (number(head) == 0) {
     TRY(chain->app_.init());
     return chain;
   }
-  chain->store_->each_state([&](ByteSpan key, ByteSpan value) {
-    chain->app_.state().load(Bytes(key.begin(), key.end()), Bytes(value.begin(), value.end()));
-  });
   const auto last = chain->store_->header(head);
   if (!last) return Error{Code::io, "the store lacks its last block", "restore it from a copy"};
-  TRY(chain->app_.resume(*last));
+  TRY(chain->app_.resume(*last, chain->store_->view(head)));
+  if (settings.check_beside) chain->check_beside();
   return chain;
 }
 
-std::pair<attest::SignedHeader, attest::MapProof> Chain::prove(const Hash& key) {
-  const auto lock = turn();
-  return {app_.head(), app_.prove(key)};
+Result<Chain::Committed> Chain::at(Height height) const {
+  const auto header = store_->header(height);
+  if (!header)
+    return Error{Code::not_found, "there is no block " + std::to_string(number(height)), "the last one is " + std::to_string(number(store_->head()))};
+  auto view = store_->view(height);
+  if (!view)
+    return Error{Code::too_old, "the state of height " + std::to_string(number(height)) + " is not kept any more", "ask for a proof at the last height"};
+  return Committed{*header, std::move(view)};
+}
+
+Result<> Chain::check(const std::function<bool()>& go_on) const {
+  TRY_LET(committed, last());
+  return check_state(*committed.view, genesis_, committed.header, go_on);
+}
+
+void Chain::check_beside() {
+  checker_ = std::thread([this, committed = must(last())] {
+    const auto began = std::chrono::steady_clock::now();
+    const auto checked = [&]() -> Result<> {
+      try {
+        return check_state(*committed.view, genesis_, committed.header, [this] { return !stopping_; });
+      } catch (const Fault& fault) {
+        return fault.error();
+      }
+    }();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+    const uint64_t height = number(committed.header.header.height);
+    if (checked) {
+      log_info("chain.checked", {{"height", height}, {"elapsed_ms", ms}});
+    } else if (!stopping_) {
+      log_error("chain.damaged", {{"height", height}, {"code", name(checked.error().code)}, {"text", checked.error().text}});
+      const std::lock_guard lock(mutex_);
+      damaged_ = checked.error();
+    }
+  });
 }
 
 Block Chain::extend(uint64_t wall_ms, const attest::BeaconEntry& beacon, std::vector<Bytes> transactions,
@@ -35,9 +74,9 @@ Block Chain::extend(uint64_t wall_ms, const attest::BeaconEntry& beacon, std::ve
   try {
     Finalized done = must(app_.finalize(app_.next_height(), wall_ms, beacon, transactions, store_->last_event() + 1, ours));
     const Block block{sign(done.header), std::move(transactions), std::move(done.results)};
-    const auto changes = app_.changes();
-    store_->commit({block, changes, done.events, done.receipts});
-    app_.committed(block.header);
+    const App::Changes changes = app_.changes();
+    store_->commit({block, changes.records, changes.pages, done.events, done.receipts});
+    app_.committed(block.header, store_->view(store_->head()));
     return block;
   } catch (...) {
     app_.dropped();

@@ -1,21 +1,32 @@
 // The chain on this machine: the App and its Store as one, under one lock. Between blocks, memory and disk are of one height.
+//
+// Nothing is loaded at start-up but the top of the state's tree. That the whole state is what the last header says is checked
+// beside: when it is not, the chain halts (every call throws the Fault).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "ledger/app.h"
 #include "ledger/store.h"
 
 namespace cairn::ledger {
 
+struct ChainSettings {
+  uint32_t window = 128;     // heights of which proofs are given
+  bool check_beside = true;  // a simulator, which wants no threads, calls check()
+};
+
 class Chain {
  public:
   // Opens the folder and goes on where its last block ended. Errors: those of Store::open, and what App::resume refuses (the
-  // records do not add up to the last header's root). `files` as there.
+  // tree is not the last header's). `files` and the window of proofs as there.
   static Result<std::unique_ptr<Chain>> open(const std::filesystem::path& folder, const attest::Genesis& genesis,
-                                             rocksdb::Env* files = nullptr);
+                                             rocksdb::Env* files = nullptr, const ChainSettings& settings = {});
+  ~Chain();
 
   // Runs `ask(const App&)` on the state of the last block; be brief, blocks wait meanwhile. Any thread.
   template <class Ask>
@@ -23,8 +34,18 @@ class Chain {
     const auto lock = turn();
     return ask(static_cast<const App&>(app_));
   }
-  // The path of one key of the state map, and the head whose root it leads to.
-  std::pair<attest::SignedHeader, attest::MapProof> prove(const Hash& key);
+  // One height's header and state, for proofs and long reads: blocks do not wait for it. Error: not_found (the height is not
+  // there yet), too_old (it has left the window).
+  struct Committed {
+    attest::SignedHeader header;
+    std::shared_ptr<const View> view;
+    attest::MapProof prove(const Hash& key) const { return StateTree(*view).prove(key); }
+  };
+  Result<Committed> at(Height height) const;
+  Result<Committed> last() const { return at(store_->head()); }
+
+  // The whole state against the last header, now and by this thread. Errors: those of check_state.
+  Result<> check(const std::function<bool()>& go_on = [] { return true; }) const;
 
   // Applies the next block, has its header signed, stores everything in one synced batch: when this returns, the block has
   // happened. The transactions' signatures have been verified. Throws Fault when an invariant or the disk fails; the state is
@@ -38,18 +59,24 @@ class Chain {
 
  private:
   Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store);
+  void check_beside();
 
   // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
   std::unique_lock<std::mutex> turn() const {
     std::lock_guard door(door_);
-    return std::unique_lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (damaged_) throw Fault(*damaged_);
+    return lock;
   }
 
   const attest::Genesis genesis_;
   const Hash id_;  // the genesis hash
   mutable std::mutex door_, mutex_;
-  App app_;
   std::unique_ptr<Store> store_;
+  App app_;
+  std::optional<Error> damaged_;  // found by the check beside
+  std::atomic<bool> stopping_{false};
+  std::thread checker_;
 };
 
 }  // namespace cairn::ledger

@@ -259,7 +259,9 @@ Result<attest::Receipt> Node::receipt(const JobId& job, const HttpRequest& reque
   if (!body)
     return Error{Code::not_found, "no receipt of job " + job.hex().substr(0, 16), "a receipt is written when an attempt ends; see /v1/jobs/" + job.hex()};
   attest::Receipt out;
-  std::tie(out.header, out.path) = chain_.prove(attest::receipt_key(job, body->attempt));
+  TRY_LET(committed, chain_.last());
+  out.header = committed.header;
+  out.path = committed.prove(attest::receipt_key(job, body->attempt));
   for (const auto& draw : body->draws) {
     const auto header = chain_.store().header(draw.height);
     CHECK(header.has_value());

@@ -4,34 +4,45 @@
 
 namespace cairn::ledger {
 
-void State::set(Bytes key, Bytes value) {
-  const auto at = map_.find(key);
-  if (at == map_.end()) {
-    journal_.push_back({key, std::nullopt});
-    map_.emplace(std::move(key), std::move(value));
-    return;
-  }
-  if (at->second == value) return;
-  journal_.push_back({std::move(key), std::move(at->second)});
-  at->second = std::move(value);
+namespace {
+
+bool begins_with(ByteSpan key, ByteSpan prefix) {
+  return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
 }
 
-void State::remove(const Bytes& key) {
-  const auto at = map_.find(key);
-  if (at == map_.end()) return;
-  journal_.push_back({key, std::move(at->second)});
-  map_.erase(at);
+}  // namespace
+
+// ---- records ------------------------------------------------------------------------------------------------------
+
+const std::optional<Bytes>& State::remember(const Bytes& key, std::optional<Bytes> value) const {
+  constexpr size_t kEntryBytes = 128;  // what a map spends on an entry besides its key and value
+  young_bytes_ += kEntryBytes + key.size() + (value ? value->size() : 0);
+  if (young_bytes_ > cache_bytes_ / 2) {
+    old_ = std::exchange(young_, {});
+    young_bytes_ = 0;
+  }
+  return young_.insert_or_assign(key, std::move(value)).first->second;
+}
+
+const std::optional<Bytes>& State::bytes(const Bytes& key) const {
+  if (const auto at = block_.find(key); at != block_.end()) return at->second;
+  if (const auto at = young_.find(key); at != young_.end()) return at->second;
+  if (const auto at = old_.find(key); at != old_.end()) return remember(key, at->second);
+  return remember(key, view_->record(key));
+}
+
+void State::set(Bytes key, std::optional<Bytes> value) {
+  const auto& old = bytes(key);
+  if (old == value) return;
+  journal_.push_back({key, old});
+  block_.insert_or_assign(std::move(key), std::move(value));
 }
 
 void State::undo(size_t mark) {
   CHECK(mark <= journal_.size());
   while (journal_.size() > mark) {
     Change& change = journal_.back();
-    if (change.old) {
-      map_.insert_or_assign(std::move(change.key), *std::move(change.old));
-    } else {
-      map_.erase(change.key);
-    }
+    block_.insert_or_assign(std::move(change.key), std::move(change.old));
     journal_.pop_back();
   }
   if (mark >= kept_until_) return;
@@ -46,11 +57,65 @@ void State::keep(size_t mark) {
   kept_until_ = journal_.size();
 }
 
-size_t State::count(char table) const {
-  const Bytes from = make_key(table);
-  const Bytes to = make_key(static_cast<char>(table + 1));
-  return static_cast<size_t>(std::distance(map_.lower_bound(from), map_.lower_bound(to)));
+std::vector<RecordChange> State::changes() const {
+  std::vector<const Change*> first;
+  for (const Change& change : journal_) first.push_back(&change);
+  std::stable_sort(first.begin(), first.end(), [](const Change* a, const Change* b) { return KeyOrder{}(a->key, b->key); });
+  first.erase(std::unique(first.begin(), first.end(), [](const Change* a, const Change* b) { return a->key == b->key; }), first.end());
+  std::vector<RecordChange> out;
+  for (const Change* change : first)
+    if (const auto& now = block_.at(change->key); now != change->old) out.emplace_back(change->key, now);
+  return out;
 }
+
+void State::committed(const View& view) {
+  view_ = &view;
+  for (auto& [key, value] : block_) remember(key, std::move(value));
+  block_.clear();
+  journal_.clear();
+  kept_.clear();
+  kept_until_ = 0;
+}
+
+void State::each(const Bytes& prefix, const Bytes& from, const View::Visit& visit) const {
+  const Bytes& start = KeyOrder{}(prefix, from) ? from : prefix;
+  auto mine = block_.lower_bound(start);
+  bool more = true;
+  // Of the block's own records those before `key`, or all.
+  const auto up_to = [&](std::optional<ByteSpan> key) {
+    for (; more && mine != block_.end() && begins_with(mine->first, prefix) && (!key || KeyOrder{}(mine->first, *key)); ++mine)
+      if (mine->second) more = visit(mine->first, *mine->second);
+  };
+  view_->records(start, [&](ByteSpan key, ByteSpan value) {
+    if (!begins_with(key, prefix)) return false;
+    up_to(key);
+    if (!more) return false;
+    const bool changed = mine != block_.end() && std::equal(key.begin(), key.end(), mine->first.begin(), mine->first.end());
+    if (!changed) more = visit(key, value);
+    return more;
+  });
+  up_to(std::nullopt);
+}
+
+bool State::any(char table) const {
+  bool found = false;
+  each(make_key(table), {}, [&](ByteSpan, ByteSpan) {
+    found = true;
+    return false;
+  });
+  return found;
+}
+
+size_t State::count(char table) const {
+  size_t n = 0;
+  each(make_key(table), {}, [&](ByteSpan, ByteSpan) {
+    n++;
+    return true;
+  });
+  return n;
+}
+
+// ---- value --------------------------------------------------------------------------------------------------------
 
 Amount State::balance(const Holder& holder, const Currency& currency) const {
   const auto holding = find<Holding>(key_of(holder, currency));

@@ -3,16 +3,19 @@
 //   key   := table:u8 place...        integers of a key are big-endian, so that a table is in the order of its numbers
 //   value := the record, by its fields()
 //
-// Every change is journalled: `mark` and `undo` make a transaction's apply a throwaway overlay, and let a finalized block be
-// dropped. Nothing here touches a disk, a clock or a thread.
+// It is what the block under way changed, over a View of the last committed block, with a bounded cache between. Every change is
+// journalled: `mark` and `undo` make a transaction's apply a throwaway overlay, and let a finalized block be dropped. Nothing here
+// knows a disk, a clock or a thread.
 #pragma once
 
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "attest/header.h"
 #include "base/json.h"
 #include "ledger/records.h"
+#include "ledger/view.h"
 
 namespace cairn::ledger {
 
@@ -110,25 +113,19 @@ inline Bytes key_of(const ReceiptRoot& r) { return make_key(kReceiptTable, r.key
 
 // ---- the map ----
 
-// Order of keys: as unsigned bytes, a prefix first.
-struct KeyOrder {
-  bool operator()(const Bytes& a, const Bytes& b) const {
-    const int first = std::memcmp(a.data(), b.data(), std::min(a.size(), b.size()));
-    return first != 0 ? first < 0 : a.size() < b.size();
-  }
-};
-
 class State {
  public:
-  using Map = std::map<Bytes, Bytes, KeyOrder>;
+  // Stands on `view`, which must outlive it or be replaced by committed().
+  explicit State(const View& view, size_t cache_bytes = 16u << 20) : view_(&view), cache_bytes_(cache_bytes) {}
 
   // The record at `key`, an id or a whole record of which only the key's members are filled.
   template <class Record>
   std::optional<Record> find(const Bytes& key) const {
-    const auto at = map_.find(key);
-    if (at == map_.end()) return std::nullopt;
-    return must(decode<Record>(at->second));
+    const auto& value = bytes(key);
+    if (!value) return std::nullopt;
+    return must(decode<Record>(*value));
   }
+  const std::optional<Bytes>& bytes(const Bytes& key) const;  // lives until the next call
   std::optional<Account> account(const AccountId& id) const { return find<Account>(make_key('a', id)); }
   std::optional<Verifier> verifier(const AccountId& id) const { return find<Verifier>(make_key('v', id)); }
   std::optional<Offer> offer(const OfferId& id) const { return find<Offer>(make_key('o', id)); }
@@ -143,14 +140,14 @@ class State {
   }
   template <class Record>
   void erase(const Record& record) {
-    remove(key_of(record));
+    set(key_of(record), std::nullopt);
   }
 
-  // Records whose keys begin with `prefix`, in order, until visit() says false. The state must not change meanwhile.
+  // Records whose keys begin with `prefix`, in order, until visit() says false; from the key `from` on, if there is one. The state
+  // must not change meanwhile.
   template <class Record, class Visit>
-  void scan(const Bytes& prefix, Visit&& visit) const {
-    for (auto at = map_.lower_bound(prefix); at != map_.end() && begins_with(at->first, prefix); ++at)
-      if (!visit(must(decode<Record>(at->second)))) return;
+  void scan(const Bytes& prefix, Visit&& visit, const Bytes& from = {}) const {
+    each(prefix, from, [&](ByteSpan, ByteSpan value) { return visit(must(decode<Record>(value))); });
   }
   template <class Record>
   std::vector<Record> all(const Bytes& prefix, size_t limit = SIZE_MAX) const {
@@ -161,11 +158,9 @@ class State {
     });
     return out;
   }
-  bool any(char table) const {
-    const Bytes prefix = make_key(table);
-    const auto at = map_.lower_bound(prefix);
-    return at != map_.end() && begins_with(at->first, prefix);
-  }
+  // The same, undecoded. An empty prefix: the whole state.
+  void each(const Bytes& prefix, const Bytes& from, const View::Visit& visit) const;
+  bool any(char table) const;
   size_t count(char table) const;
 
   // ---- value ----
@@ -198,27 +193,33 @@ class State {
   // block touches, not by how often.
   void keep(size_t mark);
   const std::vector<Change>& journal() const { return journal_; }
-  void forget_journal() {
-    journal_.clear();
-    kept_.clear();
-    kept_until_ = 0;
-  }
-
-  const Map& map() const { return map_; }
-  void load(Bytes key, Bytes value) { map_.insert_or_assign(std::move(key), std::move(value)); }  // at start-up
+  // What the journal's keys are now, in their order, without those that are as they were.
+  std::vector<RecordChange> changes() const;
+  // The changes stand in `view` from here on, and cannot be undone.
+  void committed(const View& view);
 
  private:
-  static bool begins_with(const Bytes& key, const Bytes& prefix) {
-    return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
-  }
-  void set(Bytes key, Bytes value);
-  void remove(const Bytes& key);
-  void set_balance(const Holder& holder, const Currency& currency, Amount amount);
+  struct KeyHash {
+    size_t operator()(const Bytes& key) const {  // most of a key's bytes are a hash's; the process is the cache's only user
+      return std::hash<std::string_view>()({reinterpret_cast<const char*>(key.data()), key.size()});
+    }
+  };
+  using Cache = std::unordered_map<Bytes, std::optional<Bytes>, KeyHash>;
 
-  Map map_;
+  void set(Bytes key, std::optional<Bytes> value);
+  void set_balance(const Holder& holder, const Currency& currency, Amount amount);
+  const std::optional<Bytes>& remember(const Bytes& key, std::optional<Bytes> value) const;
+
+  const View* view_;
+  std::map<Bytes, std::optional<Bytes>, KeyOrder> block_;  // over the view: nullopt is a record that went
   std::vector<Change> journal_;
   std::set<Bytes, KeyOrder> kept_;  // keys of the journal's kept part
   size_t kept_until_ = 0;           // its size
+  // Of the view's records those that were used of late, absent ones too; never iterated. When the young ones are half of what
+  // may be kept, they become the old ones.
+  mutable Cache young_, old_;
+  mutable size_t young_bytes_ = 0;
+  const size_t cache_bytes_;
 };
 
 // ---- the block that is being applied ----

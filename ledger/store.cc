@@ -6,12 +6,14 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
 
 namespace cairn::ledger {
 namespace {
 
-constexpr std::string_view kFormat = "1";
+constexpr std::string_view kFormat = "2";
 
 rocksdb::Slice slice(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
@@ -25,6 +27,11 @@ void append_big_endian(std::string& key, Number n) {
 std::string state_key(ByteSpan key) {
   std::string out = "s";
   append(out, key);
+  return out;
+}
+std::string page_key(uint64_t page) {
+  std::string out = "n";
+  append_big_endian(out, page);
   return out;
 }
 std::string block_key(Height height) {
@@ -82,9 +89,14 @@ rocksdb::Options options() {
 
 struct Store::Disk {
   std::string folder;
-  std::unique_ptr<rocksdb::DB> db;
+  std::shared_ptr<rocksdb::DB> db;
+  std::unique_ptr<rocksdb::RandomRWFile> last_file;
   std::atomic<uint64_t> head{0}, last_event{0};
+  size_t window = 1;
+  mutable std::mutex views_mutex;
+  std::map<uint64_t, std::shared_ptr<const View>> views;  // of the window, by height
 
+  void keep_view();
   void require(const rocksdb::Status& status) const {
     if (!status.ok()) throw Fault(disk_error(folder, status));
   }
@@ -118,12 +130,96 @@ struct Store::Disk {
   }
 };
 
+// A height's state is what the database was when its block had just been written.
+class SnapshotView final : public View {
+ public:
+  SnapshotView(std::shared_ptr<rocksdb::DB> db, const std::string& folder) : db_(std::move(db)), folder_(folder) {
+    options_.snapshot = db_->GetSnapshot();
+  }
+  ~SnapshotView() override { db_->ReleaseSnapshot(options_.snapshot); }
+
+  std::optional<Bytes> record(ByteSpan key) const override { return get(state_key(key)); }
+  std::optional<Bytes> page(uint64_t number) const override { return get(page_key(number)); }
+  void records(ByteSpan from, const Visit& visit) const override {
+    rocksdb::ReadOptions options = options_;
+    const rocksdb::Slice end("t");
+    options.iterate_upper_bound = &end;
+    const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options));
+    for (at->Seek(state_key(from)); at->Valid(); at->Next())
+      if (!visit(span_of(at->key()).subspan(1), span_of(at->value()))) break;
+    require(at->status());
+  }
+
+ private:
+  void require(const rocksdb::Status& status) const {
+    if (!status.ok()) throw Fault(disk_error(folder_, status));
+  }
+  std::optional<Bytes> get(const std::string& key) const {
+    rocksdb::PinnableSlice value;
+    const auto status = db_->Get(options_, db_->DefaultColumnFamily(), key, &value);
+    if (status.IsNotFound()) return std::nullopt;
+    require(status);
+    const ByteSpan bytes = span_of(value);
+    return Bytes(bytes.begin(), bytes.end());
+  }
+  std::shared_ptr<rocksdb::DB> db_;
+  const std::string folder_;
+  rocksdb::ReadOptions options_;
+};
+
+void Store::Disk::keep_view() {
+  auto view = std::make_shared<SnapshotView>(db, folder);
+  const std::lock_guard lock(views_mutex);
+  views[head] = std::move(view);
+  if (head >= window) views.erase(views.begin(), views.upper_bound(head - window));
+}
+
+// ---- how far commit() came ----
+
+namespace {
+
+Bytes last_mark(uint64_t height) {
+  Bytes out = encode(height);
+  const Hash check = tagged_hash("cairn.last.v1", {out});
+  out.insert(out.end(), check.v.begin(), check.v.begin() + 8);
+  return out;
+}
+
+}  // namespace
+
+void Store::mark_last() {
+  const Bytes mark = last_mark(disk_->head);
+  disk_->require(disk_->last_file->Write(0, slice(mark)));
+}
+
+// Opens the mark, or makes it. Error: io (the store lacks blocks that it had, or the mark is damaged).
+Result<> Store::open_last(rocksdb::Env* files) {
+  const std::string path = disk_->folder + "/last";
+  std::string held;
+  if (files->FileExists(path).ok()) {
+    disk_->require(rocksdb::ReadFileToString(files, path, &held));
+    const auto height = decode<uint64_t>(as_bytes(std::string_view(held).substr(0, 8)));
+    if (!height || as_bytes(held).size() != 16 || !std::ranges::equal(as_bytes(held), last_mark(*height)))
+      return Error{Code::io, "the file " + path + ", which says how far the store came, is damaged", "restore the folder from a copy"};
+    if (*height > disk_->head)
+      return Error{Code::io, "the store in " + disk_->folder + " ends at block " + std::to_string(disk_->head) + ", but it had block " + std::to_string(*height),
+                   "restore the folder from a copy"};
+  } else {
+    disk_->require(rocksdb::WriteStringToFile(files, slice(last_mark(disk_->head)), path, true));
+  }
+  return files->NewRandomRWFile(path, &disk_->last_file, rocksdb::EnvOptions()).ok()
+             ? Result<>()
+             : Error{Code::io, "the file " + path + " cannot be written", "check the disk and who owns the file"};
+}
+
 Store::Store(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files) {
+Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files, uint32_t window) {
+  CHECK(window > 0);
   auto disk = std::make_unique<Disk>();
   disk->folder = folder.string();
+  disk->window = window;
   rocksdb::Options how = options();
   if (files) {
     how.env = files;
@@ -163,7 +259,10 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     if (at->Valid() && at->key().starts_with("e")) disk->last_event = disk->decoded<Event>(at->value()).seq;
     disk->require(at->status());
   }
-  return std::unique_ptr<Store>(new Store(std::move(disk)));
+  disk->keep_view();
+  std::unique_ptr<Store> store(new Store(std::move(disk)));
+  TRY(store->open_last(how.env));
+  return store;
 }
 
 void Store::commit(const BlockWrites& writes) {
@@ -171,8 +270,11 @@ void Store::commit(const BlockWrites& writes) {
   CHECK(number(height) == disk_->head + 1);
   rocksdb::WriteBatch batch;
   const auto put = [&](const std::string& key, const auto& record) { disk_->require(batch.Put(key, slice(encode(record)))); };
-  for (const auto& [key, value] : writes.state)
-    disk_->require(value ? batch.Put(state_key(key), slice(*value)) : batch.Delete(state_key(key)));
+  const auto change = [&](const std::string& key, const std::optional<Bytes>& value) {
+    disk_->require(value ? batch.Put(key, slice(*value)) : batch.Delete(key));
+  };
+  for (const auto& [key, value] : writes.state) change(state_key(key), value);
+  for (const auto& [page, bytes] : writes.pages) change(page_key(page), bytes);
   put(block_key(height), writes.block);
   for (const auto& result : writes.block.results) put(result_key(result.id), result);
   for (const auto& receipt : writes.receipts) put(receipt_key(receipt.job, receipt.attempt), receipt);
@@ -183,16 +285,17 @@ void Store::commit(const BlockWrites& writes) {
   disk_->require(disk_->db->Write(synced, &batch));
   disk_->head = number(height);
   if (!writes.events.empty()) disk_->last_event = writes.events.back().seq;
+  mark_last();
+  disk_->keep_view();
 }
 
 Height Store::head() const { return Height{disk_->head.load()}; }
 uint64_t Store::last_event() const { return disk_->last_event; }
 
-void Store::each_state(const std::function<void(ByteSpan, ByteSpan)>& visit) const {
-  disk_->scan("s", "s", [&](const rocksdb::Slice& key, const rocksdb::Slice& value) {
-    visit(span_of(key).subspan(1), span_of(value));
-    return true;
-  });
+std::shared_ptr<const View> Store::view(Height height) const {
+  const std::lock_guard lock(disk_->views_mutex);
+  const auto at = disk_->views.find(number(height));
+  return at == disk_->views.end() ? nullptr : at->second;
 }
 
 std::optional<Block> Store::block(Height height) const { return disk_->find<Block>(block_key(height)); }

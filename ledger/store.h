@@ -1,6 +1,7 @@
 // What a node keeps on disk, in one RocksDB: the only door to it.
 //
 //   s key            -> a state record          key as in state.h
+//   n page:be64      -> a page of the state's tree, as in state_tree.h
 //   b height:be64    -> Block                   header, transactions, results
 //   t transaction id -> TxResult
 //   r job attempt:be32 -> attest::ReceiptBody
@@ -8,7 +9,9 @@
 //   m "format" | "genesis" | "head"
 //
 // A block is one batch, written and synced as a whole: after a crash or a power cut the store holds a prefix of the blocks
-// that were committed, and every block whose commit() returned. Reads may come from any thread; commit() from one at a time.
+// that were committed, and every block whose commit() returned. Beside it the file `last` says how far commit() came: it is not
+// synced, so it may lag after a power cut, but a log that lost its end to damage is found to lie behind it and refused.
+// Reads may come from any thread; commit() from one at a time.
 // Whatever RocksDB complains of is thrown as a Fault (`io`): a node that cannot trust its disk must halt.
 #pragma once
 
@@ -21,6 +24,7 @@
 
 #include "attest/receipt.h"
 #include "ledger/records.h"
+#include "ledger/view.h"
 
 namespace rocksdb {
 class Env;  // files as RocksDB sees them
@@ -31,7 +35,8 @@ namespace cairn::ledger {
 // All that one block leaves behind.
 struct BlockWrites {
   const Block& block;
-  std::span<const std::pair<Bytes, std::optional<Bytes>>> state;  // each changed key's value now; nullopt: it went
+  std::span<const RecordChange> state;
+  std::span<const PageChange> pages;
   std::span<const Event> events;
   std::span<const attest::ReceiptBody> receipts;
 };
@@ -41,7 +46,9 @@ class Store {
   // Opens or makes the store of one chain. Errors: io (with what holds the folder or is damaged), wrong_chain (the folder holds
   // another genesis; nothing is changed), malformed (written by a program of another version).
   // All that is read and written goes through `files`, the machine's own unless a test stands there; it must outlive the store.
-  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files = nullptr);
+  // `window`: of how many heights view() is to be had, the last one among them.
+  static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const Hash& genesis, rocksdb::Env* files = nullptr,
+                                             uint32_t window = 128);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -50,8 +57,9 @@ class Store {
   void commit(const BlockWrites& writes);
 
   Height head() const;  // 0 before the first block
-  // Every state record in the order of its key; the spans live until visit returns. For start-up.
-  void each_state(const std::function<void(ByteSpan key, ByteSpan value)>& visit) const;
+  // The state after the block of `height`; null when that is no longer or not yet within the window. After a start the window
+  // begins with the last block. Views keep the store's files open.
+  std::shared_ptr<const View> view(Height height) const;
 
   std::optional<Block> block(Height height) const;
   std::optional<attest::SignedHeader> header(Height height) const;
@@ -65,6 +73,8 @@ class Store {
  private:
   struct Disk;
   explicit Store(std::unique_ptr<Disk> disk);
+  Result<> open_last(rocksdb::Env* files);
+  void mark_last();
   std::unique_ptr<Disk> disk_;
 };
 

@@ -8,7 +8,7 @@
 namespace cairn::ledger {
 namespace {
 
-using Changes = std::vector<std::pair<Bytes, std::optional<Bytes>>>;
+using Changes = std::vector<RecordChange>;
 
 const Hash kChain = blake3(as_bytes("chain"));
 
@@ -27,16 +27,18 @@ void commit(Store& store, uint64_t height, const Changes& changes) {
   for (int i = 0; i < 2; i++) events.push_back({store.last_event() + 1 + static_cast<uint64_t>(i), Height{height}, {}, "test.event", {}, "{}"});
   attest::ReceiptBody receipt;
   receipt.attempt = static_cast<uint32_t>(height);
-  store.commit({block_at(height), changes, events, std::vector{receipt}});
+  store.commit({block_at(height), changes, {}, events, std::vector{receipt}});
 }
 
-std::string state_of(const Store& store) {
+std::string state_of(const View& view) {
   std::string out;
-  store.each_state([&](ByteSpan key, ByteSpan value) {
+  view.records({}, [&](ByteSpan key, ByteSpan value) {
     out += std::string(key.begin(), key.end()) + "=" + std::string(value.begin(), value.end()) + " ";
+    return true;
   });
   return out;
 }
+std::string state_of(const Store& store) { return state_of(*store.view(store.head())); }
 
 TEST(Store, ReopensAtItsLastBlock) {
   const Scratch scratch;
@@ -66,6 +68,25 @@ TEST(Store, ReopensAtItsLastBlock) {
   EXPECT_EQ(store->last_event(), 6u);
 }
 
+TEST(Store, KeepsTheStatesOfItsWindow) {
+  const Scratch scratch;
+  auto store = must(Store::open(scratch.path, kChain, nullptr, 3));
+  for (uint64_t height = 1; height <= 9; height++) commit(*store, height, {{bytes_of("a"), bytes_of(std::to_string(height))}});
+  EXPECT_FALSE(store->view(Height{6}));
+  for (uint64_t height = 7; height <= 9; height++) {
+    const auto view = store->view(Height{height});
+    ASSERT_TRUE(view);
+    EXPECT_EQ(state_of(*view), "a=" + std::to_string(height) + " ");
+    EXPECT_EQ(view->record(bytes_of("a")), bytes_of(std::to_string(height)));
+    EXPECT_FALSE(view->record(bytes_of("b")));
+  }
+  EXPECT_FALSE(store->view(Height{10}));
+  store.reset();
+  store = must(Store::open(scratch.path, kChain, nullptr, 3));
+  EXPECT_FALSE(store->view(Height{8})) << "after a start the window begins with the last block";
+  EXPECT_TRUE(store->view(Height{9}));
+}
+
 // A cut anywhere in the log leaves the state of some block, never a part of one.
 TEST(Store, ACutLogIsAPrefixOfTheBlocks) {
   const Scratch scratch;
@@ -91,6 +112,12 @@ TEST(Store, ACutLogIsAPrefixOfTheBlocks) {
     const auto copy = scratch.path / ("cut" + std::to_string(cut));
     std::filesystem::copy(scratch.path / "live", copy, std::filesystem::copy_options::recursive);
     std::filesystem::resize_file(copy / log.filename(), 200 + (size - 200) * static_cast<uint64_t>(cut) / 8);
+    if (const auto acknowledged = Store::open(copy, kChain); acknowledged) {
+      EXPECT_EQ(number((*acknowledged)->head()), kBlocks);
+    } else {
+      EXPECT_EQ(acknowledged.error().code, Code::io);
+    }
+    std::filesystem::remove(copy / "last");  // as if nothing of this had been acknowledged
     const auto store = must(Store::open(copy, kChain));
     const uint64_t head = number(store->head());
     EXPECT_EQ(state_of(*store), states[head]) << "cut " << cut;
