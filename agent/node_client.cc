@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "base/log.h"
 
 namespace cairn::agent {
@@ -16,6 +17,7 @@ constexpr uint32_t kBlockMs = 35'000;          // a node answers after 30 s that
 constexpr uint64_t kExpiryMs = 60'000;         // chain time
 constexpr int kNonceAttempts = 20;
 constexpr size_t kAnswerMaxBytes = 256u << 20;
+constexpr size_t kKeysAtOnce = 32;             // what a node answers at once
 
 size_t collect(char* data, size_t size, size_t count, void* into) {
   auto& out = *static_cast<std::string*>(into);
@@ -36,6 +38,13 @@ std::string text_of(const nlohmann::json& object, const char* key) {
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+// What is remembered of a chain: grammar by fields().
+struct Memory {
+  Hash chain;
+  std::optional<attest::SignedHeader> seen;
+  static constexpr auto fields() { return std::tuple{field("chain", &Memory::chain), field("seen", &Memory::seen)}; }
+};
+
 }  // namespace
 
 struct NodeClient::Connection {
@@ -49,11 +58,18 @@ struct NodeClient::Connection {
   ~Connection() { curl_easy_cleanup(handle); }
 };
 
-NodeClient::NodeClient(std::string address) : address_(std::move(address)), connection_(std::make_unique<Connection>()) {
+NodeClient::NodeClient(std::string address, const std::filesystem::path& folder)
+    : address_(std::move(address)), memory_(folder.empty() ? folder : folder / "chain.seen"), connection_(std::make_unique<Connection>()) {
   if (address_.find("://") == std::string::npos) address_ = "http://" + address_;
   while (address_.ends_with('/')) address_.pop_back();
 }
-NodeClient::~NodeClient() = default;
+NodeClient::~NodeClient() {
+  if (memory_.empty() || !light_ || !light_->seen()) return;
+  std::error_code ignored;
+  std::filesystem::create_directories(memory_.parent_path(), ignored);
+  if (const auto kept = write_file(memory_, encode(Memory{light_->chain(), light_->seen()})); !kept)
+    log_warning("chain.forgotten", {{"file", memory_.string()}, {"text", kept.error().text}});
+}
 
 Result<std::string> NodeClient::request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms) {
   CURL* curl = connection_->handle;
@@ -97,6 +113,86 @@ Result<std::string> NodeClient::json(const std::string& path) { return request(p
 Result<Bytes> NodeClient::raw(const std::string& path) {
   TRY_LET(text, request(path + (path.find('?') == std::string::npos ? "?raw=1" : "&raw=1"), nullptr, kAnswerMs));
   return Bytes(text.begin(), text.end());
+}
+
+// ---- state, with proof --------------------------------------------------------------------------------------------
+
+Result<attest::LightClient*> NodeClient::light() {
+  if (light_) return &*light_;
+  std::optional<Memory> memory;
+  if (!memory_.empty() && std::filesystem::exists(memory_)) {
+    TRY_LET(bytes, read_file(memory_, 4096));
+    const auto held = decode<Memory>(bytes);
+    if (!held) return Error{Code::malformed, "the file " + memory_.string() + " is damaged", "remove it, if you trust this node to name your chain"};
+    memory = *held;
+  }
+  TRY_LET(genesis, record<attest::Genesis>("/v1/genesis"));
+  const Hash chain = attest::genesis_hash(genesis);
+  if (memory && memory->chain != chain)
+    return Error{Code::wrong_chain, "the node at " + address_ + " is of chain " + chain.hex().substr(0, 16) + "; here is remembered " + memory->chain.hex().substr(0, 16),
+                 "name a node of your chain, or remove " + memory_.string() + " to follow the other one"};
+  light_.emplace(std::move(genesis), memory ? memory->seen : std::nullopt);
+  return &*light_;
+}
+
+Result<attest::Genesis> NodeClient::genesis() {
+  TRY_LET(client, light());
+  return client->genesis();
+}
+
+Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<Bytes>& keys) {
+  TRY_LET(client, light());
+  std::vector<std::optional<Bytes>> out;
+  for (size_t from = 0; from < keys.size(); from += kKeysAtOnce) {
+    const auto some = std::span(keys).subspan(from, std::min(kKeysAtOnce, keys.size() - from));
+    std::string path = "/v1/state/";
+    for (const Bytes& key : some) path += (path.back() == '/' ? "" : ",") + to_hex(key);
+    TRY_LET(answer, record<attest::ProvenState>(path));
+    TRY_LET(values, client->read(some, answer));
+    std::move(values.begin(), values.end(), std::back_inserter(out));
+  }
+  return out;
+}
+
+Result<ledger::AccountView> NodeClient::account(const AccountId& id) {
+  using ledger::Holder;
+  std::vector<Bytes> keys = {ledger::make_key('a', id)};
+  for (const Holder& holder : {Holder::account(id), Holder::stake(id), Holder::bond(id), Holder::unbonding(id)})
+    keys.push_back(ledger::key_of(holder, {}));
+  TRY_LET(values, state(keys));
+  ledger::AccountView view{{id, {}, 0}, {}, {}, {}, {}};
+  bool known = false;
+  for (const auto& value : values) known |= value.has_value();
+  if (!known) return Error{Code::unknown_account, "account " + id.hex().substr(0, 16) + " has never held anything", "send it CRN first"};
+  if (values[0]) {
+    TRY_LET(account, decode<ledger::Account>(*values[0]));
+    view.account = account;
+  }
+  Amount* const amounts[] = {&view.balance, &view.stake, &view.bond, &view.unbonding};
+  for (size_t i = 0; i < 4; i++) {
+    if (!values[i + 1]) continue;
+    TRY_LET(holding, decode<ledger::Holding>(*values[i + 1]));
+    *amounts[i] = holding.amount;
+  }
+  return view;
+}
+
+Result<std::vector<ledger::VerifierView>> NodeClient::verifiers() {
+  TRY_LET(list, record<std::vector<ledger::VerifierView>>("/v1/verifiers"));
+  std::vector<Bytes> keys;
+  for (const auto& item : list) {
+    keys.push_back(ledger::key_of(item.verifier));
+    keys.push_back(ledger::key_of(ledger::Holder::bond(item.verifier.account), {}));
+  }
+  TRY_LET(values, state(keys));
+  std::vector<ledger::VerifierView> out;
+  for (size_t i = 0; i < values.size(); i += 2) {
+    if (!values[i] || !values[i + 1]) continue;
+    TRY_LET(verifier, decode<ledger::Verifier>(*values[i]));
+    TRY_LET(bond, decode<ledger::Holding>(*values[i + 1]));
+    out.push_back({verifier, bond.amount});
+  }
+  return out;
 }
 
 Result<ledger::Quote> NodeClient::quote(const attest::JobSpec& spec) {

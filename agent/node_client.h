@@ -1,24 +1,30 @@
 // A node of the chain, over HTTP: typed queries, transactions, events.
 //
+// The node is not trusted with the state: every record comes with its proof and is checked against a header signed by the chain's
+// producer (attest/light_client.h). The chain is the one whose genesis stands in the memory file, or, without one, that of the
+// first answer. A list may lack records; those that are in it are proven. Status, supply, quotes and events are the node's word.
+//
 // Errors of every call: unreachable (nobody answers at that address; nothing about the chain is known then), malformed (what
 // answers is no node of this version), and the code that the node itself refused with.
 // One thread at a time; a daemon's threads have a client each.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "attest/header.h"
+#include "attest/light_client.h"
 #include "attest/receipt.h"
-#include "ledger/records.h"
+#include "ledger/state.h"
 #include "ledger/transaction.h"
 
 namespace cairn::agent {
 
 class NodeClient {
  public:
-  explicit NodeClient(std::string address);  // "http://127.0.0.1:7700"
+  // "http://127.0.0.1:7700". `folder` remembers the chain and its highest header from one run to the next; empty: this object does.
+  explicit NodeClient(std::string address, const std::filesystem::path& folder = {});
   ~NodeClient();
   NodeClient(const NodeClient&) = delete;
   NodeClient& operator=(const NodeClient&) = delete;
@@ -26,14 +32,18 @@ class NodeClient {
   const std::string& address() const { return address_; }
 
   Result<ledger::Status> status() { return record<ledger::Status>("/v1/status"); }
-  Result<attest::Genesis> genesis() { return record<attest::Genesis>("/v1/genesis"); }
-  Result<ledger::AccountView> account(const AccountId& id) { return record<ledger::AccountView>("/v1/accounts/" + id.hex()); }
-  Result<std::vector<ledger::Job>> jobs() { return record<std::vector<ledger::Job>>("/v1/jobs"); }
-  Result<ledger::Job> job(const JobId& id) { return record<ledger::Job>("/v1/jobs/" + id.hex()); }
-  Result<std::vector<ledger::Offer>> offers() { return record<std::vector<ledger::Offer>>("/v1/offers"); }
-  Result<std::vector<ledger::VerifierView>> verifiers() { return record<std::vector<ledger::VerifierView>>("/v1/verifiers"); }
-  Result<std::vector<ledger::Asset>> assets() { return record<std::vector<ledger::Asset>>("/v1/assets"); }
-  Result<ledger::Asset> asset(const AssetId& id) { return record<ledger::Asset>("/v1/assets/" + id.hex()); }
+  // Errors of this and of what follows, too: wrong_chain (the node is of another chain), and those of LightClient::read.
+  Result<attest::Genesis> genesis();
+  // Error: unknown_account.
+  Result<ledger::AccountView> account(const AccountId& id);
+  // Error: not_found.
+  Result<ledger::Job> job(const JobId& id) { return proven<ledger::Job>(ledger::make_key('j', id), "job", id.hex()); }
+  Result<ledger::Dispute> dispute(const ledger::GameId& id) { return proven<ledger::Dispute>(ledger::make_key('g', id), "game", id.hex()); }
+  Result<ledger::Asset> asset(const AssetId& id) { return proven<ledger::Asset>(ledger::make_key('s', id), "asset", id.hex()); }
+  Result<std::vector<ledger::Job>> jobs(const std::string& query = "") { return proven_list<ledger::Job>("/v1/jobs" + query); }
+  Result<std::vector<ledger::Offer>> offers() { return proven_list<ledger::Offer>("/v1/offers"); }
+  Result<std::vector<ledger::Asset>> assets() { return proven_list<ledger::Asset>("/v1/assets"); }
+  Result<std::vector<ledger::VerifierView>> verifiers();
   Result<ledger::Quote> quote(const attest::JobSpec& spec);
 
   // Events from number `from` on; waits up to `wait_ms` for the first. An empty list means that nothing happened.
@@ -60,7 +70,34 @@ class NodeClient {
  private:
   struct Connection;
   Result<std::string> request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms);
+  Result<attest::LightClient*> light();
+  Result<std::vector<std::optional<Bytes>>> state(const std::vector<Bytes>& keys);
+
+  template <class T>
+  Result<T> proven(const Bytes& key, const char* what, const std::string& id) {
+    TRY_LET(values, state({key}));
+    if (!values[0]) return Error{Code::not_found, std::string("no ") + what + " " + id.substr(0, 16), "check its id; what has ended goes after a while"};
+    return decode<T>(*values[0]);
+  }
+  // What the node lists, as it is proven to be now; what has gone meanwhile is left out.
+  template <class T>
+  Result<std::vector<T>> proven_list(const std::string& path) {
+    TRY_LET(list, record<std::vector<T>>(path));
+    std::vector<Bytes> keys;
+    for (const T& item : list) keys.push_back(ledger::key_of(item));
+    TRY_LET(values, state(keys));
+    std::vector<T> out;
+    for (const auto& value : values) {
+      if (!value) continue;
+      TRY_LET(item, decode<T>(*value));
+      out.push_back(std::move(item));
+    }
+    return out;
+  }
+
   std::string address_;
+  std::filesystem::path memory_;
+  std::optional<attest::LightClient> light_;
   std::unique_ptr<Connection> connection_;
 };
 

@@ -95,7 +95,7 @@ class Provider {
         store_(config.folder / "artefacts"),
         desk_(store_),
         chain_(config.node, must(load_key(config.key)), stop_),
-        node_(config.node),
+        node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
         worker_(find_program(config.worker)) {}
@@ -224,7 +224,7 @@ class Provider {
   }
 
   void attend(const JobId& id) {
-    NodeClient node(config_.node);
+    NodeClient node(config_.node, config_.folder);
     Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
     uint64_t seen = 0;
     while (!stop_) {
@@ -271,7 +271,7 @@ class Provider {
     std::vector<AccountId> guests{job.requester};
     for (const auto& check : job.checks) guests.push_back(check.record.draw.verifier);
     for (const auto& game : job.games)
-      if (const auto dispute = node.record<ledger::Dispute>("/v1/games/" + game.hex())) guests.push_back(dispute->challenger);
+      if (const auto dispute = node.dispute(game)) guests.push_back(dispute->challenger);
     introduce(node, desk_, guests);
     {
       const std::lock_guard lock(mutex_);
@@ -385,7 +385,7 @@ class Provider {
     const Record record = recall(job.id);
     if (!record.ran) return;
     for (const auto& id : job.games) {
-      const auto dispute = node.record<ledger::Dispute>("/v1/games/" + id.hex());
+      const auto dispute = node.dispute(id);
       if (!dispute || dispute->game.over() || dispute->game.to_move != attest::Party::provider) continue;
       const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
       const uint64_t segment = dispute->game.terms.segment;

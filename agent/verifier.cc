@@ -43,7 +43,7 @@ class VerifierDaemon {
         store_(config.folder / "artefacts"),
         desk_(store_),
         chain_(config.node, must(load_key(config.key)), stop_),
-        node_(config.node),
+        node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
         worker_(find_program(config.worker)) {}
@@ -102,7 +102,7 @@ class VerifierDaemon {
   }
 
   void attend(const JobId& id) {
-    NodeClient node(config_.node);
+    NodeClient node(config_.node, config_.folder);
     Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
     uint64_t seen = 0;
     while (!stop_) {
@@ -252,7 +252,7 @@ class VerifierDaemon {
 
   void play(NodeClient& node, Computer& computer, const ledger::Job& job) {
     for (const auto& id : job.games) {
-      const auto dispute = node.record<ledger::Dispute>("/v1/games/" + id.hex());
+      const auto dispute = node.dispute(id);
       if (!dispute || dispute->challenger != chain_.account() || dispute->game.over() ||
           dispute->game.to_move != attest::Party::challenger)
         continue;

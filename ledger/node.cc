@@ -10,6 +10,7 @@ namespace {
 constexpr uint32_t kBlockWaitMs = 25'000;   // of ?wait=1; clients give up after 30 s
 constexpr uint32_t kEventWaitMaxMs = 60'000;
 constexpr uint64_t kEventsMax = 10'000;     // of one answer
+constexpr size_t kProvenMax = 32;           // keys of one answer
 
 bool wants_raw(const HttpRequest& request) {
   const auto raw = request.query.find("raw");
@@ -186,6 +187,10 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
     reply->send(raw_response(encode(whole)));
     return {};
   }
+  if (noun == "state") {
+    TRY_LET(answer, proven(id, request));
+    return send(request, reply, answer);
+  }
   if (noun == "transactions") {
     TRY_LET(transaction, id_of<TransactionId>(id));
     TRY_LET(result, found(chain_.store().result(transaction), "block has transaction", id));
@@ -268,6 +273,22 @@ Result<attest::Receipt> Node::receipt(const JobId& job, const HttpRequest& reque
     out.draw_headers.push_back(*header);
   }
   out.body = *std::move(body);
+  return out;
+}
+
+Result<attest::ProvenState> Node::proven(const std::string& keys, const HttpRequest& request) const {
+  TRY_LET(height, number_in(request, "height", number(chain_.store().head())));
+  TRY_LET(committed, chain_.at(Height{height}));
+  StateTree tree(*committed.view);
+  attest::ProvenState out{committed.header, {}};
+  for (size_t from = 0; from <= keys.size();) {
+    const size_t end = std::min(keys.find(',', from), keys.size());
+    const auto key = from_hex(std::string_view(keys).substr(from, end - from));
+    if (!key || key->empty()) return Error{Code::invalid, "no state key: " + keys.substr(from, std::min<size_t>(end - from, 70)), "write it in hexadecimal digits"};
+    if (out.records.size() == kProvenMax) return Error{Code::limit, "at most " + std::to_string(kProvenMax) + " keys are answered at once", "ask in several requests"};
+    out.records.push_back({committed.view->record(*key), tree.prove(blake3(*key))});
+    from = end + 1;
+  }
   return out;
 }
 

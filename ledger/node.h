@@ -10,12 +10,15 @@
 //   GET  /v1/jobs[?requester=ID][&provider=ID][&state=NAME]     GET  /v1/offers            Offer
 //   GET  /v1/receipts/JOB[?try=N]    always raw: attest::Receipt of the last or Nth (from 0) ended attempt
 //   GET  /v1/verifiers               VerifierView
+//   GET  /v1/state/KEYS[?height=N]   attest::ProvenState: for each state key (state.h; hexadecimal, by commas, 32 at most) its
+//                                    record or none, and the path to the root of the header of that height, the last if not given
 //   GET  /v1/events?from=N[&wait_ms=M][&limit=L]   {"events","next"}; with Accept: text/event-stream (and Last-Event-ID to
 //                                    resume) a stream
 //
 // A list is the records' JSON in brackets, or raw std::vector<Record>. An error is {"code","text","next"}.
 #pragma once
 
+#include "attest/light_client.h"
 #include "base/http.h"
 #include "ledger/feed.h"
 #include "ledger/solo.h"
@@ -59,6 +62,7 @@ class Node {
   Result<> submit(const HttpRequest& request, const Reply& reply);
   Result<std::vector<Job>> jobs(const HttpRequest& request) const;
   Result<attest::Receipt> receipt(const JobId& job, const HttpRequest& request);
+  Result<attest::ProvenState> proven(const std::string& keys, const HttpRequest& request) const;
   Result<AccountView> account(const AccountId& id) const;
   Status status() const;
   Supply supply() const;

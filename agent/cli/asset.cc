@@ -103,7 +103,7 @@ Result<> publish(const Cli& cli, const Wish& wish) {
     body.parents.push_back({asset, static_cast<uint32_t>(std::min<uint64_t>(share.second, kWholeBasisPoints))});
   }
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   Content content;
   if (!wish.job.empty()) {
     TRY_LET(job_id, id_of<JobId>(wish.job, "a job"));
@@ -134,7 +134,7 @@ Result<> publish(const Cli& cli, const Wish& wish) {
 
 Result<> list(const Cli& cli) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(assets, node.assets());
   std::vector<JsonObject> all;
   for (const auto& asset : assets) {
@@ -150,7 +150,7 @@ Result<> list(const Cli& cli) {
 Result<> show(const Cli& cli, const Wish& wish) {
   TRY_LET(id, id_of<AssetId>(wish.id, "an asset"));
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(asset, node.asset(id));
   asset_lines(cli.out, asset);
   cli.out.object(asset_json(asset));

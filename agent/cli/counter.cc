@@ -61,7 +61,7 @@ void Counter::ask_chain(const JobId& id) {
   guests_.insert(job->provider);
   for (const auto& check : job->checks) guests_.insert(check.record.draw.verifier);
   for (const auto& game : job->games)
-    if (const auto dispute = node_.record<ledger::Dispute>("/v1/games/" + game.hex())) guests_.insert(dispute->challenger);
+    if (const auto dispute = node_.dispute(game)) guests_.insert(dispute->challenger);
   const std::vector<AccountId> all(guests_.begin(), guests_.end());
   introduce(node_, desk_, all);
   Served served;

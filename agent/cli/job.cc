@@ -71,7 +71,7 @@ struct Desktop {
     TRY_LET(wallet, cli.wallet());
     return std::make_unique<Desktop>(settings, wallet);
   }
-  Desktop(const RequesterConfig& s, const Wallet& w) : settings(s), node(s.node), store(s.folder / "artefacts"), wallet(w) {}
+  Desktop(const RequesterConfig& s, const Wallet& w) : settings(s), node(s.node, s.folder), store(s.folder / "artefacts"), wallet(w) {}
 };
 
 // Which offers would take the job now, cheapest first; or why none does.
@@ -272,7 +272,7 @@ std::vector<ledger::Dispute> games_of(NodeClient& node, const JobId& job) {
   }
   std::vector<ledger::Dispute> games;
   for (const auto& id : ids)
-    if (const auto game = node.record<ledger::Dispute>("/v1/games/" + id.hex())) games.push_back(*game);
+    if (const auto game = node.dispute(id)) games.push_back(*game);
   return games;
 }
 
@@ -319,7 +319,7 @@ Result<> fetch_verb(const Cli& cli, const Wish& wish) {
 Result<> show_verb(const Cli& cli, const Wish& wish) {
   TRY_LET(id, id_of<JobId>(wish.id, "a job"));
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(job, node.job(id));
   TRY_LET(attempts, attempts_of(node, id, games_of(node, id), ""));
   job_lines(cli.out, job, attempts);
@@ -329,13 +329,13 @@ Result<> show_verb(const Cli& cli, const Wish& wish) {
 
 Result<> list_verb(const Cli& cli, const Wish& wish) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
-  std::string path = "/v1/jobs";
+  NodeClient node(config.node, config.folder);
+  std::string query;
   if (!wish.everybody) {
     TRY_LET(wallet, cli.wallet());
-    path += "?requester=" + wallet.account.hex();
+    query = "?requester=" + wallet.account.hex();
   }
-  TRY_LET(jobs, node.record<std::vector<ledger::Job>>(path));
+  TRY_LET(jobs, node.jobs(query));
   std::sort(jobs.begin(), jobs.end(), [](const auto& a, const auto& b) { return a.seq < b.seq; });
   std::vector<JsonObject> list;
   for (const auto& job : jobs) {
@@ -351,7 +351,7 @@ Result<> cancel_verb(const Cli& cli, const Wish& wish) {
   TRY_LET(id, id_of<JobId>(wish.id, "a job"));
   TRY_LET(config, cli.settings());
   TRY_LET(wallet, cli.wallet());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(sender, Sender::make(node, wallet.key));
   TRY_LET(done, sender.send(ledger::CancelJob{id}));
   cli.out.line("job " + brief(id) + " is cancelled; the escrow is back");

@@ -10,7 +10,7 @@ namespace {
 
 Result<> node_status(const Cli& cli) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(status, node.status());
   cli.out.line(row("chain", status.name + "  " + brief(status.genesis)));
   cli.out.line(row("height", std::to_string(number(status.height))));
@@ -25,7 +25,7 @@ Result<> node_status(const Cli& cli) {
 
 Result<> node_supply(const Cli& cli) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(supply, node.record<ledger::Supply>("/v1/supply"));
   cli.out.line(row("genesis", pretty(supply.genesis)));
   cli.out.line(row("held", pretty(supply.held) + (supply.conserved ? ", the same" : ", which is NOT the same")));
@@ -44,7 +44,7 @@ std::string class_of(const attest::OfferClass& klass) {
 
 Result<> offer_list(const Cli& cli) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(offers, node.offers());
   std::vector<JsonObject> list;
   if (!offers.empty())
@@ -67,7 +67,7 @@ Result<> offer_list(const Cli& cli) {
 
 Result<> verifier_list(const Cli& cli) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(verifiers, node.verifiers());
   std::vector<JsonObject> list;
   for (const auto& view : verifiers) {

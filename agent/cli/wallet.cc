@@ -44,7 +44,7 @@ Result<> show(const Cli& cli, const std::string& whose) {
     TRY_LET(named, cli.account(whose));
     id = named;
   }
-  NodeClient node(config.node);
+  NodeClient node(config.node, config.folder);
   TRY_LET(view, view_of(node, id));
   cli.out.line(row("account", id.hex()));
   cli.out.line(row("balance", pretty(view.balance)));

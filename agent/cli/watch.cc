@@ -68,7 +68,7 @@ bool concerns(const ledger::Event& event, const JobId& job) {
 }
 
 void Watch::tell_game(const ledger::GameId& game) {
-  const auto dispute = node_.record<ledger::Dispute>("/v1/games/" + game.hex());
+  const auto dispute = node_.dispute(game);
   if (!dispute) return;  // pruned; what was seen before stays
   games_[game] = *dispute;
   const auto lines = attest::explain(dispute->game);
@@ -151,7 +151,7 @@ Result<ledger::Job> Watch::follow(uint64_t timeout_ms, const Enough& enough) {
 std::vector<ledger::Dispute> Watch::games() {
   std::vector<ledger::Dispute> out;
   for (auto& [id, dispute] : games_) {
-    if (const auto last = node_.record<ledger::Dispute>("/v1/games/" + id.hex())) dispute = *last;
+    if (const auto last = node_.dispute(id)) dispute = *last;
     out.push_back(dispute);
   }
   return out;

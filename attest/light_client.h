@@ -1,0 +1,50 @@
+// Reading the chain's state from a node that nobody trusts.
+//
+//   light client := genesis, whose hash the user trusts; the highest header seen so far
+//   answer       := header, signed; for each key that was asked: its record or none, and the path to the header's root
+//
+// A header is believed when the chain's producer signed it, it is no fork of one seen before, and it lies no lower than the
+// highest one seen: a node cannot answer with a state that has passed. What a node leaves out of a list cannot be seen here.
+#pragma once
+
+#include "attest/header.h"
+#include "attest/state_map.h"
+
+namespace cairn::attest {
+
+struct ProvenRecord {
+  std::optional<Bytes> value;  // none: the path shows the key absent
+  MapProof path;
+  static constexpr auto fields() { return std::tuple{field("value", &ProvenRecord::value), field("path", &ProvenRecord::path)}; }
+};
+struct ProvenState {
+  SignedHeader header;
+  std::vector<ProvenRecord> records;  // of the keys, in the order in which they were asked
+  static constexpr auto fields() { return std::tuple{field("header", &ProvenState::header), field("records", &ProvenState::records)}; }
+};
+
+// Of a record under its state key (ledger/state.h), or none. Error: proof.
+Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenRecord& record);
+
+class LightClient {
+ public:
+  // `seen`: the highest header that this user has believed before, remembered.
+  explicit LightClient(Genesis genesis, std::optional<SignedHeader> seen = std::nullopt);
+
+  // Errors: those of check_header; proof (another header of a height already seen: the producer signed twice), too_old (a height
+  // below the highest seen).
+  Result<> believe(const SignedHeader& header);
+  // The records at `keys` in their order, none for those that are proven absent. Errors: those of believe, proof.
+  Result<std::vector<std::optional<Bytes>>> read(std::span<const Bytes> keys, const ProvenState& answer);
+
+  const Genesis& genesis() const { return genesis_; }
+  const Hash& chain() const { return chain_; }
+  const std::optional<SignedHeader>& seen() const { return seen_; }
+
+ private:
+  Genesis genesis_;
+  Hash chain_;
+  std::optional<SignedHeader> seen_;
+};
+
+}  // namespace cairn::attest

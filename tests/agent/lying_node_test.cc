@@ -1,0 +1,159 @@
+// A node that lies about the state: a real server that asks an honest node and changes its answers. Each lie is refused with its
+// code, and what is true is believed.
+#include <gtest/gtest.h>
+
+#include "agent/node_client.h"
+#include "tests/ledger/devnet.h"
+
+namespace cairn::agent {
+namespace {
+
+using attest::ProvenState;
+using ledger::account_named;
+using ledger::key_named;
+using ledger::Holder;
+
+Bytes balance_key(const std::string& name) { return ledger::key_of(Holder::account(account_named(name)), {}); }
+
+// Hands on what it is asked, unless the answer is a state: that goes through `lie`.
+class Liar {
+ public:
+  using Lie = std::function<void(ProvenState&, const std::string& path)>;
+  explicit Liar(uint16_t honest)
+      : honest_(honest), server_(must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+          const uint16_t port = request.path == "/v1/genesis" && genesis_from ? genesis_from : honest_;
+          const auto answer = ledger::get(port, request.path + "?raw=1");
+          std::string body = answer.body;
+          if (answer.status == 200 && request.path.starts_with("/v1/state/")) {
+            if (!replay.empty()) body = replay;
+            last = body;
+            if (lie) {
+              auto state = must(decode<ProvenState>(as_bytes(body)));
+              lie(state, request.path);
+              const Bytes bytes = encode(state);
+              body.assign(bytes.begin(), bytes.end());
+            }
+            body += trailing;
+          }
+          reply->send({answer.status, "application/octet-stream", body});
+        }))) {}
+  std::string address() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
+
+  Lie lie;
+  uint16_t genesis_from = 0;
+  std::string replay, trailing;
+  std::string last;  // honest answer
+
+ private:
+  const uint16_t honest_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+class LyingNode : public testing::Test {
+ protected:
+  ledger::Scratch scratch;
+  const attest::Genesis genesis = ledger::devnet_genesis({"A", "B"});
+  ledger::RunningNode honest{scratch.path / "chain", genesis};
+  const uint16_t port_ = honest.port();
+  Liar liar{honest.port()};
+  NodeClient client{liar.address(), scratch.path / "user"};
+  uint64_t nonce = 0;
+
+  void SetUp() override { pay(); }
+  void pay() {
+    ASSERT_EQ(ledger::post(honest.port(), "/v1/transactions?wait=1", ledger::transfer(genesis, "A", "B", nonce++, 1'000)).status, 200);
+  }
+  template <class T>
+  static Code code_of(const Result<T>& result) { return result ? Code{} : result.error().code; }
+  // What the client makes of A's account while the node lies so.
+  Code told(const Liar::Lie& lie) {
+    liar.lie = lie;
+    const Code code = code_of(client.account(account_named("A")));
+    liar.lie = nullptr;
+    EXPECT_TRUE(client.account(account_named("A"))) << "an honest answer is believed again";
+    return code;
+  }
+  // The honest answer of another key than was asked.
+  ProvenState of(const Bytes& key) const { return ledger::record<ProvenState>(port_, "/v1/state/" + to_hex(key)); }
+};
+
+TEST_F(LyingNode, TheTruthIsBelieved) {
+  const auto view = must(client.account(account_named("B")));
+  EXPECT_EQ(view.balance.pebbles, 1'000'001'000u);
+  EXPECT_EQ(must(client.account(account_named("A"))).account.nonce, 1u);
+  EXPECT_EQ(code_of(client.account(account_named("nobody"))), Code::unknown_account);
+  EXPECT_EQ(code_of(client.job(JobId{})), Code::not_found);
+  EXPECT_TRUE(must(client.offers()).empty());
+}
+
+TEST_F(LyingNode, EveryLieIsRefusedWithItsCode) {
+  must(client.account(account_named("A")));
+  const auto path_of = [&](const std::string& name) { return of(balance_key(name)).records[0]; };
+  // A's account record comes first in the answer, then its balance.
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.records[1].value->back() ^= 1; }), Code::proof) << "a forged value";
+  EXPECT_EQ(told([](ProvenState& s, auto&) {
+              s.records[1].value->back() ^= 1;
+              s.records[1].path.found->value = blake3(*s.records[1].value);
+            }),
+            Code::proof) << "a forged value with its own leaf";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.records[1].value.reset(); }), Code::proof) << "absence by a path that shows it present";
+  EXPECT_EQ(told([&](ProvenState& s, auto&) { s.records[1] = {std::nullopt, path_of("nobody").path}; }), Code::proof) << "absence by another key's path";
+  EXPECT_EQ(told([&](ProvenState& s, auto&) { s.records[1] = path_of("B"); }), Code::proof) << "another key's record";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { std::swap(s.records[0], s.records[1]); }), Code::proof) << "in another order";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.records.pop_back(); }), Code::proof) << "fewer than asked";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.records[1].path.steps.pop_back(); }), Code::proof) << "a path cut short";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.header.header.state_root.v[0] ^= 1; }), Code::bad_signature) << "a root of its own";
+  EXPECT_EQ(told([](ProvenState& s, auto&) { s.header = attest::sign_header(key_named("A"), s.header.header); }), Code::bad_signature)
+      << "signed by somebody else";
+  EXPECT_EQ(told([](ProvenState& s, auto&) {
+              s.header.header.state_root.v[0] ^= 1;
+              s.header = attest::sign_header(key_named("producer"), s.header.header);
+            }),
+            Code::proof) << "the producer signed twice";
+  liar.trailing = "x";
+  EXPECT_EQ(code_of(client.account(account_named("A"))), Code::malformed);
+}
+
+TEST_F(LyingNode, WhatHasPassedIsRefused) {
+  const AccountId a = account_named("A");
+  must(client.account(a));
+  const std::string before = liar.last;
+  pay();
+  EXPECT_EQ(must(client.account(a)).account.nonce, 2u);
+  liar.replay = before;
+  EXPECT_EQ(code_of(client.account(a)), Code::too_old);
+}
+
+TEST_F(LyingNode, WhatWasSeenIsRememberedOverRuns) {
+  const AccountId a = account_named("A");
+  std::string before;
+  {
+    NodeClient once(liar.address(), scratch.path / "again");
+    must(once.account(a));
+    before = liar.last;
+    pay();
+    must(once.account(a));
+  }
+  liar.replay = before;
+  NodeClient again(liar.address(), scratch.path / "again");
+  EXPECT_EQ(code_of(again.account(a)), Code::too_old);
+}
+
+TEST_F(LyingNode, AnotherChainIsRefused) {
+  must(client.account(account_named("A")));
+  const auto other_genesis = ledger::devnet_genesis({"A", "B"}, 20, "devnet-other");
+  ledger::RunningNode other(scratch.path / "other", other_genesis);
+  ASSERT_EQ(ledger::post(other.port(), "/v1/transactions?wait=1", ledger::transfer(other_genesis, "A", "B", 0, 1'000)).status, 200);
+  Liar elsewhere(other.port());
+  elsewhere.genesis_from = honest.port();  // says that it is ours, and answers with the other's state
+  NodeClient fooled(elsewhere.address());
+  EXPECT_EQ(code_of(fooled.account(account_named("A"))), Code::wrong_chain);
+
+  { NodeClient remembers(liar.address(), scratch.path / "user2"); must(remembers.account(account_named("A"))); }
+  elsewhere.genesis_from = 0;
+  NodeClient same_user(elsewhere.address(), scratch.path / "user2");
+  EXPECT_EQ(code_of(same_user.account(account_named("A"))), Code::wrong_chain);
+}
+
+}  // namespace
+}  // namespace cairn::agent
