@@ -89,7 +89,6 @@ Result<> App::init() {
   state_.mint(Amount{static_cast<uint64_t>(genesis_supply())});
   for (const auto& entry : genesis_.accounts)
     TRY(state_.move(Holder::mint(), Holder::account(entry.account), entry.balance));
-  update_tree();
   floor_ = state_.mark();
   return {};
 }
@@ -271,16 +270,15 @@ Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::B
     ids.push_back(out.results.back().id);
   }
   check_moves();
-  update_tree();
   header.transactions_root = attest::tree_root(ids);
-  header.state_root = tree_.root();
+  header.state_root = state_root();
   for (Event& event : out.events) event.seq = next_event++;
   return out;
 }
 
 App::Changes App::changes() { return {state_.changes(), tree_.changes()}; }
 
-void App::update_tree() {
+Hash App::state_root() {
   for (const auto& [key, value] : state_.changes()) {
     if (value) {
       const auto entry = map_entry(key, *value);
@@ -290,6 +288,7 @@ void App::update_tree() {
       tree_.erase(blake3(key));
     }
   }
+  return tree_.root();
 }
 
 // That the block's moves sum to zero per currency (R7), from the journal and not from what the moves say.
@@ -329,7 +328,6 @@ void App::committed(const attest::SignedHeader& header, std::shared_ptr<const Vi
 void App::dropped() {
   state_.undo(floor_);
   tree_.reset(*view_);
-  update_tree();
 }
 
 }  // namespace cairn::ledger

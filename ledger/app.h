@@ -74,14 +74,13 @@ class App {
   Hash beacon() const;  // of the last block, or the first beacon
   const State& state() const { return state_; }
   State& state() { return state_; }
-  Hash state_root() { return tree_.root(); }
+  Hash state_root();  // of the state as it is now
   attest::MapProof prove(const Hash& key) { return tree_.prove(key); }
 
  private:
   Result<> ladder(const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
                   ChainTime now, bool nonce_may_lead) const;
   TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
-  void update_tree();
   void check_moves() const;
   u128 genesis_supply() const;
 

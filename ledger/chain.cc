@@ -32,6 +32,7 @@ Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, 
 
 Result<Chain::Committed> Chain::at(Height height) const {
   const auto header = store_->header(height);
+  if (!header && number(store_->head()) == 0) return Error{Code::not_found, "the chain has no block yet", "send a first transaction"};
   if (!header)
     return Error{Code::not_found, "there is no block " + std::to_string(number(height)), "the last one is " + std::to_string(number(store_->head()))};
   auto view = store_->view(height);

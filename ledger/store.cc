@@ -90,13 +90,16 @@ rocksdb::Options options() {
 struct Store::Disk {
   std::string folder;
   std::shared_ptr<rocksdb::DB> db;
-  std::unique_ptr<rocksdb::RandomRWFile> last_file;
+  rocksdb::Env* files = nullptr;
+  std::unique_ptr<rocksdb::WritableFile> marks;
   std::atomic<uint64_t> head{0}, last_event{0};
   size_t window = 1;
   mutable std::mutex views_mutex;
   std::map<uint64_t, std::shared_ptr<const View>> views;  // of the window, by height
 
   void keep_view();
+  void begin_marks();
+  void mark();
   void require(const rocksdb::Status& status) const {
     if (!status.ok()) throw Fault(disk_error(folder, status));
   }
@@ -178,38 +181,36 @@ void Store::Disk::keep_view() {
 
 namespace {
 
-Bytes last_mark(uint64_t height) {
+constexpr size_t kMarkBytes = 16;
+constexpr uint64_t kMarksBytesMax = 1u << 20;
+
+Bytes mark_of(uint64_t height) {
   Bytes out = encode(height);
   const Hash check = tagged_hash("cairn.last.v1", {out});
   out.insert(out.end(), check.v.begin(), check.v.begin() + 8);
   return out;
 }
 
-}  // namespace
-
-void Store::mark_last() {
-  const Bytes mark = last_mark(disk_->head);
-  disk_->require(disk_->last_file->Write(0, slice(mark)));
+// The highest height of any mark that is whole; 0 when there is none.
+uint64_t highest_mark(ByteSpan marks) {
+  uint64_t highest = 0;
+  for (; marks.size() >= kMarkBytes; marks = marks.subspan(kMarkBytes)) {
+    const uint64_t height = *decode<uint64_t>(marks.first(8));
+    if (std::ranges::equal(marks.first(kMarkBytes), mark_of(height))) highest = std::max(highest, height);
+  }
+  return highest;
 }
 
-// Opens the mark, or makes it. Error: io (the store lacks blocks that it had, or the mark is damaged).
-Result<> Store::open_last(rocksdb::Env* files) {
-  const std::string path = disk_->folder + "/last";
-  std::string held;
-  if (files->FileExists(path).ok()) {
-    disk_->require(rocksdb::ReadFileToString(files, path, &held));
-    const auto height = decode<uint64_t>(as_bytes(std::string_view(held).substr(0, 8)));
-    if (!height || as_bytes(held).size() != 16 || !std::ranges::equal(as_bytes(held), last_mark(*height)))
-      return Error{Code::io, "the file " + path + ", which says how far the store came, is damaged", "restore the folder from a copy"};
-    if (*height > disk_->head)
-      return Error{Code::io, "the store in " + disk_->folder + " ends at block " + std::to_string(disk_->head) + ", but it had block " + std::to_string(*height),
-                   "restore the folder from a copy"};
-  } else {
-    disk_->require(rocksdb::WriteStringToFile(files, slice(last_mark(disk_->head)), path, true));
-  }
-  return files->NewRandomRWFile(path, &disk_->last_file, rocksdb::EnvOptions()).ok()
-             ? Result<>()
-             : Error{Code::io, "the file " + path + " cannot be written", "check the disk and who owns the file"};
+}  // namespace
+
+void Store::Disk::begin_marks() {
+  require(files->NewWritableFile(folder + "/last", &marks, rocksdb::EnvOptions()));
+  mark();
+}
+
+void Store::Disk::mark() {
+  if (marks->GetFileSize() >= kMarksBytesMax) return begin_marks();
+  require(marks->Append(slice(mark_of(head))));
 }
 
 Store::Store(std::unique_ptr<Disk> disk) : disk_(std::move(disk)) {}
@@ -259,10 +260,15 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     if (at->Valid() && at->key().starts_with("e")) disk->last_event = disk->decoded<Event>(at->value()).seq;
     disk->require(at->status());
   }
+  disk->files = how.env;
+  if (std::string marks; rocksdb::ReadFileToString(how.env, disk->folder + "/last", &marks).ok()) {
+    if (const uint64_t last = highest_mark(as_bytes(marks)); last > disk->head)
+      return Error{Code::io, "the store in " + disk->folder + " ends at block " + std::to_string(disk->head) + ", but it had block " + std::to_string(last),
+                   "restore the folder from a copy"};
+  }
+  disk->begin_marks();
   disk->keep_view();
-  std::unique_ptr<Store> store(new Store(std::move(disk)));
-  TRY(store->open_last(how.env));
-  return store;
+  return std::unique_ptr<Store>(new Store(std::move(disk)));
 }
 
 void Store::commit(const BlockWrites& writes) {
@@ -285,7 +291,7 @@ void Store::commit(const BlockWrites& writes) {
   disk_->require(disk_->db->Write(synced, &batch));
   disk_->head = number(height);
   if (!writes.events.empty()) disk_->last_event = writes.events.back().seq;
-  mark_last();
+  disk_->mark();
   disk_->keep_view();
 }
 

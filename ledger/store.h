@@ -9,8 +9,9 @@
 //   m "format" | "genesis" | "head"
 //
 // A block is one batch, written and synced as a whole: after a crash or a power cut the store holds a prefix of the blocks
-// that were committed, and every block whose commit() returned. Beside it the file `last` says how far commit() came: it is not
-// synced, so it may lag after a power cut, but a log that lost its end to damage is found to lie behind it and refused.
+// that were committed, and every block whose commit() returned. Beside it the file `last` says how far commit() came, a mark of
+// height:u64 check:8 a block. It is not synced and may lag after a power cut, but a log that lost its end to damage, which looks
+// like one whose end was never acknowledged, is found to lie behind it and refused.
 // Reads may come from any thread; commit() from one at a time.
 // Whatever RocksDB complains of is thrown as a Fault (`io`): a node that cannot trust its disk must halt.
 #pragma once
@@ -73,8 +74,6 @@ class Store {
  private:
   struct Disk;
   explicit Store(std::unique_ptr<Disk> disk);
-  Result<> open_last(rocksdb::Env* files);
-  void mark_last();
   std::unique_ptr<Disk> disk_;
 };
 

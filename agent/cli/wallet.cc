@@ -26,7 +26,7 @@ Result<> make(const Cli& cli) {
 Result<ledger::AccountView> view_of(NodeClient& node, const AccountId& id) {
   auto view = node.account(id);
   if (view) return view;
-  if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) return view.error();
+  if (view.error().code != Code::unknown_account) return view.error();
   ledger::AccountView empty;
   empty.account.id = id;
   return empty;

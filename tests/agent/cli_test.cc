@@ -3,16 +3,19 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "agent/cli/job_file.h"
 #include "agent/devnet.h"
+#include "attest/light_client.h"
 #include "base/file.h"
 #include "base/http.h"
-#include "ledger/records.h"
+#include "ledger/state.h"
 #include "tests/agent/scratch.h"
 
 namespace cairn::agent {
@@ -157,16 +160,39 @@ TEST(JobFile, TheSampleIsTheManual) {
   EXPECT_GE(job.steps / job.interval, 20u);
 }
 
-// A node that answers with records from a table, for what a real one does only in time.
+// A node that answers with records from a table, for what a real one does only in time. Its state is proven like any other.
 struct PlayedNode {
   std::map<std::string, Bytes> records;
+  std::map<Bytes, Bytes> state;
   std::unique_ptr<HttpServer> server;
   PlayedNode() {
     server = must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+      const auto send = [&](const Bytes& bytes) { reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}); };
+      const SecretKey producer = SecretKey::from_seed({1});
+      attest::Genesis genesis;
+      genesis.producer = producer.public_key();
+      if (request.path == "/v1/genesis") return send(encode(genesis));
+      if (request.path.starts_with("/v1/state/")) return send(encode(proven(request.path.substr(10), genesis, producer)));
       const auto found = records.find(request.path);
       if (found == records.end()) return reply->send(error_response({Code::not_found, "nothing is at " + request.path, "ask for less"}));
-      reply->send({200, "application/octet-stream", std::string(found->second.begin(), found->second.end())});
+      send(found->second);
     }));
+  }
+  attest::ProvenState proven(std::string keys, const attest::Genesis& genesis, const SecretKey& producer) const {
+    std::vector<attest::MapEntry> sorted;
+    for (const auto& [key, value] : state) sorted.push_back({blake3(key), blake3(value)});
+    std::sort(sorted.begin(), sorted.end());
+    attest::Header header;
+    header.genesis = attest::genesis_hash(genesis);
+    header.height = Height{1};
+    header.state_root = attest::map_root(sorted);
+    attest::ProvenState out{attest::sign_header(producer, header), {}};
+    for (std::stringstream split(keys); std::getline(split, keys, ',');) {
+      const Bytes key = *from_hex(keys);
+      const auto at = state.find(key);
+      out.records.push_back({at == state.end() ? std::nullopt : std::optional(at->second), attest::map_prove(sorted, blake3(key))});
+    }
+    return out;
   }
   std::string option() const { return " --node 127.0.0.1:" + std::to_string(server->port()); }
 };
@@ -174,14 +200,13 @@ struct PlayedNode {
 TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   Terminal terminal;
   PlayedNode node;
-  ledger::AccountView view;
-  view.account.id = *AccountId::from_hex(kId);
-  view.balance = Amount::of_pebbles(12'500'000);
-  node.records["/v1/accounts/" + kId] = encode(view);
+  const ledger::Holding holding{ledger::Holder::account(*AccountId::from_hex(kId)), {}, Amount::of_pebbles(12'500'000)};
+  node.state[ledger::key_of(holding)] = encode(holding);
   ledger::Offer offer;
   offer.price = Amount::of_pebbles(1'000'000'000'000);  // 3.6 CRN an hour
   offer.policies = {attest::Policy::standard};
   node.records["/v1/offers"] = encode(std::vector<ledger::Offer>{offer});
+  node.state[ledger::key_of(offer)] = encode(offer);
   const Said shown = terminal.run("wallet show " + kId + node.option());
   EXPECT_EQ(shown.status, 0);
   EXPECT_EQ(shown.json["balance"], Json({{"pebbles", "12500000"}, {"text", "12.5 CRN"}}));

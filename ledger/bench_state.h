@@ -1,0 +1,26 @@
+// What a state of many accounts costs: a proof, the disk, a start after kill -9, the memory of a node at rest.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "base/result.h"
+
+namespace cairn::ledger {
+
+struct StateFigures {
+  uint64_t accounts = 0;           // each an account record and a holding, as after a first transaction
+  double build_s = 0;              // all of them, through the store, 20'000 a block
+  std::vector<double> proof_bytes;     // the record and its path, of accounts drawn at random
+  std::vector<double> proof_check_us;  // of that, the header being trusted
+  double disk_bytes = 0;           // of the whole folder, for each account
+  std::vector<double> start_ms;    // from exec to `listening`, after kill -9 each time
+  double idle_bytes = 0;           // resident, after the check beside
+  double check_s = 0;              // of the whole state, beside
+};
+
+// Makes the state in `folder`, which must not exist, in a child that is killed, and starts `cairnd` on it.
+// Errors: io (a child failed), and those of the store.
+Result<StateFigures> measure_state(const std::filesystem::path& folder, uint64_t accounts, const std::filesystem::path& cairnd);
+
+}  // namespace cairn::ledger
