@@ -1,7 +1,8 @@
 // cairn-bench: ours beside the named peer, as ratios taken in one run on one machine.
 //
-//   cairn-bench [--json] [--quick] [--worker PATH]    the whole: products, steps, audits, the ledger
+//   cairn-bench [--json] [--quick] [--worker PATH]    products, steps, audits
 //   cairn-bench kernels [--json] [--quick]            operator by operator
+//   cairn-bench ledger [--json] [--quick] [--full]    the chain; it starts the cairnd that lies beside it
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
 #include <CLI/CLI.hpp>
@@ -12,9 +13,9 @@
 #include "attest/tree.h"
 #include "base/file.h"
 #include "bench/kernels.h"
+#include "bench/ledger.h"
 #include "bench/pairs.h"
 #include "kernels/operator.h"
-#include "ledger/bench_solo.h"
 #include "runtime/artefacts.h"
 #include "runtime/race.h"
 #include "runtime/worker_client.h"
@@ -27,6 +28,7 @@ namespace fs = std::filesystem;
 struct Options {
   bool json = false;
   bool quick = false;
+  bool full = false;
   std::string worker;
 };
 
@@ -108,19 +110,6 @@ std::vector<Row> audits(const Options& options) {
           share("audit, 1 of 20 segments, % of the job's cost", "the whole job", shares, check_ms, run_ms + checkpoint_ms, 0)};
 }
 
-Row solo(const Options& options) {
-  const fs::path folder = fs::temp_directory_path() / ("cairn-bench-solo-" + std::to_string(::getpid()));
-  std::vector<double> ratios;
-  ledger::SoloRates last;
-  for (int i = 0; i < (options.quick ? 1 : 5); i++) {
-    last = must(ledger::measure_solo(folder, options.quick ? 10'000 : 40'000));
-    ratios.push_back(last.transactions_per_s / last.verifications_per_s);
-    fs::remove_all(folder);
-  }
-  return {"solo engine, transactions/s", "raw ed25519 verifications/s", last.transactions_per_s, last.verifications_per_s, "1/s",
-          median(ratios), quantile(ratios, 0.25), quantile(ratios, 0.75), 0, 0, false};
-}
-
 void print(const std::vector<Row>& rows) {
   std::printf("| figure | peer | ours | peer's | ratio | quartiles | target |\n|---|---|---|---|---|---|---|\n");
   for (const Row& row : rows) {
@@ -135,7 +124,7 @@ int threads_here() { return static_cast<int>(std::max(1u, std::thread::hardware_
 int run(const Options& options) {
   const int threads = threads_here();
   std::vector<Row> rows = products(options, threads);
-  for (auto&& more : {steps(options, threads), audits(options), std::vector<Row>{solo(options)}}) rows.insert(rows.end(), more.begin(), more.end());
+  for (auto&& more : {steps(options, threads), audits(options)}) rows.insert(rows.end(), more.begin(), more.end());
   if (!options.json) {
     std::printf("%d threads, %s\n\n", threads, std::string(kernels::name(kernels::best_isa())).c_str());
     print(rows);
@@ -167,6 +156,36 @@ int run_kernels(const Options& options) {
   return 0;
 }
 
+int run_ledger(const Options& options) {
+  const std::vector<Row> rows = measure_ledger({options.quick, options.full});
+  if (!options.json) {
+    std::printf("%d threads\n\n| figure | ours | beside | ratio or value | quartiles | must | aim |\n|---|---|---|---|---|---|---|\n", threads_here());
+    for (const Row& row : rows) {
+      const auto bound = [&](double value) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%s %.4g", row.at_most ? "<=" : ">=", value);
+        return value == 0 ? std::string("-") : std::string(text);
+      };
+      std::printf("| %s | %.4g %s | %s | %.4g | %.4g to %.4g | %s%s | %s |\n", row.name.c_str(), row.ours, row.unit.c_str(), row.peer.c_str(), row.ratio,
+                  row.q1, row.q3, bound(row.target).c_str(), row.met() ? "" : " MISSED", bound(row.aim).c_str());
+    }
+    return 0;
+  }
+  nlohmann::ordered_json json = {{"threads", threads_here()}, {"rows", nlohmann::ordered_json::array()}};
+  for (const Row& row : rows) {
+    nlohmann::ordered_json one = {{"name", row.name}, {"must", row.target}, {"at_most", row.at_most}};
+    if (row.peer.empty()) {
+      one.update({{"value", row.ratio}, {"unit", row.unit}});
+    } else {
+      one.update({{"ratio", row.ratio}});
+    }
+    one.update({{"q1", row.q1}, {"q3", row.q3}, {"met", row.met()}});
+    json["rows"].push_back(std::move(one));
+  }
+  std::printf("%s\n", json.dump().c_str());
+  return 0;
+}
+
 }  // namespace
 }  // namespace cairn::bench
 
@@ -175,13 +194,16 @@ int main(int argc, char** argv) {
   options.worker = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "cairn-worker").string();
   CLI::App app("Cairn beside its peers: ratios from one run on this machine. Run it from the root of the sources.", "cairn-bench");
   CLI::App* kernels = app.add_subcommand("kernels", "operator by operator, beside those of libtorch");
-  for (CLI::App* command : {&app, kernels}) {
+  CLI::App* ledger = app.add_subcommand("ledger", "the chain: rates, latencies, sizes");
+  ledger->add_flag("--full", options.full, "how figures grow, too");
+  for (CLI::App* command : {&app, kernels, ledger}) {
     command->add_flag("--json", options.json, "one JSON object instead of a table");
     command->add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
   }
   app.add_option("--worker", options.worker, "the worker to measure");
   CLI11_PARSE(app, argc, argv);
   try {
+    if (ledger->parsed()) return cairn::bench::run_ledger(options);
     return kernels->parsed() ? cairn::bench::run_kernels(options) : cairn::bench::run(options);
   } catch (const cairn::Fault& fault) {
     std::fprintf(stderr, "%s\n", fault.error().message().c_str());

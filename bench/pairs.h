@@ -10,7 +10,7 @@ namespace cairn::bench {
 
 struct Row {
   std::string name;
-  std::string peer;      // what the ratio is against
+  std::string peer;      // what the ratio is against; empty: the row is a value in `unit`
   double ours = 0;       // median, in `unit`
   double theirs = 0;
   std::string unit;

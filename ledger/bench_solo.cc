@@ -1,7 +1,10 @@
 #include "ledger/bench_solo.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <future>
 #include <thread>
 
 #include "base/blake3.h"
@@ -57,7 +60,7 @@ VerifyRate verify_rate(const std::vector<Transaction>& samples, const Hash& chai
 
 }  // namespace
 
-Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t transactions) {
+BenchChain BenchChain::make() {
   std::vector<SecretKey> keys;
   std::vector<attest::GenesisAccount> accounts;
   for (size_t n = 0; n < kAccounts; n++) {
@@ -65,31 +68,40 @@ Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t trans
     accounts.push_back({account_of(keys.back().public_key()), Amount::of_pebbles(1'000'000'000'000)});
   }
   const SecretKey producer = key_numbered(kAccounts), vrf = key_numbered(kAccounts + 1), faucet = key_numbered(kAccounts + 2);
-  TRY_LET(genesis, make_devnet_genesis("bench", producer.public_key(), vrf.public_key(), account_of(faucet.public_key()),
-                                       Amount::of_pebbles(1), 0, accounts));
-  const Hash chain_id = attest::genesis_hash(genesis);
+  auto genesis = must(make_devnet_genesis("bench", producer.public_key(), vrf.public_key(), account_of(faucet.public_key()),
+                                          Amount::of_pebbles(1), 0, accounts));
+  const Hash id = attest::genesis_hash(genesis);
+  return {producer, vrf, std::move(genesis), id, std::move(keys)};
+}
 
+Transaction BenchChain::transfer(size_t n) const {
+  Transaction tx;
+  tx.genesis = id;
+  tx.sender = account_of(keys[n % kAccounts].public_key());
+  tx.nonce = n / kAccounts;
+  tx.expiry = ChainTime{UINT64_MAX};
+  tx.body = Transfer{account_of(keys[(n * 7 + 1) % kAccounts].public_key()), Amount::of_pebbles(1 + n % 5)};
+  sign(tx, keys[n % kAccounts], genesis.params.fee_per_byte);
+  return tx;
+}
+
+Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t transactions) {
+  const BenchChain bench = BenchChain::make();
   std::vector<Transaction> drafts(transactions);
   std::vector<Bytes> encoded(transactions);
   on_all_cores([&](unsigned core) {
     for (size_t i = core; i < transactions; i += cores()) {
-      Transaction& tx = drafts[i];
-      tx.genesis = chain_id;
-      tx.sender = accounts[i % kAccounts].account;
-      tx.nonce = i / kAccounts;
-      tx.expiry = ChainTime{UINT64_MAX};
-      tx.body = Transfer{accounts[(i * 7 + 1) % kAccounts].account, Amount::of_pebbles(1 + i % 5)};
-      sign(tx, keys[i % kAccounts], genesis.params.fee_per_byte);
-      encoded[i] = encode(tx);
+      drafts[i] = bench.transfer(i);
+      encoded[i] = encode(drafts[i]);
     }
   });
 
   SoloRates rates;
   rates.transactions = transactions;
-  const VerifyRate before = verify_rate(drafts, chain_id);
+  const VerifyRate before = verify_rate(drafts, bench.id);
   double run_processor_s = 0;
   {
-    TRY_LET(chain, Chain::open(folder, genesis));
+    TRY_LET(chain, Chain::open(folder, bench.genesis));
     std::mutex mutex;
     std::condition_variable wake;
     size_t answered = 0;
@@ -97,7 +109,7 @@ Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t trans
     const SystemClock clock;
     SoloConfig config;
     config.mempool.count = config.mempool.lane = transactions;
-    TRY_LET(solo, Solo::start(*chain, producer, vrf, clock, config));
+    TRY_LET(solo, Solo::start(*chain, bench.producer, bench.vrf, clock, config));
     const auto start = Steady::now();
     const double processor_start = processor_seconds();
     for (auto& bytes : encoded) {
@@ -121,10 +133,34 @@ Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t trans
     solo.reset();
     rates.blocks = number(chain->store().head());
   }
-  const VerifyRate after = verify_rate(drafts, chain_id);
+  const VerifyRate after = verify_rate(drafts, bench.id);
   rates.verifications_per_s = (before.wall + after.wall) / 2;
   rates.verification_share = static_cast<double>(transactions) / ((before.processor + after.processor) / 2) / run_processor_s;
   return rates;
+}
+
+Result<CommitTimes> measure_commits(const std::filesystem::path& folder, size_t commits) {
+  const BenchChain bench = BenchChain::make();
+  TRY_LET(chain, Chain::open(folder / "chain", bench.genesis));
+  const SystemClock clock;
+  TRY_LET(solo, Solo::start(*chain, bench.producer, bench.vrf, clock));
+  const int fd = ::open((folder / "page").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const std::vector<char> page(4096, 'x');
+  CommitTimes out;
+  for (size_t n = 0; n < commits; n++) {
+    Bytes bytes = encode(bench.transfer(n));
+    std::promise<Result<TxResult>> answered;
+    const auto start = Steady::now();
+    solo->submit(std::move(bytes), Solo::Until::committed, [&](const Result<TxResult>& result) { answered.set_value(result); });
+    TRY_LET(result, answered.get_future().get());
+    out.commit_s.push_back(seconds_since(start));
+    if (result.code != 0) return Error{static_cast<Code>(result.code), result.text, ""};
+    const auto write = Steady::now();
+    CHECK(::write(fd, page.data(), page.size()) == static_cast<ssize_t>(page.size()) && ::fsync(fd) == 0);
+    out.fsync_s.push_back(seconds_since(write));
+  }
+  ::close(fd);
+  return out;
 }
 
 }  // namespace cairn::ledger

@@ -4,7 +4,8 @@
 
 #include <filesystem>
 
-#include "base/result.h"
+#include "attest/header.h"
+#include "ledger/transaction.h"
 
 namespace cairn::ledger {
 
@@ -19,5 +20,23 @@ struct SoloRates {
 // Runs a whole node without HTTP in `folder`, which must not exist: transfers of 226 bytes among 256 accounts.
 // Errors: those of Chain::open, and the first code that a transfer is refused with.
 Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t transactions = 40'000);
+
+// Seconds from handing over one transfer to its answer, each followed by seconds of one appended page and its fsync in the same
+// folder; nothing else waits. Errors: those of measure_solo.
+struct CommitTimes {
+  std::vector<double> commit_s, fsync_s;
+};
+Result<CommitTimes> measure_commits(const std::filesystem::path& folder, size_t commits = 300);
+
+// The chain that both run, of accounts that anybody has the keys of: also for a node beside a benchmark.
+struct BenchChain {
+  SecretKey producer, vrf;
+  attest::Genesis genesis;
+  Hash id;
+  std::vector<SecretKey> keys;
+
+  static BenchChain make();
+  Transaction transfer(size_t n) const;  // the nth of all: senders take turns
+};
 
 }  // namespace cairn::ledger
