@@ -208,6 +208,10 @@ Result<Transaction> App::check(ByteSpan bytes, bool signature_known) const {
   return transaction;
 }
 
+Result<> App::check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const {
+  return ladder(transaction, size_bytes, id, [](const TransactionId&) { return true; }, head_.header.time, true);
+}
+
 TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   const TransactionId id = transaction_id(bytes);
   const auto refused = [&](const Error& error) {

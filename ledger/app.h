@@ -47,6 +47,8 @@ class App {
   // costly step, for bytes that passed it before. Gives the decoded transaction.
   // Errors, in order: limit, malformed, wrong_chain, bad_signature, wrong_nonce, expired, fee_too_low, insufficient.
   Result<Transaction> check(ByteSpan transaction, bool signature_known = false) const;
+  // The same for a transaction that has been decoded, and whose signature has been checked. `size` and `id` are its encoding's.
+  Result<> check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const;
 
   // Applies a block. The wall time may not lie before the last header's: it is lifted to it. `signature_known` is asked for
   // ids whose signature the caller has already checked. Transactions that the ladder refuses stand in the block, cost

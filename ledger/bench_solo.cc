@@ -89,8 +89,9 @@ Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t trans
   const BenchChain bench = BenchChain::make();
   std::vector<Transaction> drafts(transactions);
   std::vector<Bytes> encoded(transactions);
+  const size_t step = cores();
   on_all_cores([&](unsigned core) {
-    for (size_t i = core; i < transactions; i += cores()) {
+    for (size_t i = core; i < transactions; i += step) {
       drafts[i] = bench.transfer(i);
       encoded[i] = encode(drafts[i]);
     }

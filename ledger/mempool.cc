@@ -5,9 +5,18 @@
 
 namespace cairn::ledger {
 
-Waiting Waiting::of(const Transaction& transaction, Bytes bytes) {
+size_t IdHash::operator()(const TransactionId& id) const {
+  static const Hash salt = random_hash();
+  size_t words[2];
+  std::memcpy(&words[0], id.data() + salt.v[0] % 16, sizeof words[0]);
+  std::memcpy(&words[1], salt.data() + 8, sizeof words[1]);
+  const size_t mixed = (words[0] ^ words[1]) * 0x9e3779b97f4a7c15u;
+  return mixed ^ (mixed >> 32);
+}
+
+Waiting Waiting::of(const Transaction& transaction, const TransactionId& id, Bytes bytes) {
   Waiting out;
-  out.id = transaction_id(bytes);
+  out.id = id;
   out.bytes = std::move(bytes);
   out.sender = transaction.sender;
   out.nonce = transaction.nonce;
@@ -30,7 +39,7 @@ Waiting Mempool::remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::itera
     bytes_ -= out.bytes.size();
   }
   ids_.erase(out.id);
-  expiries_.erase({out.expiry, out.id});
+  expiries_.erase({out.expiry, out.arrival});
   note_head(lane);
   return out;
 }
@@ -114,7 +123,7 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
   lane->second.next = sender.nonce;
   lane->second.fees += transaction.fee.pebbles;
   ids_.emplace(transaction.id, std::pair(transaction.sender, transaction.nonce));
-  expiries_.emplace(transaction.expiry, transaction.id);
+  expiries_.emplace(std::pair(transaction.expiry, transaction.arrival), std::pair(transaction.sender, transaction.nonce));
   if (transaction.is_move) {
     lane->second.moves++;
     moves_++;
@@ -177,8 +186,8 @@ std::vector<Waiting> Mempool::settle(const std::map<AccountId, uint64_t>& nonces
     }
     if (lane != lanes_.end()) note_head(lane);
   }
-  while (!expiries_.empty() && expiries_.begin()->first <= now) {
-    const auto [sender, nonce] = ids_.at(expiries_.begin()->second);
+  while (!expiries_.empty() && expiries_.begin()->first.first <= now) {
+    const auto [sender, nonce] = expiries_.begin()->second;
     const auto lane = lanes_.find(sender);
     left.push_back(remove(lane, lane->second.waiting.find(nonce)));
   }

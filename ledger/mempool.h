@@ -10,6 +10,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "ledger/transaction.h"
 
@@ -23,6 +24,11 @@ struct MempoolLimits {
   size_t lane = 4'096;         // waiting transactions of one sender
 };
 
+// Of ids that are hashes; salted by the process, so that nobody can choose ids that collide.
+struct IdHash {
+  size_t operator()(const TransactionId& id) const;
+};
+
 struct Waiting {
   TransactionId id;
   Bytes bytes;
@@ -33,7 +39,7 @@ struct Waiting {
   bool is_move = false;
   uint64_t arrival = 0;
 
-  static Waiting of(const Transaction& transaction, Bytes bytes);
+  static Waiting of(const Transaction& transaction, const TransactionId& id, Bytes bytes);
 };
 
 // What the state says of a sender.
@@ -95,9 +101,9 @@ class Mempool {
 
   MempoolLimits limits_;
   Lanes lanes_;
-  std::map<TransactionId, std::pair<AccountId, uint64_t>> ids_;
+  std::unordered_map<TransactionId, std::pair<AccountId, uint64_t>, IdHash> ids_;
   std::map<Rank, AccountId> ranks_;                               // every one that is no move
-  std::set<std::pair<ChainTime, TransactionId>> expiries_;
+  std::map<std::pair<ChainTime, uint64_t>, std::pair<AccountId, uint64_t>> expiries_;  // by expiry and arrival
   std::set<AccountId> heads_;                                     // lanes whose head's turn is now
   size_t bytes_ = 0, moves_ = 0, moves_bytes_ = 0;
   uint64_t arrivals_ = 0;

@@ -78,6 +78,7 @@ void Solo::submit(Bytes transaction, Until until, Answer answer) {
       auto& waiters = known_[id];
       if (until == Until::committed) waiters.push_back(std::move(answer));
       arrived_bytes_ += transaction.size();
+      on_the_way_++;
       arrived_.push_back({std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}});
     }
   }
@@ -102,8 +103,9 @@ void Solo::verify_signatures() {
       }
     }
     std::vector<Checked> passed;
+    std::vector<Ended> ended;
     for (auto& arrived : mine) {
-      const auto decoded = [&]() -> Result<Transaction> {
+      auto decoded = [&]() -> Result<Transaction> {
         if (arrived.bytes.size() > kMaxTransactionBytes)
           return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
         TRY_LET(transaction, decode<Transaction>(arrived.bytes));
@@ -111,57 +113,62 @@ void Solo::verify_signatures() {
         return transaction;
       }();
       if (decoded) {
-        passed.push_back({std::move(arrived), *decoded});
+        passed.push_back({std::move(arrived), std::make_unique<const Transaction>(*std::move(decoded))});
       } else {
-        finish(arrived.id, arrived.admitted, decoded.error());
+        ended.push_back({arrived.id, std::move(arrived.admitted), decoded.error()});
       }
     }
-    if (passed.empty()) continue;
-    std::optional<Error> halted;
     {
       std::lock_guard lock(mutex_);
-      halted = halted_;
-      if (!halted) std::move(passed.begin(), passed.end(), std::back_inserter(checked_));
+      if (!halted_) {
+        std::move(passed.begin(), passed.end(), std::back_inserter(checked_));
+      } else {
+        for (auto& [arrived, transaction] : passed) ended.push_back({arrived.id, std::move(arrived.admitted), halted_because(*halted_)});
+      }
+      on_the_way_ -= ended.size();
     }
     engine_wake_.notify_one();
-    if (halted)
-      for (const auto& one : passed) finish(one.arrived.id, one.arrived.admitted, halted_because(*halted));
+    finish(std::move(ended));
   }
 }
 
-void Solo::finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result) {
-  std::vector<Answer> waiters;
+void Solo::finish(std::vector<Ended> ended) {
+  std::vector<std::vector<Answer>> waiters(ended.size());
   {
     std::lock_guard lock(mutex_);
-    if (const auto known = known_.extract(id)) waiters = std::move(known.mapped());
+    for (size_t i = 0; i < ended.size(); i++)
+      if (const auto known = known_.extract(ended[i].id)) waiters[i] = std::move(known.mapped());
   }
-  if (admitted) admitted(result);
-  for (const auto& answer : waiters) answer(result);
+  for (size_t i = 0; i < ended.size(); i++) {
+    if (ended[i].admitted) ended[i].admitted(ended[i].result);
+    for (const auto& answer : waiters[i]) answer(ended[i].result);
+  }
 }
 
 void Solo::run() {
   try {
     bool pending = chain_.read([](const App& app) { return app.pending(); });
     for (;;) {
-      const bool wanted = mempool_.ready() || pending;
-      const bool loaded = mempool_.ready() && mempool_.bytes() >= kLoadBytes;
       std::vector<Checked> checked;
+      bool more_to_come = false;
       {
         std::unique_lock lock(mutex_);
-        const auto called = [&] { return stopping_ || !checked_.empty(); };
-        if (!wanted) {
+        const bool loaded = mempool_.bytes() >= kLoadBytes;
+        const auto called = [&] { return stopping_ || !checked_.empty() || (mempool_.ready() && (loaded || on_the_way_ == 0)); };
+        if (!mempool_.ready() && !pending) {
           engine_wake_.wait(lock, called);
-        } else if (const uint64_t now = clock_.steady_ns(); !loaded && now < next_block_ns_) {
+        } else if (const uint64_t now = clock_.steady_ns(); now < next_block_ns_) {
           engine_wake_.wait_for(lock, std::chrono::nanoseconds(next_block_ns_ - now), called);
         }
         if (stopping_) return;
         checked.swap(checked_);
+        more_to_come = on_the_way_ > checked.size();
       }
       admit(std::move(checked));
       waiting_ = mempool_.size();
-      if (!mempool_.ready() && !pending) continue;
+      const bool worth_it = mempool_.ready() && (!more_to_come || mempool_.bytes() >= kLoadBytes);
       const uint64_t now = clock_.steady_ns();
-      if (now < next_block_ns_ && mempool_.bytes() < kLoadBytes) continue;
+      if (!worth_it && (now < next_block_ns_ || (!mempool_.ready() && !pending))) continue;
       next_block_ns_ = now + chain_.genesis().params.interval_ms * 1'000'000;
       make_block();
       waiting_ = mempool_.size();
@@ -177,16 +184,17 @@ void Solo::run() {
 void Solo::admit(std::vector<Checked> checked) {
   if (checked.empty()) return;
   std::vector<Result<TxResult>> results;
-  std::vector<Waiting> left;
+  std::vector<Ended> ended;
   chain_.read([&](const App& app) {
     const ChainTime now = app.head().header.time;
     for (auto& [arrived, transaction] : checked) {
-      const auto admitted = [&]() -> Result<> {
-        TRY(app.check(arrived.bytes, true));
+      const auto admitted = [&, &arrived = arrived, &transaction = *transaction]() -> Result<> {
+        TRY(app.check_rest(transaction, arrived.bytes.size(), arrived.id));
         const auto account = app.state().account(transaction.sender);
         const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
-        TRY_LET(gone, mempool_.add(Waiting::of(transaction, std::move(arrived.bytes)), standing, now));
-        std::move(gone.begin(), gone.end(), std::back_inserter(left));
+        TRY_LET(gone, mempool_.add(Waiting::of(transaction, arrived.id, std::move(arrived.bytes)), standing, now));
+        for (const auto& one : gone)
+          ended.push_back({one.id, {}, Error{Code::mempool_full, "it made room for one that pays a higher fee", "sign it again with a higher fee"}});
         return {};
       }();
       if (admitted) {
@@ -196,24 +204,27 @@ void Solo::admit(std::vector<Checked> checked) {
       }
     }
   });
+  {
+    std::lock_guard lock(mutex_);
+    on_the_way_ -= checked.size();
+  }
   for (size_t i = 0; i < checked.size(); i++) {
-    const Arrived& arrived = checked[i].arrived;
+    Arrived& arrived = checked[i].arrived;
     if (results[i]) {
       if (arrived.admitted) arrived.admitted(results[i]);
       continue;
     }
     const auto before = results[i].error().code == Code::wrong_nonce ? chain_.store().result(arrived.id) : std::nullopt;
     if (!before) {
-      finish(arrived.id, arrived.admitted, results[i].error());
+      ended.push_back({arrived.id, std::move(arrived.admitted), results[i]});
       continue;
     }
     if (arrived.admitted)
       arrived.admitted(TxResult{arrived.id, before->height, static_cast<uint16_t>(Code::already),
                                 "it stands in block " + std::to_string(number(before->height)) + " already"});
-    finish(arrived.id, {}, *before);
+    ended.push_back({arrived.id, {}, *before});
   }
-  for (const auto& gone : left)
-    finish(gone.id, {}, Error{Code::mempool_full, "it made room for one that pays a higher fee", "sign it again with a higher fee"});
+  finish(std::move(ended));
 }
 
 void Solo::make_block() {
@@ -241,19 +252,21 @@ void Solo::make_block() {
       if (const auto account = app.state().account(sender)) nonce = account->nonce;
   });
   const auto left = mempool_.settle(nonces, now);
-  for (const auto& result : block.results) finish(result.id, {}, result);
+  std::vector<Ended> ended;
+  for (const auto& result : block.results) ended.push_back({result.id, {}, result});
   for (const auto& gone : left) {
     const bool expired = gone.expiry <= now;
-    finish(gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
-                              expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
-                              "sign it again"});
+    ended.push_back({gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
+                                        expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
+                                        "sign it again"}});
   }
+  finish(std::move(ended));
   if (on_block_) on_block_(block);
 }
 
 void Solo::halt(const Error& why) {
   log_error("solo.halted", {{"code", name(why.code)}, {"text", why.text}});
-  std::map<TransactionId, std::vector<Answer>> known;
+  decltype(known_) known;
   std::deque<Arrived> arrived;
   std::vector<Checked> checked;
   {
@@ -262,6 +275,7 @@ void Solo::halt(const Error& why) {
     known.swap(known_);
     arrived.swap(arrived_);
     checked.swap(checked_);
+    on_the_way_ -= arrived.size() + checked.size();
     arrived_bytes_ = 0;
   }
   const Error error = halted_because(why);

@@ -1,8 +1,11 @@
 // The embedded engine: one producer that decides every block.
 //
-// A thread of its own makes a block every `interval_ms` while a transaction, a deadline or a draw waits, at once when the load
-// is high, and rests otherwise. A pool of threads verifies signatures beside it, each once; nothing else of a transaction runs
-// outside the engine's thread. A block is answered for only after it is synced to disk.
+// A thread of its own makes a block at once when transactions wait and no other is on its way to it; while more keep coming, when
+// enough of them wait to be worth a sync, and every `interval_ms` at the latest. For a deadline or a draw alone it makes one every
+// interval, and rests otherwise. So one sender waits for one sync, and many share one.
+//
+// A pool of threads decodes and verifies signatures beside it, each once, while the block before is applied and synced; nothing
+// else of a transaction runs outside the engine's thread. A block is answered for only after it is synced to disk.
 //
 // A failed invariant or disk halts it for good: what waits, and whatever comes later, is answered `halted`.
 #pragma once
@@ -53,7 +56,12 @@ class Solo {
   };
   struct Checked {
     Arrived arrived;
-    Transaction transaction;
+    std::unique_ptr<const Transaction> transaction;
+  };
+  struct Ended {  // what to answer, once `mutex_` is free
+    TransactionId id;
+    Answer admitted;  // null when the sender waits for the block
+    Result<TxResult> result;
   };
 
   Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config);
@@ -62,8 +70,8 @@ class Solo {
   void admit(std::vector<Checked> checked);
   void make_block();
   void halt(const Error& why);
-  // Answers who asked for admission (if anybody), and everybody who waits for the same transaction's block.
-  void finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result);
+  // Answers who asked for admission (if anybody), and everybody who waits for the same transactions' block.
+  void finish(std::vector<Ended> ended);
 
   Chain& chain_;
   const SecretKey producer_, vrf_;
@@ -77,7 +85,8 @@ class Solo {
   std::deque<Arrived> arrived_;
   size_t arrived_bytes_ = 0;
   std::vector<Checked> checked_;
-  std::map<TransactionId, std::vector<Answer>> known_;  // from submit to block: who waits for it
+  size_t on_the_way_ = 0;  // submitted, and not yet refused or in the mempool
+  std::unordered_map<TransactionId, std::vector<Answer>, IdHash> known_;  // from submit to block: who waits for it
   std::optional<Error> halted_;
   bool stopping_ = false;
   std::atomic<size_t> waiting_{0};
