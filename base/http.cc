@@ -3,11 +3,15 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <cstring>
+#include <list>
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/json.h"
 
@@ -15,8 +19,12 @@ namespace cairn {
 namespace {
 
 constexpr size_t kStreamUnreadMax = 1u << 20;
+constexpr uint32_t kFilesBeside = 512;      // that a process opens besides its connections
+constexpr uint32_t kLeavingMax = 64;        // connections that have been displaced and are not closed yet
+constexpr size_t kClientsRemembered = 4096; // without a connection, for their rates
 
-class Server;
+using Steady = std::chrono::steady_clock;
+double seconds_between(Steady::time_point from, Steady::time_point to) { return std::chrono::duration<double>(to - from).count(); }
 
 // One request from its first byte to the end of its answer. MHD's thread and the answering thread meet under `mutex_`.
 class Exchange final : public HttpReply {
@@ -24,7 +32,10 @@ class Exchange final : public HttpReply {
   explicit Exchange(MHD_Connection* connection) : connection_(connection) {}
 
   HttpRequest request;
-  bool too_large = false;
+  std::optional<HttpResponse> refusal;  // whatever the request says
+  size_t discarded = 0;                 // bytes of the body that were not kept
+  Steady::time_point began = Steady::now();
+  size_t unread = 0;                    // of the answer, until it has been read
 
   void send(HttpResponse response) override {
     std::lock_guard lock(mutex_);
@@ -60,13 +71,19 @@ class Exchange final : public HttpReply {
     return gone_;
   }
 
+  struct Answered {
+    bool waits = false, streams = false;
+    int status = 0;
+    size_t bytes = 0;
+    MHD_Result result = MHD_YES;
+  };
   // From MHD's thread: queues the answer if there is one, else puts the connection to sleep.
-  MHD_Result answer(const std::shared_ptr<Exchange>& self) {
+  Answered answer(const std::shared_ptr<Exchange>& self) {
     std::lock_guard lock(mutex_);
     if (!answered_) {
       suspended_ = true;
       MHD_suspend_connection(connection_);
-      return MHD_YES;
+      return {.waits = true};
     }
     MHD_Response* response = nullptr;
     if (streaming_) {
@@ -77,9 +94,13 @@ class Exchange final : public HttpReply {
       response = MHD_create_response_from_buffer(response_.body.size(), response_.body.data(), MHD_RESPMEM_MUST_COPY);
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, response_.content_type.c_str());
-    const MHD_Result queued = MHD_queue_response(connection_, static_cast<unsigned>(response_.status), response);
+    if (response_.status == 429) MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (refusal) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const Answered out{.streams = streaming_, .status = response_.status, .bytes = response_.body.size(),
+                       .result = MHD_queue_response(connection_, static_cast<unsigned>(response_.status), response)};
     MHD_destroy_response(response);
-    return queued;
+    response_.body.clear();
+    return out;
   }
 
   void forget() {
@@ -136,11 +157,12 @@ class Server final : public HttpServer {
     address.sin_port = htons(config_.port);
     if (inet_pton(AF_INET, config_.address.c_str(), &address.sin_addr) != 1)
       return Error{Code::invalid, "not an IPv4 address: " + config_.address, "write it as 127.0.0.1"};
+    raise_file_limit();
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, config_.port, nullptr, nullptr,
         &Server::access, this, MHD_OPTION_SOCK_ADDR, reinterpret_cast<sockaddr*>(&address), MHD_OPTION_CONNECTION_LIMIT,
-        config_.connections_max, MHD_OPTION_CONNECTION_TIMEOUT, config_.timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
-        &Server::completed, this, MHD_OPTION_CONNECTION_MEMORY_LIMIT, size_t{32768}, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+        config_.connections_max + kLeavingMax, MHD_OPTION_CONNECTION_TIMEOUT, config_.timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
+        &Server::completed, this, MHD_OPTION_NOTIFY_CONNECTION, &Server::connected, this, MHD_OPTION_CONNECTION_MEMORY_LIMIT, size_t{32768}, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
         MHD_OPTION_END);
     if (!daemon_)
       return Error{Code::io, "cannot listen on " + config_.address + ":" + std::to_string(config_.port),
@@ -171,7 +193,105 @@ class Server final : public HttpServer {
     return info ? info->port : config_.port;
   }
 
+  Counts counts() const override {
+    std::lock_guard lock(mutex_);
+    Counts out = counts_;
+    out.connections = connections_.size();
+    return out;
+  }
+
  private:
+  struct Client {
+    uint32_t connections = 0, requests = 0;
+    size_t unread = 0;
+    double tokens = 0;  // requests that it may send now
+    Steady::time_point filled{};
+  };
+  // In connections_ by when it last finished something: the first is the slowest.
+  struct Connection {
+    int fd;
+    uint32_t address;
+    bool over;          // beyond its client's bound: one answer, 429
+    bool busy = false;  // it waits for us, or streams: not to be displaced
+    bool leaving = false;
+    std::list<Connection>::iterator self{};
+  };
+
+  // The least of what is needed and what the system allows.
+  void raise_file_limit() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    const rlim_t wanted = config_.connections_max + kLeavingMax + kFilesBeside;
+    if (files.rlim_cur >= wanted) return;
+    files.rlim_cur = std::min<rlim_t>(wanted, files.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur < wanted) config_.connections_max = static_cast<uint32_t>(std::max<rlim_t>(files.rlim_cur, 640) - kLeavingMax - kFilesBeside);
+  }
+
+  static Connection& connection_of(MHD_Connection* connection) {
+    return *static_cast<Connection*>(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context);
+  }
+
+  static void connected(void* self, MHD_Connection* connection, void** context, MHD_ConnectionNotificationCode what) {
+    auto& server = *static_cast<Server*>(self);
+    std::lock_guard lock(server.mutex_);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+      *context = &server.opened(connection);
+    } else if (*context) {
+      const auto at = static_cast<Connection*>(*context)->self;
+      server.clients_[at->address].connections--;
+      server.connections_.erase(at);
+    }
+  }
+
+  Connection& opened(MHD_Connection* connection) {
+    const auto* address = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    const int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    sockaddr_in from{};
+    if (address && address->sa_family == AF_INET) std::memcpy(&from, address, sizeof from);
+    if (clients_.size() > kClientsRemembered) std::erase_if(clients_, [](const auto& entry) { return entry.second.connections == 0; });
+    Client& client = clients_[from.sin_addr.s_addr];
+    client.connections++;
+    counts_.connections_taken++;
+    connections_.push_back({fd, from.sin_addr.s_addr, client.connections > config_.client_connections});
+    connections_.back().self = std::prev(connections_.end());
+    if (connections_.size() > config_.connections_max) displace();
+    return connections_.back();
+  }
+
+  void displace() {
+    for (auto& slow : connections_) {
+      if (slow.busy || slow.leaving) continue;
+      slow.leaving = true;
+      counts_.connections_displaced++;
+      ::shutdown(slow.fd, SHUT_RDWR);  // MHD finds it ended, and closes it
+      return;
+    }
+  }
+
+  // Why a client's request is not heard, if it is not. Takes a place for it.
+  std::optional<HttpResponse> admit(const Connection& connection) {
+    Client& client = clients_[connection.address];
+    const auto now = Steady::now();
+    client.tokens = std::min<double>(config_.client_requests_per_s, client.tokens + seconds_between(client.filled, now) * config_.client_requests_per_s);
+    client.filled = now;
+    client.requests++;
+    counts_.requests++;
+    const auto refused = [&](const std::string& what) {
+      counts_.requests_refused++;
+      HttpResponse response = error_response({Code::limit, what, "close what you do not need, ask less often, and try again in a second"});
+      response.status = 429;
+      return response;
+    };
+    if (connection.over) return refused("a client may have " + std::to_string(config_.client_connections) + " connections");
+    if (client.requests > config_.client_requests) return refused("a client may wait for " + std::to_string(config_.client_requests) + " answers at once");
+    if (client.unread > config_.client_unread_bytes)
+      return refused("a client may leave " + std::to_string(config_.client_unread_bytes) + " bytes of answers unread");
+    if (client.tokens < 1) return refused("a client may send " + std::to_string(config_.client_requests_per_s) + " requests a second");
+    client.tokens -= 1;
+    return std::nullopt;
+  }
+
   static MHD_Result access(void* self, MHD_Connection* connection, const char* url, const char* method, const char*,
                            const char* data, size_t* size, void** state) {
     return static_cast<Server*>(self)->serve(connection, url, method, data, size, state);
@@ -185,18 +305,11 @@ class Server final : public HttpServer {
       *state = held;
       std::lock_guard lock(mutex_);
       open_.insert(*held);
+      (*held)->refusal = admit(connection_of(connection));
       return MHD_YES;
     }
     Exchange& exchange = **held;
-    if (*size != 0) {
-      if (exchange.request.body.size() + *size > config_.body_max_bytes) {
-        exchange.too_large = true;
-      } else {
-        exchange.request.body.insert(exchange.request.body.end(), data, data + *size);
-      }
-      *size = 0;
-      return MHD_YES;
-    }
+    if (*size != 0) return take_body(exchange, {data, std::exchange(*size, 0)});
     if (exchange.request.method.empty()) {  // the body is in; a resumed connection comes here again
       exchange.request.method = method;
       exchange.request.path = url;
@@ -213,9 +326,8 @@ class Server final : public HttpServer {
       };
       exchange.request.accept = header("Accept");
       exchange.request.last_event_id = header("Last-Event-ID");
-      if (exchange.too_large) {
-        exchange.send(error_response({Code::limit, "the body is larger than " + std::to_string(config_.body_max_bytes) + " bytes",
-                                      "send less"}));
+      if (exchange.refusal) {
+        exchange.send(*exchange.refusal);
       } else {
         try {
           handler_(exchange.request, *held);
@@ -226,17 +338,47 @@ class Server final : public HttpServer {
       std::lock_guard lock(mutex_);
       if (stopping_) exchange.stop();
     }
-    return exchange.answer(*held);
+    const auto answered = exchange.answer(*held);
+    std::lock_guard lock(mutex_);
+    Connection& here = connection_of(connection);
+    here.busy |= answered.waits || answered.streams;
+    if (answered.waits) return answered.result;
+    if (!answered.streams) here.busy = false;
+    exchange.unread = answered.bytes;
+    clients_[here.address].unread += answered.bytes;
+    counts_.answers[answered.status]++;
+    counts_.bytes_out += answered.bytes;
+    if (!answered.streams) counts_.answer_s.observe(seconds_between(exchange.began, Steady::now()));
+    return answered.result;
   }
 
-  static void completed(void* self, MHD_Connection*, void** state, MHD_RequestTerminationCode) {
+  MHD_Result take_body(Exchange& exchange, std::string_view data) {
+    auto& body = exchange.request.body;
+    if (body.size() + data.size() > config_.body_max_bytes && !exchange.refusal)
+      exchange.refusal = error_response({Code::limit, "the body is larger than " + std::to_string(config_.body_max_bytes) + " bytes", "send less"});
+    if (!exchange.refusal) {
+      body.insert(body.end(), data.begin(), data.end());
+      return MHD_YES;
+    }
+    exchange.discarded += data.size();
+    return exchange.discarded / 4 <= config_.body_max_bytes ? MHD_YES : MHD_NO;  // so far it may still hear why
+  }
+
+  static void completed(void* self, MHD_Connection* connection, void** state, MHD_RequestTerminationCode) {
     auto* held = static_cast<std::shared_ptr<Exchange>*>(*state);
     if (!held) return;
     (*held)->forget();
     {
-      auto* server = static_cast<Server*>(self);
-      std::lock_guard lock(server->mutex_);
-      server->open_.erase(*held);
+      auto& server = *static_cast<Server*>(self);
+      std::lock_guard lock(server.mutex_);
+      Connection& here = connection_of(connection);
+      Client& client = server.clients_[here.address];
+      client.requests--;
+      client.unread -= (*held)->unread;
+      server.counts_.bytes_in += (*held)->request.body.size();
+      here.busy = false;
+      server.connections_.splice(server.connections_.end(), server.connections_, here.self);
+      server.open_.erase(*held);
     }
     delete held;
     *state = nullptr;
@@ -245,8 +387,11 @@ class Server final : public HttpServer {
   HttpConfig config_;
   Handler handler_;
   MHD_Daemon* daemon_ = nullptr;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::set<std::shared_ptr<Exchange>> open_;
+  std::list<Connection> connections_;
+  std::map<uint32_t, Client> clients_;
+  Counts counts_;
   bool stopping_ = false;
 };
 

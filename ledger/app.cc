@@ -23,6 +23,10 @@ std::optional<Record> first_of(const State& state, char table, const Bytes& from
   return first;
 }
 
+Holder holder_of(const Bytes& key) {
+  return {static_cast<HolderKind>(key.at(1)), *Hash::from(ByteSpan(key).subspan(2, 32))};
+}
+
 // A deadline has come; it is out of the queue already.
 void fire(State& state, BlockContext& block, const Deadline& deadline) {
   switch (deadline.what) {
@@ -241,6 +245,49 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   }
   state_.keep(paid);
   return applied ? TxResult{id, block.height, 0, ""} : refused(applied.error());
+}
+
+Simulation App::simulate(const Transaction& transaction) {
+  const Bytes bytes = encode(transaction);
+  const TransactionId id = transaction_id(bytes);
+  Simulation out;
+  const auto account = state_.account(transaction.sender);
+  out.nonce = account ? account->nonce : 0;
+  out.fee = transaction.fee;
+  out.least_fee = scale(Amount{genesis_.params.fee_per_byte}, bytes.size(), 1).value_or(Amount{UINT64_MAX});
+  const auto ended = [&](const Result<>& result) {
+    if (result) return;
+    out.code = static_cast<uint16_t>(result.error().code);
+    out.text = result.error().text;
+    out.next = result.error().next;
+  };
+  if (auto passed = check_rest(transaction, bytes.size(), id); !passed) {
+    ended(passed);
+    return out;
+  }
+  std::vector<attest::ReceiptBody> receipts;
+  BlockContext block{genesis_, chain_, next_height(), head_.header.time, beacon(), out.events, receipts};
+  const size_t before = state_.mark();
+  must(state_.move(Holder::account(transaction.sender), Holder::fees(), transaction.fee));
+  const size_t paid = state_.mark();
+  const TxContext context{block, transaction.sender, id, block.next_seq(), bytes.size()};
+  const auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction.body);
+  if (!applied) {
+    state_.undo(paid);
+    out.events.clear();
+  }
+  ended(applied);
+  std::map<Holder, Amount> holders;  // before
+  for (size_t i = before; i < state_.journal().size(); i++) {
+    const auto& change = state_.journal()[i];
+    if (change.key.front() != 'h') continue;
+    const Holder holder = holder_of(change.key);
+    const Amount old = change.old ? must(decode<Holding>(*change.old)).amount : Amount{};
+    holders.emplace(holder, old);
+  }
+  for (const auto& [holder, old] : holders) out.effects.push_back({holder, old, state_.balance(holder)});
+  state_.undo(before);
+  return out;
 }
 
 // ---- blocks ----

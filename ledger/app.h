@@ -22,6 +22,30 @@ struct Finalized {
   std::vector<attest::ReceiptBody> receipts;
 };
 
+// A transaction that was tried and left no trace.
+struct Effect {
+  Holder holder;
+  Amount before, after;
+  static constexpr auto fields() {
+    return std::tuple{field("holder", &Effect::holder), field("before", &Effect::before), field("after", &Effect::after)};
+  }
+};
+struct Simulation {
+  uint16_t code = 0;
+  std::string text, next;
+  Amount fee;                   // what it offers
+  Amount least_fee;             // what its size asks for
+  uint64_t nonce = 0;           // the account's next
+  std::vector<Effect> effects;  // on whoever holds value, the fee among them
+  std::vector<Event> events;
+  static constexpr auto fields() {
+    using S = Simulation;
+    return std::tuple{field("code", &S::code),           field("text", &S::text),   field("next", &S::next),
+                      field("fee", &S::fee),             field("least_fee", &S::least_fee), field("nonce", &S::nonce),
+                      field("effects", &S::effects),     field("events", &S::events)};
+  }
+};
+
 // Where a stored record stands in the state's tree: a receipt's root under its receipt_key, everything else under the hashes of
 // its key and its value.
 attest::MapEntry map_entry(ByteSpan key, ByteSpan value);
@@ -49,6 +73,10 @@ class App {
   Result<Transaction> check(ByteSpan transaction, bool signature_known = false) const;
   // The same for a transaction that has been decoded, and whose signature has been checked. `size` and `id` are its encoding's.
   Result<> check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const;
+
+  // What the transaction would do in a block on this state, at its time: nothing of it stays. Its signature is not looked at, its
+  // nonce may lie ahead. A refusal is a code in the answer, as in a block.
+  Simulation simulate(const Transaction& transaction);
 
   // Applies a block. The wall time may not lie before the last header's: it is lifted to it. `signature_known` is asked for
   // ids whose signature the caller has already checked. Transactions that the ladder refuses stand in the block, cost

@@ -11,12 +11,12 @@ constexpr size_t kStreamAtOnce = 256;       // events that one stream gets befor
 constexpr milliseconds kStreamPause{20};    // before a stream that has more to read is served again
 constexpr milliseconds kKeepAlive{15'000};  // shows a stream's client, and us, that the other is there
 
+}  // namespace
+
 std::string event_json(const Event& event) {
   return "{\"seq\":" + to_json(event.seq) + ",\"height\":" + to_json(event.height) + ",\"time\":" + to_json(event.time) +
          ",\"kind\":" + json_quote(event.kind) + ",\"id\":" + to_json(event.id) + ",\"data\":" + (event.json.empty() ? "{}" : event.json) + "}";
 }
-
-}  // namespace
 
 Feed::Feed(const Store& store) : store_(store), thread_([this] { run(); }) {}
 

@@ -14,6 +14,9 @@
 
 namespace cairn::ledger {
 
+// As the interface shows it: {"seq","height","time","kind","id","data"}.
+std::string event_json(const Event& event);
+
 class Feed {
  public:
   explicit Feed(const Store& store);

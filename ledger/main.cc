@@ -7,6 +7,8 @@
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
 #include "ledger/node_config.h"
+#include "ledger/openapi.h"
+#include "ledger/search.h"
 
 namespace cairn::ledger {
 namespace {
@@ -53,14 +55,18 @@ Result<> run(const Flags& flags) {
   TRY_LET(vrf, load_key(config.vrf_key));
   TRY_LET(chain, Chain::open(config.folder, genesis));
   Feed feed(chain->store());
+  Search search(config.folder / "search", chain->store());
   SoloConfig solo_config;
   solo_config.verifiers = config.verify_threads;
   solo_config.mempool.count = config.mempool_transactions;
   solo_config.mempool.bytes = size_t{config.mempool_mib} << 20;
-  solo_config.on_block = [&feed](const Block&) { feed.announce(); };
+  solo_config.on_block = [&](const Block&) {
+    feed.announce();
+    search.announce();
+  };
   const SystemClock clock;
   TRY_LET(solo, Solo::start(*chain, producer, vrf, clock, solo_config));
-  TRY_LET(node, Node::start(http, *chain, *solo, feed));
+  TRY_LET(node, Node::start(http, *chain, *solo, feed, search));
   log_info("node.ready", {{"chain", genesis.name}, {"genesis", chain->id()}, {"height", number(chain->store().head())}});
   std::printf("listening on %s:%u\n", http.address.c_str(), static_cast<unsigned>(node->port()));
   std::fflush(stdout);
@@ -114,6 +120,8 @@ int main(int argc, char** argv) {
   make->add_option("--faucet-amount", genesis.faucet_amount, "what it holds")->capture_default_str();
   make->add_option("--out", genesis.out, "the genesis file; never overwritten")->required();
 
+  auto* document = app.add_subcommand("openapi", "print the description of the HTTP interface, docs/openapi.json");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
@@ -122,6 +130,7 @@ int main(int argc, char** argv) {
     return report(Error{Code::usage, error.what(), "cairnd --help"});
   }
   try {
+    if (document->parsed()) return std::fputs(openapi().c_str(), stdout) < 0;
     return report(make->parsed() ? make_genesis(genesis) : run(flags));
   } catch (const Fault& fault) {
     return report(fault.error());

@@ -194,6 +194,14 @@ std::vector<Waiting> Mempool::settle(const std::map<AccountId, uint64_t>& nonces
   return left;
 }
 
+uint64_t Mempool::fee_of_full_block(size_t max_bytes) const {
+  if (bytes_ < max_bytes) return 0;
+  size_t bytes = 0;
+  for (auto best = ranks_.rbegin(); best != ranks_.rend(); ++best)
+    if ((bytes += best->first.size) >= max_bytes) return best->first.fee / best->first.size;
+  return 0;
+}
+
 void Mempool::drop(const TransactionId& id) {
   const auto at = ids_.find(id);
   if (at == ids_.end()) return;

@@ -71,6 +71,9 @@ class Mempool {
   // Takes one out, e.g. what a block could not use.
   void drop(const TransactionId& id);
 
+  // Pebbles a byte that more than fill a block of `max_bytes` offer; 0 when less than that waits.
+  uint64_t fee_of_full_block(size_t max_bytes) const;
+
   size_t size() const { return ids_.size(); }
   size_t bytes() const { return bytes_ + moves_bytes_; }
   // Transactions whose turn is now, so that a block would not be empty.

@@ -1,8 +1,14 @@
 #include "ledger/node.h"
 
-#include <charconv>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <charconv>
+#include <fstream>
+
+#include "base/clock.h"
 #include "ledger/market.h"
+#include "ledger/openapi.h"
 
 namespace cairn::ledger {
 namespace {
@@ -11,6 +17,8 @@ constexpr uint32_t kBlockWaitMs = 25'000;   // of ?wait=1; clients give up after
 constexpr uint32_t kEventWaitMaxMs = 60'000;
 constexpr uint64_t kEventsMax = 10'000;     // of one answer
 constexpr size_t kProvenMax = 32;           // keys of one answer
+constexpr uint64_t kFoundMax = 1'000;
+constexpr uint64_t kStalledNs = 10'000'000'000;  // a block that does not come for so long does not come
 
 bool wants_raw(const HttpRequest& request) {
   const auto raw = request.query.find("raw");
@@ -59,9 +67,28 @@ Result<Record> found(std::optional<Record> record, const char* what, const std::
 }
 
 // For people the code is a word.
+std::string word_of(uint16_t code) { return json_quote(code == 0 ? "ok" : name(static_cast<Code>(code))); }
 std::string json_of(const TxResult& result) {
-  return "{\"id\":" + to_json(result.id) + ",\"height\":" + to_json(result.height) + ",\"code\":" +
-         json_quote(result.code == 0 ? "ok" : name(static_cast<Code>(result.code))) + ",\"text\":" + json_quote(result.text) + "}";
+  return "{\"id\":" + to_json(result.id) + ",\"height\":" + to_json(result.height) + ",\"code\":" + word_of(result.code) +
+         ",\"text\":" + json_quote(result.text) + "}";
+}
+std::string json_of(const TransactionPage& page) {
+  std::string out = "{\"transactions\":[";
+  for (const auto& result : page.transactions) out += (&result == page.transactions.data() ? "" : ",") + json_of(result);
+  return out + "],\"next\":" + to_json(page.next) + ",\"indexed\":" + to_json(page.indexed) + "}";
+}
+std::string json_of(const Simulation& s) {
+  std::string out = "{\"code\":" + word_of(s.code) + ",\"text\":" + json_quote(s.text) + ",\"next\":" + json_quote(s.next) +
+                    ",\"fee\":" + to_json(s.fee) + ",\"least_fee\":" + to_json(s.least_fee) + ",\"nonce\":" + to_json(s.nonce) +
+                    ",\"effects\":" + to_json(s.effects) + ",\"events\":[";
+  for (const auto& event : s.events) out += (&event == s.events.data() ? "" : ",") + event_json(event);
+  return out + "]}";
+}
+// Records of which people are shown another form than their fields.
+template <class Record>
+Result<> send_view(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply, const Record& record) {
+  reply->send(wants_raw(request) ? raw_response(encode(record)) : HttpResponse{200, "application/json", json_of(record)});
+  return {};
 }
 HttpResponse response_of(const Result<TxResult>& result, bool raw) {
   if (!result) return error_response(result.error());
@@ -76,8 +103,8 @@ std::string block_json(const Block& block) {
 
 }  // namespace
 
-Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed) {
-  std::unique_ptr<Node> node(new Node(chain, solo, feed));
+Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed, Search& search) {
+  std::unique_ptr<Node> node(new Node(chain, solo, feed, search));
   TRY_LET(server, HttpServer::start(http, [n = node.get()](const HttpRequest& request, Reply reply) { n->answer(request, reply); }));
   node->server_ = std::move(server);
   return node;
@@ -95,15 +122,16 @@ void Node::answer(const HttpRequest& request, const Reply& reply) {
 
 Result<> Node::route(const HttpRequest& request, const Reply& reply) {
   const Error nothing{Code::not_found, "nothing is at " + request.path.substr(0, 80), "ledger/node.h lists what is, /v1/status for one"};
+  if (request.path == "/metrics" && request.method == "GET") return reply->send({200, kMetricsType, metrics()}), Result<>();
   if (!request.path.starts_with("/v1/")) return nothing;
   const std::string rest = request.path.substr(4);
   const size_t slash = rest.find('/');
   const std::string noun = rest.substr(0, slash);
   const std::string id = slash == std::string::npos ? "" : rest.substr(slash + 1);
-  if (request.method == "POST" && id.empty() && (noun == "transactions" || noun == "quote")) return post(noun, request, reply);
+  if (request.method == "POST" && id.empty() && (noun == "transactions" || noun == "quote" || noun == "simulate")) return post(noun, request, reply);
   if (request.method != "GET") {
     HttpResponse response = error_response({Code::usage, request.method.substr(0, 16) + " is not for " + request.path.substr(0, 80),
-                                            "GET reads; POST is for /v1/transactions and /v1/quote"});
+                                            "GET reads; POST is for /v1/transactions, /v1/quote and /v1/simulate"});
     response.status = 405;
     reply->send(std::move(response));
     return {};
@@ -114,6 +142,11 @@ Result<> Node::route(const HttpRequest& request, const Reply& reply) {
 
 Result<> Node::post(const std::string& noun, const HttpRequest& request, const Reply& reply) {
   if (noun == "transactions") return submit(request, reply);
+  if (noun == "simulate") {
+    TRY_LET(transaction, decode<Transaction>(request.body));
+    TRY_LET(simulated, simulate(transaction));
+    return send_view(request, reply, simulated);
+  }
   TRY_LET(spec, decode<attest::JobSpec>(request.body));
   TRY_LET(quoted, chain_.read([&](const App& app) { return quote(app.state(), chain_.genesis().params, spec); }));
   return send(request, reply, quoted);
@@ -138,7 +171,20 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
   if (id.empty()) {
     if (noun == "status") return send(request, reply, status());
     if (noun == "supply") return send(request, reply, supply());
+    if (noun == "fees") return send(request, reply, fees());
+    if (noun == "openapi.json") {
+      static const std::string document = openapi();
+      return reply->send({200, "application/json", document}), Result<>();
+    }
     if (noun == "events") return events(request, reply);
+    if (noun == "health") {
+      TRY_LET(healthy, health());
+      return send(request, reply, healthy);
+    }
+    if (noun == "transactions") {
+      TRY_LET(page, search(request));
+      return send_view(request, reply, page);
+    }
     if (noun == "genesis") return reply->send(raw_response(encode(chain_.genesis()))), Result<>();
     if (noun == "offers") return send(request, reply, of_state([](const State& s) { return s.all<Offer>(make_key('o')); }));
     if (noun == "assets") return send(request, reply, of_state([](const State& s) { return s.all<Asset>(make_key('s')); }));
@@ -322,6 +368,99 @@ Status Node::status() const {
   out.next_event = chain_.store().last_event() + 1;
   if (const auto halted = solo_.halted()) out.halted = halted->text;
   return out;
+}
+
+Result<Health> Node::health() const {
+  if (const auto halted = solo_.halted()) return *halted;
+  const EngineFigures figures = solo_.figures();
+  if (figures.due_since_ns != 0 && SystemClock().steady_ns() > figures.due_since_ns + kStalledNs)
+    return Error{Code::timed_out, "transactions wait, and no block has come for more than 10 s", "see the node's log; is its disk slow or full?"};
+  return Health{chain_.store().head(), search_.indexed(), figures.waiting};
+}
+
+FeeEstimate Node::fees() const {
+  const EngineFigures figures = solo_.figures();
+  const auto& params = chain_.genesis().params;
+  FeeEstimate out{params.fee_per_byte, params.fee_per_byte, figures.waiting, figures.waiting_bytes, params.max_block_bytes};
+  if (figures.full_block_fee != 0 && figures.waiting_bytes >= params.max_block_bytes) out.next_block = std::max(out.least, figures.full_block_fee + 1);
+  return out;
+}
+
+Result<TransactionPage> Node::search(const HttpRequest& request) const {
+  TRY_LET(account, id_in<Hash>(request, "account"));
+  TRY_LET(job, id_in<Hash>(request, "job"));
+  TRY_LET(limit, number_in(request, "limit", 100));
+  if (account.has_value() == job.has_value()) return Error{Code::invalid, "name one id to search for", "as ?account=ID or ?job=ID"};
+  if (limit == 0) return Error{Code::invalid, "limit is 0", "ask for at least one transaction"};
+  Place before{Height{UINT64_MAX}, UINT32_MAX};
+  if (const auto at = request.query.find("before"); at != request.query.end()) {
+    const size_t dot = at->second.find('.');
+    TRY_LET(height, number_of(std::string_view(at->second).substr(0, dot), "before"));
+    TRY_LET(index, number_of(dot == std::string::npos ? "" : std::string_view(at->second).substr(dot + 1), "before"));
+    if (index > UINT32_MAX) return Error{Code::invalid, "before names no place", "take it from the page before"};
+    before = {Height{height}, static_cast<uint32_t>(index)};
+  }
+  TransactionPage page;
+  page.indexed = search_.indexed();
+  limit = std::min(limit, kFoundMax);
+  TRY_LET(found, search_.find(account ? *account : *job, before, limit + 1));
+  if (found.size() > limit) {
+    found.pop_back();
+    page.next = std::to_string(number(found.back().place.height)) + "." + std::to_string(found.back().place.index);
+  }
+  for (const auto& one : found)
+    if (auto result = chain_.store().result(one.id)) page.transactions.push_back(*std::move(result));
+  return page;
+}
+
+// On a copy of the last block's state: no block waits for it, and it waits for none.
+Result<Simulation> Node::simulate(const Transaction& transaction) const {
+  App trial(chain_.genesis());
+  if (number(chain_.store().head()) == 0) {
+    TRY(trial.init());
+  } else {
+    TRY_LET(committed, chain_.last());
+    TRY(trial.resume(committed.header, committed.view));
+  }
+  return trial.simulate(transaction);
+}
+
+std::string Node::metrics() const {
+  using F = MetricFamily;
+  const EngineFigures engine = solo_.figures();
+  const HttpServer::Counts http = server_->counts();
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  uint64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  F answers{"cairn_http_answers_total", "Answers by status.", F::Kind::counter, {}};
+  for (const auto& [status, count] : http.answers) answers.samples.push_back({{{"status", std::to_string(status)}}, static_cast<double>(count), {}});
+  F cpu{"process_cpu_seconds_total", "Processor time.", F::Kind::counter, {{{}, seconds(used.ru_utime) + seconds(used.ru_stime), {}}}};
+  return metrics_text({
+      F::gauge("cairn_chain_height", "Height of the last block.", static_cast<double>(number(chain_.store().head()))),
+      F::gauge("cairn_chain_halted", "1 when the node makes no more blocks.", solo_.halted() ? 1 : 0),
+      F::gauge("cairn_search_height", "Up to this block transactions can be searched for.", static_cast<double>(number(search_.indexed()))),
+      F::counter("cairn_events_total", "Events of the chain.", chain_.store().last_event()),
+      F::counter("cairn_blocks_total", "Blocks made since the start.", engine.blocks),
+      F::counter("cairn_transactions_total", "Transactions in blocks since the start.", engine.transactions),
+      F::counter("cairn_transactions_failed_total", "Of these, those that failed and paid.", engine.failed),
+      F::counter("cairn_transactions_refused_total", "Transactions that no block took.", engine.refused),
+      F::histogram("cairn_block_seconds", "From the choice of a block's transactions to its sync.", engine.block_s),
+      F::gauge("cairn_mempool_transactions", "Transactions that wait.", static_cast<double>(engine.waiting)),
+      F::gauge("cairn_mempool_bytes", "Their bytes.", static_cast<double>(engine.waiting_bytes)),
+      F::gauge("cairn_http_connections", "Open connections.", static_cast<double>(http.connections)),
+      F::counter("cairn_http_connections_total", "Connections taken.", http.connections_taken),
+      F::counter("cairn_http_connections_displaced_total", "Slow connections that gave way to new ones.", http.connections_displaced),
+      F::counter("cairn_http_requests_total", "Requests.", http.requests),
+      F::counter("cairn_http_requests_refused_total", "Requests beyond a client's bounds.", http.requests_refused),
+      answers,
+      F::histogram("cairn_http_answer_seconds", "From a request's headers to its answer.", http.answer_s),
+      F::counter("cairn_http_received_bytes_total", "Bytes of requests' bodies.", http.bytes_in),
+      F::counter("cairn_http_sent_bytes_total", "Bytes of answers' bodies.", http.bytes_out),
+      cpu,
+      F::gauge("process_resident_memory_bytes", "Memory in use.", static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE))),
+  });
 }
 
 Supply Node::supply() const {

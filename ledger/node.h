@@ -2,6 +2,8 @@
 //
 //   POST /v1/transactions[?wait=1]   encoded transaction -> {"id","height","code","text"}; wait: when its block is on disk
 //   GET  /v1/transactions/ID         what became of it, TxResult
+//   GET  /v1/transactions?account=ID[&before=HEIGHT.INDEX][&limit=N]   TransactionPage: whatever names the id, newest first; job=ID too
+//   POST /v1/simulate                encoded transaction, signed or not -> Simulation
 //   POST /v1/quote                   encoded attest::JobSpec -> Quote
 //   GET  /v1/status                  Status                     GET  /v1/supply            Supply, added up now
 //   GET  /v1/genesis                 always raw                 GET  /v1/blocks/HEIGHT     Block; "head" is the last
@@ -12,6 +14,8 @@
 //   GET  /v1/verifiers               VerifierView
 //   GET  /v1/state/KEYS[?height=N]   attest::ProvenState: for each state key (state.h; hexadecimal, by commas, 32 at most) its
 //                                    record or none, and the path to the root of the header of that height, the last if not given
+//   GET  /v1/fees                    FeeEstimate                GET  /v1/health            Health, or 503
+//   GET  /v1/openapi.json            docs/openapi.json          GET  /metrics              for Prometheus
 //   GET  /v1/events?from=N[&wait_ms=M][&limit=L]   {"events","next"}; with Accept: text/event-stream (and Last-Event-ID to
 //                                    resume) a stream
 //
@@ -21,6 +25,7 @@
 #include "attest/light_client.h"
 #include "base/http.h"
 #include "ledger/feed.h"
+#include "ledger/search.h"
 #include "ledger/solo.h"
 
 namespace cairn::ledger {
@@ -45,15 +50,47 @@ struct Supply {
   }
 };
 
+struct Health {
+  Height height{};
+  Height indexed{};  // how far the search index has come
+  uint64_t waiting = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("height", &Health::height), field("indexed", &Health::indexed), field("waiting", &Health::waiting)};
+  }
+};
+
+struct FeeEstimate {
+  uint64_t least = 0;       // pebbles a byte, always
+  uint64_t next_block = 0;  // pebbles a byte for a place in the next block
+  uint64_t waiting = 0;     // transactions
+  uint64_t waiting_bytes = 0;
+  uint64_t block_bytes = 0; // that a block may have
+  static constexpr auto fields() {
+    using F = FeeEstimate;
+    return std::tuple{field("least", &F::least), field("next_block", &F::next_block), field("waiting", &F::waiting),
+                      field("waiting_bytes", &F::waiting_bytes), field("block_bytes", &F::block_bytes)};
+  }
+};
+
+struct TransactionPage {
+  std::vector<TxResult> transactions;
+  std::optional<std::string> next;  // `before` of the next page; none: these are all
+  Height indexed{};                 // what came later is not in it
+  static constexpr auto fields() {
+    return std::tuple{field("transactions", &TransactionPage::transactions), field("next", &TransactionPage::next),
+                      field("indexed", &TransactionPage::indexed)};
+  }
+};
+
 class Node {
  public:
   // Listens at once. Errors: io. What it is given must outlive it.
-  static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed);
+  static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed, Search& search);
   uint16_t port() const { return server_->port(); }
 
  private:
   using Reply = std::shared_ptr<HttpReply>;
-  Node(Chain& chain, Solo& solo, Feed& feed) : chain_(chain), solo_(solo), feed_(feed) {}
+  Node(Chain& chain, Solo& solo, Feed& feed, Search& search) : chain_(chain), solo_(solo), feed_(feed), search_(search) {}
   void answer(const HttpRequest& request, const Reply& reply);
   Result<> route(const HttpRequest& request, const Reply& reply);
   Result<> get(const std::string& noun, const std::string& id, const HttpRequest& request, const Reply& reply);
@@ -66,10 +103,16 @@ class Node {
   Result<AccountView> account(const AccountId& id) const;
   Status status() const;
   Supply supply() const;
+  Result<Health> health() const;
+  FeeEstimate fees() const;
+  Result<TransactionPage> search(const HttpRequest& request) const;
+  Result<Simulation> simulate(const Transaction& transaction) const;
+  std::string metrics() const;
 
   Chain& chain_;
   Solo& solo_;
   Feed& feed_;
+  Search& search_;
   std::unique_ptr<HttpServer> server_;
 };
 

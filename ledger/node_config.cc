@@ -16,6 +16,11 @@ Result<HttpConfig> NodeConfig::http() const {
   const std::string_view port = std::string_view(listen).substr(colon + 1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
   if (error != std::errc() || end != port.data() + port.size()) return wrong;
+  out.connections_max = http_connections;
+  out.client_connections = client_connections;
+  out.client_requests = client_requests;
+  out.client_requests_per_s = client_requests_per_s;
+  out.client_unread_bytes = client_unread_mib * (1u << 20);
   return out;
 }
 

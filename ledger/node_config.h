@@ -16,6 +16,11 @@ struct NodeConfig {
   Within<uint32_t, 0, 1024> verify_threads{0};                                     // that check signatures; 0: one a core
   Within<uint32_t, 1, 10'000'000> mempool_transactions{65'536};                    // that may wait for a block
   Within<uint32_t, 1, 65'536> mempool_mib{64};
+  Within<uint32_t, 16, 100'000> http_connections{2048};                            // open at once; then the slowest gives way
+  Within<uint32_t, 1, 100'000> client_connections{1024};                           // of one address; beyond it: 429, limit
+  Within<uint32_t, 1, 100'000> client_requests{512};                               // of one address, being answered
+  Within<uint32_t, 1, 10'000'000> client_requests_per_s{50'000};
+  Within<uint32_t, 1, 4'095> client_unread_mib{64};                               // of answers that one address has not read
   std::string log_level = "info";                                                  // debug, info, warning, error
   static constexpr auto fields() {
     using C = NodeConfig;
@@ -27,6 +32,11 @@ struct NodeConfig {
                       field("verify_threads", &C::verify_threads),
                       field("mempool_transactions", &C::mempool_transactions),
                       field("mempool_mib", &C::mempool_mib),
+                      field("http_connections", &C::http_connections),
+                      field("client_connections", &C::client_connections),
+                      field("client_requests", &C::client_requests),
+                      field("client_requests_per_s", &C::client_requests_per_s),
+                      field("client_unread_mib", &C::client_unread_mib),
                       field("log_level", &C::log_level)};
   }
   // Errors: invalid.

@@ -56,6 +56,20 @@ std::optional<Error> Solo::halted() const {
   return halted_;
 }
 
+EngineFigures Solo::figures() const {
+  std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void Solo::note_waiting() {
+  waiting_ = mempool_.size();
+  std::lock_guard lock(mutex_);
+  figures_.waiting = mempool_.size();
+  figures_.waiting_bytes = mempool_.bytes();
+  if (!mempool_.ready()) figures_.due_since_ns = 0;
+  else if (figures_.due_since_ns == 0) figures_.due_since_ns = clock_.steady_ns();
+}
+
 void Solo::submit(Bytes transaction, Until until, Answer answer) {
   const TransactionId id = transaction_id(transaction);
   std::optional<Result<TxResult>> at_once;
@@ -136,6 +150,7 @@ void Solo::finish(std::vector<Ended> ended) {
   std::vector<std::vector<Answer>> waiters(ended.size());
   {
     std::lock_guard lock(mutex_);
+    for (const auto& one : ended) figures_.refused += !one.result;
     for (size_t i = 0; i < ended.size(); i++)
       if (const auto known = known_.extract(ended[i].id)) waiters[i] = std::move(known.mapped());
   }
@@ -165,13 +180,13 @@ void Solo::run() {
         more_to_come = on_the_way_ > checked.size();
       }
       admit(std::move(checked));
-      waiting_ = mempool_.size();
+      note_waiting();
       const bool worth_it = mempool_.ready() && (!more_to_come || mempool_.bytes() >= kLoadBytes);
       const uint64_t now = clock_.steady_ns();
       if (!worth_it && (now < next_block_ns_ || (!mempool_.ready() && !pending))) continue;
       next_block_ns_ = now + chain_.genesis().params.interval_ms * 1'000'000;
       make_block();
-      waiting_ = mempool_.size();
+      note_waiting();
       pending = chain_.read([](const App& app) { return app.pending(); });
     }
   } catch (const Fault& fault) {
@@ -242,6 +257,7 @@ void Solo::make_block() {
     nonces[waiting->sender] = 0;
     transactions.push_back(waiting->bytes);
   }
+  const uint64_t begun_ns = clock_.steady_ns();
   const Block block = chain_.extend(clock_.wall_ms(), entry, std::move(transactions),
                                     [&](const attest::Header& header) { return attest::sign_header(producer_, header); });
 
@@ -259,6 +275,15 @@ void Solo::make_block() {
     ended.push_back({gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
                                         expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
                                         "sign it again"}});
+  }
+  {
+    std::lock_guard lock(mutex_);
+    figures_.blocks++;
+    figures_.transactions += block.results.size();
+    for (const auto& result : block.results) figures_.failed += result.code != 0;
+    figures_.block_s.observe(static_cast<double>(clock_.steady_ns() - begun_ns) * 1e-9);
+    figures_.full_block_fee = mempool_.fee_of_full_block(genesis.params.max_block_bytes);
+    figures_.due_since_ns = 0;
   }
   finish(std::move(ended));
   if (on_block_) on_block_(block);

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "ledger/chain.h"
 #include "ledger/mempool.h"
 
@@ -25,6 +26,18 @@ struct SoloConfig {
   unsigned verifiers = 0;  // threads that check signatures; 0: one a core
   MempoolLimits mempool;
   std::function<void(const Block&)> on_block;  // called after every block from the engine's thread: quick
+};
+
+// What an engine has done since its start, and what waits.
+struct EngineFigures {
+  uint64_t blocks = 0;
+  uint64_t transactions = 0;  // in blocks, whatever became of them
+  uint64_t failed = 0;        // of these, with another code than success
+  uint64_t refused = 0;       // never in a block: by their signature, the ladder or the mempool's bounds
+  HistogramCounts block_s;    // from the choice of a block's transactions to its sync
+  uint64_t waiting = 0, waiting_bytes = 0;
+  uint64_t full_block_fee = 0;     // Mempool::fee_of_full_block, as of the last block
+  uint64_t due_since_ns = 0;       // on the steady clock: since then a block should come; 0: none should
 };
 
 class Solo {
@@ -47,6 +60,7 @@ class Solo {
 
   size_t waiting() const { return waiting_; }      // in the mempool
   std::optional<Error> halted() const;
+  EngineFigures figures() const;
 
  private:
   struct Arrived {
@@ -69,6 +83,7 @@ class Solo {
   void run();
   void admit(std::vector<Checked> checked);
   void make_block();
+  void note_waiting();
   void halt(const Error& why);
   // Answers who asked for admission (if anybody), and everybody who waits for the same transactions' block.
   void finish(std::vector<Ended> ended);
@@ -90,6 +105,7 @@ class Solo {
   std::optional<Error> halted_;
   bool stopping_ = false;
   std::atomic<size_t> waiting_{0};
+  EngineFigures figures_;
 
   std::vector<std::thread> threads_;
 };

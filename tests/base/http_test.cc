@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -124,6 +125,116 @@ TEST_F(HttpTest, StoppingAnswersWhatWaits) {
   server_.reset();
   client.join();
   EXPECT_NE(answer.find("503"), std::string::npos);
+}
+
+// A server with small bounds: /now answers at once, /never keeps its reply, /much answers 200,000 bytes.
+class HttpBoundsTest : public ::testing::Test {
+ protected:
+  void start(const HttpConfig& config) {
+    auto started = HttpServer::start(config, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+      if (request.path == "/never") {
+        std::lock_guard lock(mutex_);
+        waiting_.push_back(reply);
+      } else {
+        reply->send({200, "text/plain", request.path == "/much" ? std::string(200'000, 'm') : "now"});
+      }
+    });
+    ASSERT_TRUE(started);
+    server_ = *std::move(started);
+  }
+  int open(const std::string& text) {
+    const int fd = dial(server_->port());
+    EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    return fd;
+  }
+  void wait_for(const std::function<bool(const HttpServer::Counts&)>& holds) {
+    for (int i = 0; i < 1000 && !holds(server_->counts()); i++) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_TRUE(holds(server_->counts()));
+  }
+  void expect_refused(const std::string& answer) {
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 429 ")) << answer;
+    EXPECT_NE(answer.find("\"code\":\"limit\""), std::string::npos) << answer;
+    EXPECT_NE(answer.find("Retry-After: 1"), std::string::npos) << answer;
+  }
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<HttpReply>> waiting_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpBoundsTest, OneClientsConnectionsAndRequests) {
+  HttpConfig config;
+  config.client_connections = 4;
+  config.client_requests = 2;
+  start(config);
+  const std::string never = "GET /never HTTP/1.1\r\nHost: x\r\n\r\n";
+  const int one = open(never), two = open(never);
+  wait_for([](const auto& counts) { return counts.requests == 2; });
+  expect_refused(talk(server_->port(), get("/now")));  // a third that is being answered
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& reply : waiting_) reply->send({200, "text/plain", "at last"});
+  }
+  ::close(two);
+  wait_for([](const auto& counts) { return counts.connections == 1; });
+  EXPECT_NE(talk(server_->port(), get("/now")).find("now"), std::string::npos);
+  const int idle[] = {open(""), open(""), open("")};
+  wait_for([](const auto& counts) { return counts.connections == 4; });
+  expect_refused(talk(server_->port(), get("/now")));  // a fifth connection
+  for (const int fd : idle) ::close(fd);
+  ::close(one);
+  wait_for([](const auto& counts) { return counts.connections == 0; });
+  EXPECT_NE(talk(server_->port(), get("/now")).find("now"), std::string::npos);
+  EXPECT_EQ(server_->counts().requests_refused, 2u);
+}
+
+TEST_F(HttpBoundsTest, OneClientsRateAndUnreadAnswers) {
+  HttpConfig config;
+  config.client_requests_per_s = 5;
+  config.client_unread_bytes = 1u << 20;
+  start(config);
+  int answered = 0;
+  for (int i = 0; i < 10; i++) answered += talk(server_->port(), get("/now")).starts_with("HTTP/1.1 200");
+  EXPECT_GE(answered, 5);
+  EXPECT_LT(answered, 10);
+  expect_refused(talk(server_->port(), get("/now")));
+  server_.reset();
+  config.client_requests_per_s = 1000;
+  config.client_unread_bytes = 100'000;
+  start(config);
+  const int small = 4096;
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);  // it does not read
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server_->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  std::string asks;
+  for (int i = 0; i < 200; i++) asks += "GET /much HTTP/1.1\r\nHost: x\r\n\r\n";
+  ::send(fd, asks.data(), asks.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  std::string answer;
+  for (int i = 0; i < 200 && !answer.starts_with("HTTP/1.1 429"); i++) {  // once the socket's buffers are full
+    answer = talk(server_->port(), get("/now"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  expect_refused(answer);
+  ::close(fd);
+  for (int i = 0; i < 200 && !answer.starts_with("HTTP/1.1 200"); i++) answer = talk(server_->port(), get("/now"));
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+}
+
+TEST_F(HttpBoundsTest, TheSlowestGiveWayWhenAllConnectionsAreTaken) {
+  HttpConfig config;
+  config.connections_max = 16;
+  start(config);
+  std::vector<int> slow;
+  for (int i = 0; i < 60; i++) {
+    slow.push_back(open(i % 2 ? "" : "GET /now HTTP/1.1\r\nX: "));
+    EXPECT_NE(talk(server_->port(), get("/now")).find("now"), std::string::npos) << i;
+  }
+  EXPECT_GE(server_->counts().connections_displaced, 44u);
+  EXPECT_LE(server_->counts().connections, 17u);
+  for (const int fd : slow) ::close(fd);
 }
 
 TEST(HttpServerTest, AWrongAddressIsAnError) {

@@ -120,11 +120,14 @@ Record record(uint16_t port, const std::string& path) {
 class RunningNode {
  public:
   RunningNode(const std::filesystem::path& folder, const attest::Genesis& genesis, const SoloConfig& solo_config = {})
-      : chain_(must(Chain::open(folder, genesis))), feed_(chain_->store()) {
+      : chain_(must(Chain::open(folder, genesis))), feed_(chain_->store()), search_(folder / "search", chain_->store()) {
     SoloConfig config = solo_config;
-    config.on_block = [this](const Block&) { feed_.announce(); };
+    config.on_block = [this](const Block&) {
+      feed_.announce();
+      search_.announce();
+    };
     solo_ = must(Solo::start(*chain_, key_named("producer"), key_named("vrf"), clock_, config));
-    node_ = must(Node::start({}, *chain_, *solo_, feed_));
+    node_ = must(Node::start({}, *chain_, *solo_, feed_, search_));
   }
   uint16_t port() const { return node_->port(); }
   Chain& chain() { return *chain_; }
@@ -134,6 +137,7 @@ class RunningNode {
   SystemClock clock_;
   std::unique_ptr<Chain> chain_;
   Feed feed_;
+  Search search_;
   std::unique_ptr<Solo> solo_;
   std::unique_ptr<Node> node_;
 };
