@@ -45,6 +45,7 @@ Result<> run(const Flags& flags) {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow fails its write, and the node halts
 
   TRY_LET(config, configured(flags));
   TRY_LET(http, config.http());

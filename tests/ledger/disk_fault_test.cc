@@ -1,0 +1,224 @@
+// What a disk does to a chain: the power goes in the middle of anything, the disk is full, a file may grow no more, a bit flips.
+// Afterwards the chain is a prefix of what it was that holds all that was acknowledged, or it is refused aloud: never a wrong state.
+//
+//   CAIRN_SWEEP=all build/release/tests/disk_fault_test      every operation and many bits; otherwise a sample
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "base/vrf.h"
+#include "devnet.h"
+#include "tests/ledger/faulty_disk.h"
+
+namespace cairn::ledger {
+namespace {
+
+constexpr uint64_t kBlocks = 12, kBlocksAStart = 4;
+const std::filesystem::path kFolder = "/chain";
+
+bool whole_sweep() {
+  const char* wish = std::getenv("CAIRN_SWEEP");
+  return wish && std::string_view(wish) == "all";
+}
+
+// The chain that is written again and again: its blocks are the same each time.
+class Plot {
+ public:
+  Plot() : genesis(devnet_genesis({"A", "B", "C"})) {
+    App app(genesis);
+    must(app.init());
+    for (uint64_t n = 1; n <= kBlocks; n++) {
+      const Hash before = app.beacon();
+      attest::BeaconEntry beacon;
+      beacon.vrf_proof = vrf_prove(key_named("vrf"), attest::beacon_input(before, Height{n}));
+      beacon.beacon = attest::next_beacon(before, must(vrf_verify(genesis.producer_vrf, attest::beacon_input(before, Height{n}), beacon.vrf_proof)));
+      beacons.push_back(beacon);
+      std::vector<Bytes> some;
+      for (int i = 0; i < 5; i++) some.push_back(transfer(genesis, "A", i % 2 ? "B" : "new account " + std::to_string(n * 10 + static_cast<uint64_t>(i)), nonce_++, 100 + n));
+      transactions.push_back(some);
+      Finalized done = must(app.finalize(Height{n}, n * 10, beacon, some));
+      app.committed(sign(done.header));
+      ids.push_back(attest::header_id(done.header));
+    }
+  }
+  static attest::SignedHeader sign(const attest::Header& header) { return attest::sign_header(key_named("producer"), header); }
+  void extend(Chain& chain) const {
+    const uint64_t n = number(chain.store().head());
+    chain.extend((n + 1) * 10, beacons[n], transactions[n], sign);
+  }
+  // Writes on from wherever the chain is, with a start every few blocks. Gives the last height that was acknowledged.
+  uint64_t write(rocksdb::Env* files, const std::filesystem::path& folder = kFolder) const {
+    uint64_t acknowledged = 0;
+    try {
+      while (acknowledged < kBlocks) {
+        const auto chain = Chain::open(folder, genesis, files, {8, false});
+        if (!chain) return acknowledged;
+        acknowledged = std::max(acknowledged, number((*chain)->store().head()));
+        for (uint64_t n = 0; n < kBlocksAStart && acknowledged < kBlocks; n++) {
+          extend(**chain);
+          acknowledged = number((*chain)->store().head());
+        }
+      }
+    } catch (const Fault&) {
+    }
+    return acknowledged;
+  }
+  // Of a chain that opened: its height, if it is a true prefix.
+  Result<uint64_t> prefix(const Chain& chain) const {
+    const uint64_t head = number(chain.store().head());
+    if (head > kBlocks) return Error{Code::internal, "it has more blocks than were made", ""};
+    TRY(head == 0 ? Result<>() : chain.check());
+    for (uint64_t n = 1; n <= head; n++) {
+      const auto block = chain.store().block(Height{n});
+      if (!block || attest::header_id(block->header.header) != ids[n - 1] || block->transactions != transactions[n - 1])
+        return Error{Code::internal, "block " + std::to_string(n) + " is another", ""};
+    }
+    return head;
+  }
+
+  const attest::Genesis genesis;
+  std::vector<attest::BeaconEntry> beacons;
+  std::vector<std::vector<Bytes>> transactions;
+  std::vector<Hash> ids;
+
+ private:
+  uint64_t nonce_ = 0;
+};
+
+const Plot& plot() {
+  static const Plot plot;
+  return plot;
+}
+
+TEST(DiskFault, PowerCutsLoseNothingThatWasAcknowledged) {
+  uint64_t operations = 0;
+  {
+    FaultyDisk disk;
+    ASSERT_EQ(plot().write(&disk), kBlocks);
+    operations = disk.operations();
+  }
+  ASSERT_GT(operations, 100u);
+  using Loss = FaultyDisk::Loss;
+  uint64_t cuts = 0, cut_while_acknowledged = 0;
+  for (uint64_t at = 1; at <= operations; at += whole_sweep() ? 1 : 17) {
+    for (const Loss loss : {Loss::whole, Loss::prefix, Loss::torn}) {
+      FaultyDisk disk;
+      disk.cut_at(at);
+      const uint64_t acknowledged = plot().write(&disk);
+      disk.restore(loss, at);
+      const auto chain = Chain::open(kFolder, plot().genesis, &disk, {8, false});
+      ASSERT_TRUE(chain) << "operation " << at << ", loss " << static_cast<int>(loss) << ": " << chain.error().text;
+      const auto height = plot().prefix(**chain);
+      ASSERT_TRUE(height) << "operation " << at << ": " << height.error().text;
+      ASSERT_GE(*height, acknowledged) << "operation " << at << ", loss " << static_cast<int>(loss);
+      ASSERT_LE(*height, acknowledged + 1);
+      while (number((*chain)->store().head()) < kBlocks) plot().extend(**chain);
+      ASSERT_EQ(must(plot().prefix(**chain)), kBlocks);
+      cuts++;
+      cut_while_acknowledged += acknowledged > 0;
+    }
+  }
+  EXPECT_GT(cut_while_acknowledged, cuts / 4);
+  std::printf("%llu operations, %llu power cuts\n", static_cast<unsigned long long>(operations), static_cast<unsigned long long>(cuts));
+}
+
+TEST(DiskFault, AFullDiskHaltsAndLosesNothing) {
+  uint64_t size = 0;
+  {
+    FaultyDisk disk;
+    plot().write(&disk);
+    size = disk.bytes();
+  }
+  uint64_t halted = 0;
+  for (uint64_t capacity = 1'000; capacity < size; capacity += whole_sweep() ? 97 : 4'999) {
+    FaultyDisk disk;
+    disk.set_capacity(capacity);
+    const uint64_t acknowledged = plot().write(&disk);
+    halted += acknowledged < kBlocks;
+    disk.set_capacity(0);
+    const auto chain = Chain::open(kFolder, plot().genesis, &disk, {8, false});
+    ASSERT_TRUE(chain) << capacity << ": " << chain.error().text;
+    ASSERT_GE(must(plot().prefix(**chain)), acknowledged) << capacity;
+    while (number((*chain)->store().head()) < kBlocks) plot().extend(**chain);
+    ASSERT_EQ(must(plot().prefix(**chain)), kBlocks);
+  }
+  EXPECT_GT(halted, 2u);
+}
+
+// The real files of this machine, in a process that may write no file beyond a size.
+TEST(DiskFault, AFileThatMayNotGrowHaltsAndLosesNothing) {
+  for (const rlim_t limit : {2'000, 6'000, 10'000, 20'000}) {
+    const Scratch scratch;
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const rlimit bound{limit, limit};
+      ::setrlimit(RLIMIT_FSIZE, &bound);
+      ::signal(SIGXFSZ, SIG_IGN);  // as cairnd does
+      const uint64_t acknowledged = plot().write(nullptr, scratch.path);
+      ::_exit(::write(pipe[1], &acknowledged, sizeof acknowledged) == sizeof acknowledged ? 0 : 1);
+    }
+    int status = 0;
+    uint64_t acknowledged = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    ASSERT_EQ(::read(pipe[0], &acknowledged, sizeof acknowledged), static_cast<ssize_t>(sizeof acknowledged));
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+    EXPECT_LT(acknowledged, kBlocks) << limit;
+    const auto chain = Chain::open(scratch.path, plot().genesis, nullptr, {8, false});
+    ASSERT_TRUE(chain) << limit << ": " << chain.error().text;
+    ASSERT_GE(must(plot().prefix(**chain)), acknowledged) << limit;
+    while (number((*chain)->store().head()) < kBlocks) plot().extend(**chain);
+  }
+}
+
+TEST(DiskFault, AFlippedBitIsHarmlessOrRefused) {
+  FaultyDisk whole;
+  {  // as kill -9 leaves it: the last blocks stand in the log alone
+    FaultyDisk disk;
+    ASSERT_EQ(plot().write(&disk), kBlocks);
+    const auto chain = must(Chain::open(kFolder, plot().genesis, &disk, {8, false}));
+    disk.copy_to(whole);
+  }
+  std::mt19937_64 rng(9);
+  uint64_t harmless = 0, refused = 0;
+  std::map<std::string, int> codes;
+  for (const auto& [name, size] : whole.files()) {
+    const uint64_t bits = 8 * size;
+    for (uint64_t bit = 0; bit < bits; bit += 1 + rng() % (whole_sweep() ? std::max<uint64_t>(1, bits / 2'000) : std::max<uint64_t>(1, bits / 12))) {
+      FaultyDisk disk;
+      whole.copy_to(disk);
+      ASSERT_TRUE(disk.flip(name, bit));
+      const auto outcome = [&]() -> Result<uint64_t> {
+        try {
+          TRY_LET(chain, Chain::open(kFolder, plot().genesis, &disk, {8, false}));
+          return plot().prefix(*chain);
+        } catch (const Fault& fault) {
+          return fault.error();
+        }
+      }();
+      if (outcome) {
+        ASSERT_EQ(*outcome, kBlocks) << name << " bit " << bit << ": acknowledged blocks are gone and nobody says so";
+        harmless++;
+      } else {
+        refused++;
+        codes[std::string(cairn::name(outcome.error().code))]++;
+        ASSERT_TRUE(outcome.error().code == Code::io || outcome.error().code == Code::malformed || outcome.error().code == Code::wrong_chain)
+            << name << " bit " << bit << ": " << outcome.error().text;
+      }
+    }
+  }
+  EXPECT_GT(refused, 10u);
+  std::printf("%llu flips harmless, %llu refused:", static_cast<unsigned long long>(harmless), static_cast<unsigned long long>(refused));
+  for (const auto& [code, count] : codes) std::printf(" %s %d", code.c_str(), count);
+  std::printf("\n");
+}
+
+}  // namespace
+}  // namespace cairn::ledger
