@@ -1,0 +1,324 @@
+#include "tests/sim/actors.h"
+
+#include "ledger/market.h"
+
+namespace cairn::sim {
+
+using attest::Lie;
+using attest::Party;
+using attest::Policy;
+using attest::Trial;
+
+namespace {
+
+constexpr uint64_t kPrice = 1'000'000'000'000'000'000;  // of a program's whole work: some ten thousand pebbles
+
+Hash secret_of(const AccountId& requester, uint64_t number) { return tagged_hash("secret", {requester.span(), encode(number)}); }
+Hash secret_hash(const Hash& secret) { return tagged_hash("cairn.secret.v1", {secret.span()}); }
+
+// The segment as a party holds it that once lied about it.
+Trial lied(const Run& run, uint64_t segment) {
+  const Lie& lie = run.lie();
+  const bool here = lie.kind == Lie::seed ? segment * kInterval + kInterval > lie.step : lie.step / kInterval == segment;
+  return run.rerun(segment, here ? lie : Lie{});
+}
+
+bool takes_part(const Job& job, const AccountId& verifier) {
+  return std::any_of(job.checks.begin(), job.checks.end(), [&](const Check& c) { return c.record.draw.verifier == verifier; });
+}
+
+}  // namespace
+
+// ---- requesters ----
+
+void Requester::open(const View& view) {
+  const Program& program = rng_.of(programs());
+  attest::JobSpec spec = program.spec();
+  spec.price_ceiling = Amount{kPrice + kPrice / 1000 * rng_.below(300)};
+  spec.policy = static_cast<Policy>(rng_.between(1, 4));
+  spec.require_audit = rng_.chance(200);
+  spec.accept_ms = 3'000;
+  spec.run_ms = 6'000;
+  spec.endpoint = "tcp://requester";
+  if (rng_.chance(600)) spec.secret_hash = secret_hash(secret_of(id(), opened_));
+  for (auto& input : spec.inputs)
+    if (const auto asset = view.contents.find(input.id); asset != view.contents.end() && rng_.chance(700)) input.asset = asset->second;
+  send(about("open", opened_), OpenJob{spec});
+  opened_++;
+}
+
+void Requester::act(const View& view) {
+  size_t mine = 0;
+  for (const auto& [id, job] : view.jobs) {
+    if (job.requester != this->id() || is_terminal(job.state)) continue;
+    mine++;
+    if (job.phase == JobPhase::secret)
+      for (uint64_t n = 0; n < opened_; n++)
+        if (const Hash secret = secret_of(this->id(), n); secret_hash(secret) == job.spec.secret_hash)
+          send(about("reveal", id, job.tries), RevealSecret{id, secret});
+    const bool unwanted = network_.draining || rng_.chance(4);
+    if (unwanted && (job.state == JobState::open || job.state == JobState::matched)) send(about("cancel", id, job.tries), CancelJob{id});
+  }
+  if (!network_.draining && mine < 3 && rng_.chance(250)) open(view);
+}
+
+// ---- providers ----
+
+Provider::Provider(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, Kind kind, AccountId payee)
+    : Client(network, place, std::move(name), key, rng), kind_(kind), payee_(payee) {
+  urgent_ = true;
+  if (kind == Kind::honest) network.truth.honest.insert(id());
+}
+
+const Run& Provider::run_of(const Job& job) {
+  auto& run = runs_[{job.id, job.tries}];
+  if (!run) {
+    const Program& program = program_of(job.spec);
+    const Lie lie = kind_ == Kind::liar && rng_.chance(700) ? random_lie(program, rng_) : Lie{};
+    run = std::make_shared<const Run>(program, lie);
+    network_.truth.attempts[{job.id, job.tries - 1}] = {run, kind_ != Kind::withholder};
+  }
+  return *run;
+}
+
+void Provider::act(const View& view) {
+  bool offers = false;
+  for (const auto& [id, offer] : view.offers) offers |= offer.owner == this->id();
+  if (!network_.draining) {
+    if (view.held(Holder::stake(id())).pebbles < 600'000 && view.held(Holder::account(id())).pebbles > 3'000'000 && rng_.chance(500))
+      send(about("stake", stakes_++), Stake{Amount{400'000 + rng_.below(200'000)}});
+    if (!offers && rng_.chance(500)) {
+      PostOffer offer;
+      offer.price = Amount{kPrice - kPrice / 1000 * rng_.below(200)};
+      offer.payee = payee_;
+      offer.endpoint = "tcp://provider";
+      offer.memory_bytes = UINT64_MAX;
+      offer.jobs_max = static_cast<uint32_t>(rng_.between(1, 3));
+      offer.policies = {Policy::starter, Policy::standard, Policy::careful, Policy::all};
+      if (rng_.chance(300)) offer.policies.erase(offer.policies.begin());
+      offer.expiry = after(view.now, rng_.between(3'000, 40'000));
+      send(about("offer", offers_++), offer);
+    }
+    if (rng_.chance(15))
+      for (const auto& [id, offer] : view.offers)
+        if (offer.owner == this->id()) send(about("withdraw", id), WithdrawOffer{id});
+    if (rng_.chance(15)) send(about("unstake", rng_.next()), Unstake{Amount{1 + rng_.below(300'000)}});
+  }
+  for (const auto& [id, job] : view.jobs)
+    if (job.provider == this->id() && !is_terminal(job.state)) serve(view, job);
+  for (const auto& [id, dispute] : view.games) {
+    if (dispute.provider != this->id() || dispute.game.over() || kind_ == Kind::mute) continue;
+    const auto job = view.jobs.find(dispute.job);
+    if (job == view.jobs.end()) continue;
+    Trial replay = lied(run_of(job->second), dispute.game.terms.segment);
+    play(view, dispute, Party::provider, replay);
+  }
+}
+
+void Provider::serve(const View& view, const Job& job) {
+  if (job.state == JobState::matched) {
+    if (kind_ == Kind::late && job.tries % 3 == 0) return;  // lapses
+    run_of(job);
+    send(about("accept", job.id, job.tries), Accept{job.id});
+  } else if (job.state == JobState::running) {
+    if (kind_ == Kind::late) return;
+    if (rng_.chance(500)) send(about("commit", job.id, job.tries), Commit{run_of(job).commitment(job.id, job.spec)});
+  } else if (job.phase == JobPhase::answers) {
+    if (kind_ == Kind::mute) return;
+    for (const Check& check : job.checks) {
+      if (check.state != CheckState::committed) continue;
+      const uint64_t segment = check.record.draw.segment;
+      Trial mine = lied(run_of(job), segment);
+      Hash call_id = knowledge(program_of(job.spec), check.record.draw, mine).call_id;
+      if (kind_ == Kind::false_answer) call_id = tagged_hash("no call", {call_id.span()});
+      send(about("answer", job.id, job.tries, segment, check.record.draw.verifier),
+           AnswerCheck{job.id, segment, call_id, run_of(job).segment(job.spec, segment)});
+    }
+  }
+  (void)view;
+}
+
+// ---- verifiers ----
+
+VerifierActor::VerifierActor(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, Kind kind)
+    : Client(network, place, std::move(name), key, rng), kind_(kind) {
+  urgent_ = true;
+  if (kind == Kind::honest) network.truth.honest.insert(id());
+}
+
+Trial VerifierActor::rerun(const Run& run, uint64_t segment) {
+  if (kind_ == Kind::accomplice) return lied(run, segment);
+  if (kind_ == Kind::framer) return run.rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 3, 1});
+  return run.rerun(segment);
+}
+
+void VerifierActor::act(const View& view) {
+  const Amount bond = view.held(Holder::bond(id()));
+  const bool drawn = std::any_of(view.jobs.begin(), view.jobs.end(), [&](const auto& j) { return !is_terminal(j.second.state) && takes_part(j.second, id()); });
+  if (!network_.draining && bond.pebbles < 50'000 && rng_.chance(500))
+    send(about("bond", bonds_++), Bond{Amount{60'000 + rng_.below(100'000)}, "tcp://verifier"});
+  if (rng_.chance(10) && (!drawn || kind_ != Kind::honest))
+    send(about("unbond", rng_.next()), Unbond{rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)}});
+  if (kind_ == Kind::silent) return;
+  for (const auto& [id, job] : view.jobs)
+    for (const Check& check : job.checks)
+      if (check.record.draw.verifier == this->id()) this->check(job, check);
+  for (const auto& [id, dispute] : view.games) {
+    if (dispute.challenger != this->id() || dispute.game.over() || kind_ == Kind::lazy) continue;
+    const auto job = view.jobs.find(dispute.job);
+    if (job == view.jobs.end()) continue;
+    const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
+    if (!attempt || !attempt->run) continue;
+    Trial replay = rerun(*attempt->run, dispute.game.terms.segment);
+    play(view, dispute, Party::challenger, replay);
+  }
+}
+
+void VerifierActor::check(const Job& job, const Check& check) {
+  const auto* attempt = network_.truth.attempt(job.id, job.tries - 1);
+  if (!attempt || !attempt->run) return;
+  const auto& draw = check.record.draw;
+  const Hash salt = tagged_hash("salt", {id().span(), job.id.span(), encode(draw.segment)});
+  const Program& program = program_of(job.spec);
+  if (job.phase == JobPhase::verdicts && check.state == CheckState::drawn) {
+    const bool served = attempt->served && kind_ != Kind::never_served;
+    if (!served && kind_ != Kind::lazy) return send(about("undelivered", job.id, job.tries, draw.segment), ReportUndelivered{job.id, draw.segment});
+    Trial mine = rerun(*attempt->run, draw.segment);
+    attest::Knowledge known = knowledge(program, draw, mine);
+    if (kind_ == Kind::lazy) known = {tagged_hash("guess", {}), attempt->run->roots()[draw.segment]};
+    send(about("verdict", job.id, job.tries, draw.segment), CommitVerdict{job.id, draw.segment, attest::verdict_hash(salt, id(), job.id, draw.segment, known)});
+  } else if (job.phase == JobPhase::reveals && check.state == CheckState::answered) {
+    Trial mine = rerun(*attempt->run, draw.segment);
+    attest::Knowledge known = knowledge(program, draw, mine);
+    if (kind_ == Kind::lazy) known = {tagged_hash("guess", {}), attempt->run->roots()[draw.segment]};
+    std::optional<DrawnCall> call;
+    if (known != *check.record.provider && (kind_ != Kind::lazy || rng_.chance(500))) call = drawn_call(program, draw);
+    send(about("reveal", job.id, job.tries, draw.segment), RevealVerdict{job.id, draw.segment, salt, known, call});
+  }
+}
+
+// ---- challengers ----
+
+Challenger::Challenger(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, bool honest)
+    : Client(network, place, std::move(name), key, rng), honest_(honest) {
+  urgent_ = true;
+  if (honest) network.truth.honest.insert(id());
+}
+
+void Challenger::act(const View& view) {
+  for (const auto& [id, job] : view.jobs) {
+    if (!job.commitment || is_terminal(job.state)) continue;
+    const auto* attempt = network_.truth.attempt(id, job.tries - 1);
+    if (!attempt || !attempt->run || !attempt->served) continue;
+    if (!looked_at_.insert({id, job.tries}).second) continue;
+    if (honest_) {
+      for (const uint64_t segment : attempt->run->false_segments()) {
+        send(about("challenge", id, job.tries, segment),
+             Challenge{id, segment, attempt->run->rerun(segment).step_roots().back(), attempt->run->segment(job.spec, segment)});
+        break;
+      }
+    } else if (rng_.chance(300)) {
+      const uint64_t segment = rng_.below(kSegments);
+      Trial mine = attempt->run->rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+      send(about("challenge", id, job.tries, segment), Challenge{id, segment, mine.step_roots().back(), attempt->run->segment(job.spec, segment)});
+    }
+  }
+  for (const auto& [id, dispute] : view.games) {
+    if (dispute.challenger != this->id() || dispute.game.over()) continue;
+    const auto job = view.jobs.find(dispute.job);
+    if (job == view.jobs.end()) continue;
+    const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
+    if (!attempt || !attempt->run) continue;
+    const uint64_t segment = dispute.game.terms.segment;
+    Trial mine = attempt->run->rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+    play(view, dispute, Party::challenger, mine);
+  }
+}
+
+// ---- everybody else ----
+
+void Citizen::act(const View& view) {
+  if (network_.draining || busy() || next_key_) return;
+  const auto anybody = [&]() -> AccountId {
+    const uint64_t which = rng_.below(network_.truth.names.size() + 1);
+    if (which == network_.truth.names.size()) return rng_.hash().as<AccountIdTag>();
+    return std::next(network_.truth.names.begin(), static_cast<std::ptrdiff_t>(which))->first;
+  };
+  const uint64_t what = rng_.below(100);
+  if (what < 30) {
+    const uint64_t held = view.held(Holder::account(id())).pebbles;
+    const AccountId to = anybody();
+    const uint64_t most = rng_.chance(50) ? 2 * held : held / 50;
+    send(about("pay", sent_++), Transfer{to, Amount{rng_.below(most + 1)}}, rng_.between(300, 8'000));
+  } else if (what < 33 && waiting() == 0) {
+    next_key_ = SecretKey::from_seed(rng_.hash().v);
+    rotation_ = about("rotate", sent_++);
+    send(rotation_, RotateKey{next_key_->public_key()});
+    if (waiting() == 0) next_key_.reset();
+  } else if (what < 45) {
+    publish(view);
+  } else if (what < 60) {
+    send(about("mischief", sent_++), mischief(view));
+  }
+}
+
+void Citizen::happened(const Hash& about, const TransactionId&, uint16_t code) {
+  if (about != rotation_ || !next_key_) return;
+  if (code == 0) key_ = *next_key_;
+  next_key_.reset();
+}
+
+void Citizen::publish(const View& view) {
+  const Program& program = rng_.of(programs());
+  const uint64_t which = rng_.below(program.example.inputs.size() + 1);
+  // The bytes of an input that jobs use, or something of our own.
+  const Hash content = which == program.example.inputs.size() ? tagged_hash("asset", {id().span(), encode(rng_.below(4))})
+                                                              : blake3(program.example.inputs[which]);
+  const Hash salt = tagged_hash("salt", {content.span(), id().span()});
+  const Hash hash = reservation_hash(content, id(), salt);
+  const auto reserved = view.reservations.find(hash);
+  if (reserved == view.reservations.end()) return send(about("reserve", hash), Reserve{hash});
+  Publish body;
+  body.kind = AssetKind::dataset;
+  body.title = "simulated";
+  body.content = content;
+  body.salt = salt;
+  body.price = Amount{rng_.below(5'000)};
+  if (rng_.chance(500)) {
+    const uint64_t ours = 1 + rng_.below(5);
+    body.holders = {{id(), ours}, {rng_.hash().as<AccountIdTag>(), 2}};
+  }
+  for (const auto& [asset, record] : view.assets)
+    if (body.parents.size() < 3 && rng_.chance(400)) body.parents.push_back({asset, static_cast<uint32_t>(1 + rng_.below(6'000))});
+  send(about("publish", hash, sent_++), body);
+}
+
+// What must be refused, whoever asks.
+Body Citizen::mischief(const View& view) {
+  const auto job = [&]() -> const Job* {
+    if (view.jobs.empty()) return nullptr;
+    return &std::next(view.jobs.begin(), static_cast<std::ptrdiff_t>(rng_.below(view.jobs.size())))->second;
+  }();
+  const uint64_t what = rng_.below(10);
+  if (!job || what == 0) return Unstake{Amount{1 + rng_.below(1'000)}};
+  switch (what) {
+    case 1: return Accept{job->id};
+    case 2: return CancelJob{job->id};
+    case 3: return Commit{{job->id, job->spec.plan_root, attest::input_root(job->spec), rng_.hash(), {}, kSteps}};
+    case 4: return RevealSecret{job->id, rng_.hash()};
+    case 5: return CommitVerdict{job->id, rng_.below(kSegments), rng_.hash()};
+    case 6: return ReportUndelivered{job->id, rng_.below(kSegments)};
+    case 7:
+      if (!view.offers.empty()) return WithdrawOffer{view.offers.begin()->first};
+      return Unbond{Amount{5}};
+    case 8:
+      if (!view.games.empty()) return PlayMove{view.games.begin()->first, attest::NoneDiffers{}};
+      return Bond{Amount{1}, ""};
+    default: {
+      const Hash end = rng_.hash();
+      return Challenge{job->id, rng_.below(kSegments), end, {}};
+    }
+  }
+}
+
+}  // namespace cairn::sim

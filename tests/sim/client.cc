@@ -1,0 +1,116 @@
+#include "tests/sim/client.h"
+
+namespace cairn::sim {
+namespace {
+constexpr uint64_t kSendAgain_ms = 400;
+constexpr int kTries = 10;
+}  // namespace
+
+Client::Client(Network& network, Place place, std::string name, const SecretKey& key, Rng rng)
+    : network_(network), rng_(rng), key_(key), place_(place), name_(std::move(name)), id_(account_of(key.public_key())) {
+  network.truth.names[id_] = name_;
+}
+
+void Client::start() {
+  const uint64_t wait = rng_.between(100, 300);
+  network_.world.after(wait, [this] {
+    wake();
+    start();
+  });
+}
+
+void Client::wake() {
+  near_ = nullptr;
+  const size_t first = rng_.below(network_.nodes.size());
+  for (size_t i = 0; i < network_.nodes.size() && !near_; i++) {
+    Node* node = network_.nodes[(first + i) % network_.nodes.size()];
+    if (node->up() && network_.world.reaches(place_, node->place())) near_ = node;
+  }
+  // A node that is far behind shows a state that nobody keeps any more.
+  if (!near_ || number(network_.audit.height()) > number(near_->height()) + 40) return;
+  const View& view = network_.audit.view(near_->height());
+  now_ = view.now;
+  settle(view);
+  resend(*near_);
+  act(view);
+}
+
+void Client::settle(const View& view) {
+  nonce_ = std::max(nonce_, view.nonce(id_));
+  while (!pending_.empty() && pending_.begin()->first < nonce_) {
+    const Pending sent = pending_.begin()->second;
+    pending_.erase(pending_.begin());
+    const auto result = network_.audit.result(sent.id);
+    const bool applied = result && result->code != static_cast<uint16_t>(Code::wrong_nonce);
+    if (applied && result->code == 0) {
+      done_.insert(sent.about);
+    } else {
+      failures_[sent.about]++;
+    }
+    if (applied) happened(sent.about, sent.id, result->code);
+  }
+  if (!pending_.empty() && pending_.begin()->second.expiry <= now_) give_up_from(pending_.begin()->first);
+}
+
+void Client::give_up_from(uint64_t nonce) { pending_.erase(pending_.lower_bound(nonce), pending_.end()); }
+
+void Client::resend(Node& node) {
+  for (auto& [nonce, pending] : pending_) {
+    if (pending.sent_ms + kSendAgain_ms > network_.world.now_ms()) continue;
+    pending.sent_ms = network_.world.now_ms();
+    hand_over(node, pending);
+  }
+}
+
+void Client::hand_over(Node& node, const Pending& pending) {
+  network_.engine.overhear(pending.bytes);
+  Node* to = &node;
+  const Bytes bytes = pending.bytes;
+  network_.world.send(place_, node.place(), [this, to, bytes] {
+    to->receive(bytes, [this, to](const TransactionId& id, Height height, uint16_t code) {
+      network_.world.send(to->place(), place_, [this, id, height, code] {
+        if (number(height) > 0) return;  // seen in the state, sooner or later
+        const auto at = std::find_if(pending_.begin(), pending_.end(), [&](const auto& entry) { return entry.second.id == id; });
+        if (at == pending_.end()) return;
+        const auto refused = static_cast<Code>(code);
+        if (refused == Code::mempool_full || refused == Code::wrong_nonce) return;  // later, perhaps
+        failures_[at->second.about]++;
+        give_up_from(at->first);
+      });
+    });
+  });
+}
+
+void Client::send(const Hash& about, Body body, uint64_t expires_ms) {
+  if (!near_ || busy() || done_.contains(about) || failures_[about] >= kTries) return;
+  for (const auto& [nonce, pending] : pending_)
+    if (pending.about == about) return;
+  Transaction transaction;
+  transaction.genesis = network_.chain;
+  transaction.sender = id_;
+  transaction.nonce = pending_.empty() ? nonce_ : std::prev(pending_.end())->first + 1;
+  transaction.expiry = after(now_, expires_ms);
+  transaction.body = std::move(body);
+  sign(transaction, key_, network_.genesis.params.fee_per_byte);
+  if (urgent_) {
+    transaction.fee.pebbles *= 4;  // who plays for more than the fee does not wait behind those who do not
+    sign(transaction, key_, network_.genesis.params.fee_per_byte);
+  }
+  Pending pending{encode(transaction), {}, transaction.nonce, transaction.expiry, about, network_.world.now_ms()};
+  pending.id = transaction_id(pending.bytes);
+  hand_over(*near_, pending);
+  pending_.emplace(transaction.nonce, std::move(pending));
+}
+
+void Client::play(const View&, const Dispute& dispute, attest::Party me, attest::Trial& replay) {
+  const auto& game = dispute.game;
+  if (game.over() || game.to_move != me) return;
+  for (const Program& program : programs()) {
+    if (program.facts.root != game.terms.plan_root) continue;
+    auto move = attest::next_move(game, me, program.example.plan, replay);
+    if (!move) return;  // no case: silence
+    send(about("move", dispute.id, game.provider_moves, game.challenger_moves), PlayMove{dispute.id, *std::move(move)}, 8'000);
+  }
+}
+
+}  // namespace cairn::sim

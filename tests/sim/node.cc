@@ -1,0 +1,171 @@
+#include "tests/sim/node.h"
+
+#include "base/vrf.h"
+
+namespace cairn::sim {
+namespace {
+constexpr uint64_t kClockMayLead_ms = 1'000;  // a proposal's clock, beyond one's own
+}
+
+Node::Node(World& world, Place place, const attest::Genesis& genesis, const Keys& keys, Audit& audit, uint64_t clock_skew_ms,
+           const MempoolLimits& limits)
+    : world_(world), place_(place), genesis_(genesis), keys_(keys), audit_(audit), skew_ms_(clock_skew_ms), limits_(limits),
+      chance_(world.rng().fork("node")) {
+  start();
+}
+
+void Node::start() {
+  auto opened = Chain::open("/node", genesis_, &disk_);
+  require(static_cast<bool>(opened), "a node does not start from its disk: " + (opened ? "" : opened.error().text));
+  chain_ = *std::move(opened);
+  mempool_ = std::make_unique<Mempool>(limits_);
+  height_ = chain_->store().head();
+  world_.note("node " + std::to_string(place_) + " starts at " + std::to_string(number(height_)));
+  require(height_ >= acknowledged_, "a block that was committed is gone after a power cut");
+  // A block may have reached the disk although nobody was told.
+  for (uint64_t h = number(acknowledged_) + 1; h <= number(height_); h++) audit_.committed(*chain_, *chain_->store().block(Height{h}));
+  acknowledged_ = height_;
+  for (uint64_t h = number(height_); h > 0 && h + 3 > number(height_); h--) {
+    const Block& block = audit_.block(Height{h});
+    require(encode(*chain_->store().block(Height{h})) == encode(block), "a stored block differs from the one that was committed");
+    for (const auto& result : block.results) require(chain_->store().result(result.id).has_value(), "an acknowledged transaction is gone");
+  }
+}
+
+void Node::crash() {
+  world_.note("node " + std::to_string(place_) + " crashes");
+  lost_power();
+}
+
+void Node::lost_power() {
+  chain_.reset();
+  mempool_.reset();
+  waiting_.clear();
+  const uint64_t loss = chance_.below(3);
+  disk_.power_cut(loss == 0 ? Disk::Loss::nothing : loss == 1 ? Disk::Loss::all : Disk::Loss::some, chance_);
+}
+
+void Node::receive(const Bytes& bytes, const Answer& answer) {
+  if (!up()) return;
+  const TransactionId id = transaction_id(bytes);
+  const auto admitted = [&]() -> Result<> {
+    if (bytes.size() > kMaxTransactionBytes) return Error{Code::limit, "too large", ""};
+    return chain_->read([&](const App& app) -> Result<> {
+      TRY_LET(transaction, app.check(bytes));
+      const auto account = app.state().account(transaction.sender);
+      const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
+      TRY_LET(left, mempool_->add(Waiting::of(transaction, bytes), standing, app.head().header.time));
+      for (const Waiting& gone : left)
+        if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(Code::mempool_full));
+      return {};
+    });
+  }();
+  if (admitted || admitted.error().code == Code::already) {
+    if (answer) waiting_[id] = answer;
+    return;
+  }
+  if (!answer) return;
+  if (const auto before = chain_->store().result(id)) return answer(id, before->height, before->code);
+  answer(id, {}, static_cast<uint16_t>(admitted.error().code));
+}
+
+bool Node::wants_block() const {
+  return mempool_->ready() || chain_->read([](const App& app) { return app.pending(); });
+}
+
+attest::BeaconEntry Node::beacon_entry() const {
+  const auto [height, before] = chain_->read([](const App& app) { return std::pair(app.next_height(), app.beacon()); });
+  const Bytes input = attest::beacon_input(before, height);
+  attest::BeaconEntry entry;
+  entry.vrf_proof = vrf_prove(keys_.vrf, input);
+  entry.beacon = attest::next_beacon(before, must(vrf_verify(keys_.vrf.public_key(), input, entry.vrf_proof)));
+  return entry;
+}
+
+Proposal Node::propose(uint32_t round) {
+  Proposal out;
+  out.height = Height{number(height_) + 1};
+  out.round = round;
+  out.wall_ms = wall_ms();
+  out.beacon = beacon_entry();
+  size_t bytes = 0;
+  std::map<AccountId, uint64_t> next;
+  for (const Waiting* waiting : mempool_->take(genesis_.params.max_block_bytes)) {
+    bytes += waiting->bytes.size();
+    out.transactions.push_back(waiting->bytes);
+    // A sender's transactions come in their order, each nonce once, from the account's next on.
+    const auto [at, first] = next.try_emplace(waiting->sender, chain_->read([&](const App& app) {
+      const auto account = app.state().account(waiting->sender);
+      return account ? account->nonce : 0;
+    }));
+    require(waiting->nonce == at->second++, "the mempool gives a nonce that is not the sender's next");
+  }
+  require(bytes <= genesis_.params.max_block_bytes, "the mempool gives more than a block takes");
+  return out;
+}
+
+Result<> Node::consider(const Proposal& proposal) const {
+  const auto refuse = [](Code code, const char* why) { return Error{code, why, ""}; };
+  if (number(proposal.height) != number(height_) + 1) return refuse(Code::proof, "another height");
+  if (proposal.wall_ms > wall_ms() + kClockMayLead_ms) return refuse(Code::invalid, "its clock is ahead");
+  size_t bytes = 0;
+  std::set<TransactionId> seen;
+  for (const Bytes& transaction : proposal.transactions) {
+    bytes += transaction.size();
+    if (!seen.insert(transaction_id(transaction)).second) return refuse(Code::already, "a transaction twice");
+    TRY_LET(decoded, decode<Transaction>(transaction));
+    TRY(check_signature(decoded, chain_->id()));
+  }
+  if (bytes > genesis_.params.max_block_bytes) return refuse(Code::limit, "too large");
+  return chain_->read([&](const App& app) -> Result<> {
+    const attest::Header* previous = number(height_) == 0 ? nullptr : &app.head().header;
+    attest::Header header;
+    header.genesis = chain_->id();
+    header.height = proposal.height;
+    header.wall_ms = proposal.wall_ms;
+    header.beacon = proposal.beacon;
+    if (previous) {
+      header.wall_ms = std::max(proposal.wall_ms, previous->wall_ms);
+      header.time = after(previous->time, std::min(header.wall_ms - previous->wall_ms, 2 * genesis_.params.interval_ms));
+      header.previous = attest::header_id(*previous);
+    }
+    return attest::check_successor(genesis_, previous, header);
+  });
+}
+
+bool Node::commit(const Proposal& proposal) {
+  Block block;
+  try {
+    block = chain_->extend(proposal.wall_ms, proposal.beacon, proposal.transactions,
+                           [&](const attest::Header& header) { return attest::sign_header(keys_.producer, header); });
+  } catch (const Fault& fault) {
+    if (!disk_.failed()) throw Violation(std::string("a node halted: ") + fault.what());
+    world_.note("node " + std::to_string(place_) + " loses power in block " + std::to_string(number(proposal.height)));
+    lost_power();
+    return false;
+  }
+  height_ = acknowledged_ = block.header.header.height;
+  audit_.committed(*chain_, block);
+
+  std::map<AccountId, uint64_t> nonces;
+  for (const Bytes& bytes : proposal.transactions)
+    if (const auto transaction = decode<Transaction>(bytes)) nonces[transaction->sender] = 0;
+  const ChainTime now = block.header.header.time;
+  chain_->read([&](const App& app) {
+    for (auto& [sender, nonce] : nonces) {
+      const auto account = app.state().account(sender);
+      nonce = account ? account->nonce : 0;
+    }
+    return 0;
+  });
+  for (const auto& result : block.results) mempool_->drop(result.id);
+  const auto left = mempool_->settle(nonces, now);
+  for (const auto& result : block.results)
+    if (const auto waiter = waiting_.extract(result.id)) waiter.mapped()(result.id, result.height, result.code);
+  for (const Waiting& gone : left)
+    if (const auto waiter = waiting_.extract(gone.id))
+      waiter.mapped()(gone.id, {}, static_cast<uint16_t>(gone.expiry <= now ? Code::expired : Code::wrong_nonce));
+  return true;
+}
+
+}  // namespace cairn::sim
