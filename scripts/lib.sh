@@ -41,3 +41,14 @@ run_step() {
   fi
   return "$status"
 }
+
+# need_clang: clang 14 with its sanitizers and libFuzzer, for the commands that want a second compiler. Installed when missing.
+need_clang() {
+  command -v clang++-14 >/dev/null && [[ -e /usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a ]] && return
+  ((EUID == 0)) || die setup.packages "clang is missing" "sudo apt-get install --no-install-recommends clang-14 libclang-rt-14-dev"
+  local log
+  log=$(mktemp)
+  run_step "clang: install" "$log" apt-get install -yq --no-install-recommends clang-14 libclang-rt-14-dev ||
+    die setup.failed "clang could not be installed; apt's words are above" "apt-get update, then again"
+  rm "$log"
+}

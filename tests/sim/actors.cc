@@ -31,7 +31,7 @@ bool takes_part(const Job& job, const AccountId& verifier) {
 
 // ---- requesters ----
 
-void Requester::open(const View& view) {
+void Requester::open(const Records& view) {
   const Program& program = rng_.of(programs());
   attest::JobSpec spec = program.spec();
   spec.price_ceiling = Amount{kPrice + kPrice / 1000 * rng_.below(300)};
@@ -47,7 +47,7 @@ void Requester::open(const View& view) {
   opened_++;
 }
 
-void Requester::act(const View& view) {
+void Requester::act(const Records& view) {
   size_t mine = 0;
   for (const auto& [id, job] : view.jobs) {
     if (job.requester != this->id() || is_terminal(job.state)) continue;
@@ -81,7 +81,7 @@ const Run& Provider::run_of(const Job& job) {
   return *run;
 }
 
-void Provider::act(const View& view) {
+void Provider::act(const Records& view) {
   bool offers = false;
   for (const auto& [id, offer] : view.offers) offers |= offer.owner == this->id();
   if (!network_.draining) {
@@ -105,7 +105,7 @@ void Provider::act(const View& view) {
     if (rng_.chance(15)) send(about("unstake", rng_.next()), Unstake{Amount{1 + rng_.below(300'000)}});
   }
   for (const auto& [id, job] : view.jobs)
-    if (job.provider == this->id() && !is_terminal(job.state)) serve(view, job);
+    if (job.provider == this->id() && !is_terminal(job.state)) serve(job);
   for (const auto& [id, dispute] : view.games) {
     if (dispute.provider != this->id() || dispute.game.over() || kind_ == Kind::mute) continue;
     const auto job = view.jobs.find(dispute.job);
@@ -115,12 +115,13 @@ void Provider::act(const View& view) {
   }
 }
 
-void Provider::serve(const View& view, const Job& job) {
+void Provider::serve(const Job& job) {
   if (job.state == JobState::matched) {
     if (kind_ == Kind::late && job.tries % 3 == 0) return;  // lapses
     run_of(job);
     send(about("accept", job.id, job.tries), Accept{job.id});
   } else if (job.state == JobState::running) {
+    if (rng_.chance(100)) send(about("again", rng_.next()), Accept{job.id});  // refused
     if (kind_ == Kind::late) return;
     if (rng_.chance(500)) send(about("commit", job.id, job.tries), Commit{run_of(job).commitment(job.id, job.spec)});
   } else if (job.phase == JobPhase::answers) {
@@ -135,7 +136,6 @@ void Provider::serve(const View& view, const Job& job) {
            AnswerCheck{job.id, segment, call_id, run_of(job).segment(job.spec, segment)});
     }
   }
-  (void)view;
 }
 
 // ---- verifiers ----
@@ -152,7 +152,7 @@ Trial VerifierActor::rerun(const Run& run, uint64_t segment) {
   return run.rerun(segment);
 }
 
-void VerifierActor::act(const View& view) {
+void VerifierActor::act(const Records& view) {
   const Amount bond = view.held(Holder::bond(id()));
   const bool drawn = std::any_of(view.jobs.begin(), view.jobs.end(), [&](const auto& j) { return !is_terminal(j.second.state) && takes_part(j.second, id()); });
   if (!network_.draining && bond.pebbles < 50'000 && rng_.chance(500))
@@ -205,7 +205,7 @@ Challenger::Challenger(Network& network, Place place, std::string name, const Se
   if (honest) network.truth.honest.insert(id());
 }
 
-void Challenger::act(const View& view) {
+void Challenger::act(const Records& view) {
   for (const auto& [id, job] : view.jobs) {
     if (!job.commitment || is_terminal(job.state)) continue;
     const auto* attempt = network_.truth.attempt(id, job.tries - 1);
@@ -237,7 +237,7 @@ void Challenger::act(const View& view) {
 
 // ---- everybody else ----
 
-void Citizen::act(const View& view) {
+void Citizen::act(const Records& view) {
   if (network_.draining || busy() || next_key_) return;
   const auto anybody = [&]() -> AccountId {
     const uint64_t which = rng_.below(network_.truth.names.size() + 1);
@@ -268,7 +268,7 @@ void Citizen::happened(const Hash& about, const TransactionId&, uint16_t code) {
   next_key_.reset();
 }
 
-void Citizen::publish(const View& view) {
+void Citizen::publish(const Records& view) {
   const Program& program = rng_.of(programs());
   const uint64_t which = rng_.below(program.example.inputs.size() + 1);
   // The bytes of an input that jobs use, or something of our own.
@@ -294,7 +294,7 @@ void Citizen::publish(const View& view) {
 }
 
 // What must be refused, whoever asks.
-Body Citizen::mischief(const View& view) {
+Body Citizen::mischief(const Records& view) {
   const auto job = [&]() -> const Job* {
     if (view.jobs.empty()) return nullptr;
     return &std::next(view.jobs.begin(), static_cast<std::ptrdiff_t>(rng_.below(view.jobs.size())))->second;

@@ -11,10 +11,10 @@ class Requester final : public Client {
   using Client::Client;
 
  protected:
-  void act(const View& view) override;
+  void act(const Records& view) override;
 
  private:
-  void open(const View& view);
+  void open(const Records& view);
   size_t opened_ = 0;
 };
 
@@ -25,10 +25,10 @@ class Provider final : public Client {
   Provider(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, Kind kind, AccountId payee = {});
 
  protected:
-  void act(const View& view) override;
+  void act(const Records& view) override;
 
  private:
-  void serve(const View& view, const Job& job);
+  void serve(const Job& job);
   const Run& run_of(const Job& job);
   const Kind kind_;
   const AccountId payee_;
@@ -43,7 +43,7 @@ class VerifierActor final : public Client {
   VerifierActor(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, Kind kind);
 
  protected:
-  void act(const View& view) override;
+  void act(const Records& view) override;
 
  private:
   void check(const Job& job, const Check& check);
@@ -59,7 +59,7 @@ class Challenger final : public Client {
   Challenger(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, bool honest);
 
  protected:
-  void act(const View& view) override;
+  void act(const Records& view) override;
 
  private:
   const bool honest_;
@@ -72,12 +72,12 @@ class Citizen final : public Client {
   using Client::Client;
 
  protected:
-  void act(const View& view) override;
+  void act(const Records& view) override;
   void happened(const Hash& about, const TransactionId& id, uint16_t code) override;
 
  private:
-  void publish(const View& view);
-  Body mischief(const View& view);
+  void publish(const Records& view);
+  Body mischief(const Records& view);
   uint64_t sent_ = 0;
   std::optional<SecretKey> next_key_;
   Hash rotation_;

@@ -54,7 +54,7 @@ Audit::Audit(World& world, const attest::Genesis& genesis, const Truth& truth)
     : world_(world), genesis_(genesis), truth_(truth), rng_(world.rng().fork("audit")) {
   App app(genesis);
   must(app.init());
-  views_.push_back(View::of(app));
+  views_.push_back(Records::of(app));
 }
 
 std::optional<TxResult> Audit::result(const TransactionId& id) const {
@@ -74,10 +74,10 @@ void Audit::committed(const Chain& chain, const Block& block) {
   }
   require(number(height) == blocks_.size() + 1, "a node skipped a height");
   blocks_.push_back(block);
-  views_.push_back(chain.read([](const App& app) { return View::of(app); }));
+  views_.push_back(chain.read([](const App& app) { return Records::of(app); }));
   if (views_.size() > kViewsKept) views_[views_.size() - kViewsKept - 1].reset();
-  const View& view = *views_.back();
-  const View& before = *views_[views_.size() - 2];
+  const Records& view = *views_.back();
+  const Records& before = *views_[views_.size() - 2];
   world_.note("block " + std::to_string(number(height)) + " " + short_id(attest::header_id(block.header.header)) + " with " +
               std::to_string(block.transactions.size()));
   for (const auto& result : block.results) {
@@ -134,7 +134,7 @@ void Audit::check_block(const Block& block) const {
 
 // ---- value ----
 
-void Audit::check_holdings(const View& before, const View& view, const Block& block) const {
+void Audit::check_holdings(const Records& before, const Records& view, const Block& block) const {
   std::map<Currency, u128> supply;
   for (const auto& [place, amount] : view.holdings) {
     require(amount.pebbles != 0, "a holding of 0 is stored");
@@ -145,7 +145,10 @@ void Audit::check_holdings(const View& before, const View& view, const Block& bl
   require(supply[Currency{}] == given, "value was made or lost");
 
   std::map<AccountId, u128> unbonding;
-  for (const auto& [seq, record] : view.unbondings) unbonding[record.account] += record.amount.pebbles;
+  for (const auto& [seq, record] : view.unbondings) {
+    unbonding[record.account] += record.amount.pebbles;
+    require(before.unbondings.contains(seq) || record.due == after(view.now, genesis_.params.unbonding_ms), "an unbonding takes another time than its rule");
+  }
   for (const auto& [place, amount] : view.holdings) {
     const Holder& holder = place.first;
     const auto leak = [&](bool holds) {
@@ -220,7 +223,7 @@ void Audit::check_holdings(const View& before, const View& view, const Block& bl
 
 // ---- jobs and games ----
 
-void Audit::check_jobs(const View& view) const {
+void Audit::check_jobs(const Records& view) const {
   for (const auto& [id, job] : view.jobs) {
     const std::string what = "job " + short_id(id) + ", " + std::string(name(job.state)) + " (" + std::string(name(job.phase)) + "), ";
     const auto queued = view.deadlines.find({job.timer.due, job.timer.seq});
@@ -252,11 +255,13 @@ void Audit::check_jobs(const View& view) const {
       require(at != view.games.end() && !at->second.game.over() && at->second.job == id, what + "lists a game that is not open");
     }
     for (const Check& check : job.checks)
+      require(check.state != CheckState::agreed || check.record.knowledge == check.record.provider, what + "counts as agreed what differs");
+    for (const Check& check : job.checks)
       require(check.record.draw.verifier != job.provider && check.record.draw.verifier != job.payee, what + "is checked by its own provider");
   }
 }
 
-void Audit::check_games(const View& before, const View& view) const {
+void Audit::check_games(const Records& before, const Records& view) const {
   for (const auto& [id, dispute] : view.games) {
     const std::string what = "game " + short_id(id) + " ";
     const auto queued = view.deadlines.find({dispute.clock.due, dispute.clock.seq});
@@ -279,7 +284,7 @@ void Audit::check_games(const View& before, const View& view) const {
   }
 }
 
-void Audit::follow(const Event& event, const View& before, const View& view) {
+void Audit::follow(const Event& event, const Records& before, const Records& view) {
   if (event.kind == "check.silent" || event.kind == "check.false") {
     for (const AccountId& id : truth_.honest)
       require(event.json.find(id.hex()) == std::string::npos, "the honest verifier " + truth_.name(id) + " was punished: " + event.kind);
@@ -340,7 +345,7 @@ void Audit::follow(const Event& event, const View& before, const View& view) {
   }
 }
 
-void Audit::check_receipt(const attest::ReceiptBody& receipt, const View& before) {
+void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& before) {
   const std::string what = "receipt " + short_id(receipt.job) + "/" + std::to_string(receipt.attempt) + " ";
   const auto& p = genesis_.params;
   const auto then = before.jobs.find(receipt.job);
@@ -394,7 +399,7 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const View& before
 
 // ---- market ----
 
-void Audit::check_market(const View& view) const {
+void Audit::check_market(const Records& view) const {
   require(view.book.size() == view.offers.size(), "the book has not one entry an offer");
   for (const BookEntry& entry : view.book) {
     const auto offer = view.offers.find(entry.offer);
@@ -428,7 +433,7 @@ void Audit::check_market(const View& view) const {
   }
 }
 
-void Audit::check_queue(const View& view, size_t fired) const {
+void Audit::check_queue(const Records& view, size_t fired) const {
   std::map<std::pair<Due, Hash>, size_t> owners;
   for (const auto& [place, deadline] : view.deadlines) owners[{deadline.what, deadline.id}]++;
   size_t expected = view.games.size() + view.offers.size() + view.unbondings.size();
@@ -441,40 +446,40 @@ void Audit::check_queue(const View& view, size_t fired) const {
 
 // ---- proofs ----
 
-void Audit::check_proofs(const Chain& chain, const View& view) {
-  Chain& open = const_cast<Chain&>(chain);  // a proof hashes what is not hashed yet
-  std::vector<std::pair<Bytes, Bytes>> some;
-  chain.read([&](const App& app) {
-    const auto& map = app.state().map();
-    for (int i = 0; i < 2 && !map.empty(); i++) {
-      auto at = map.lower_bound(Bytes{static_cast<uint8_t>(rng_.below(256)), static_cast<uint8_t>(rng_.below(256))});
-      if (at == map.end()) at = map.begin();
-      some.emplace_back(at->first, at->second);
-    }
-    return 0;
-  });
-  for (const auto& [key, value] : some) {
-    const auto entry = map_entry(key, value);
-    const auto [head, proof] = open.prove(entry.key);
-    require(static_cast<bool>(attest::check_present(head.header.state_root, entry, proof)), "a record cannot be proven");
-    require(!attest::check_absent(head.header.state_root, entry.key, proof), "a record that is there was proven absent");
-    attest::MapEntry other = entry;
+void Audit::check_proofs(const Chain& chain, const Records& view) {
+  const auto last = must(chain.last());
+  const Hash& root = last.header.header.state_root;
+  require(last.header.header.height == view.height, "a proof is of another height");
+  for (int i = 0; i < 2; i++) {
+    Bytes from(2);
+    for (auto& byte : from) byte = static_cast<uint8_t>(rng_.below(256));
+    std::optional<attest::MapEntry> entry;
+    const auto take = [&](ByteSpan key, ByteSpan value) {
+      entry = map_entry(key, value);
+      return false;
+    };
+    last.view->records(from, take);
+    if (!entry) last.view->records({}, take);
+    if (!entry) continue;
+    const auto proof = last.prove(entry->key);
+    require(static_cast<bool>(attest::check_present(root, *entry, proof)), "a record cannot be proven");
+    require(!attest::check_absent(root, entry->key, proof), "a record that is there was proven absent");
+    attest::MapEntry other = *entry;
     other.value = rng_.hash();
-    require(!attest::check_present(head.header.state_root, other, proof), "another value was proven");
+    require(!attest::check_present(root, other, proof), "another value was proven");
   }
   const Hash absent = rng_.hash();
-  const auto [head, proof] = open.prove(absent);
-  require(static_cast<bool>(attest::check_absent(head.header.state_root, absent, proof)), "an absent record cannot be proven absent");
-  require(!attest::check_present(head.header.state_root, {absent, absent}, proof), "an absent record was proven");
-  require(head.header.height == view.height, "a proof is of another height");
+  const auto proof = last.prove(absent);
+  require(static_cast<bool>(attest::check_absent(root, absent, proof)), "an absent record cannot be proven absent");
+  require(!attest::check_present(root, {absent, absent}, proof), "an absent record was proven");
 }
 
-void Audit::finish(Chain& chain) {
+void Audit::finish(const Chain& chain) {
+  require(static_cast<bool>(chain.check()), "the whole state is not what the last header says");
   App again(genesis_);
   must(again.init());
   uint64_t next_event = 1;
-  const Height last = chain.store().head();
-  for (uint64_t h = 1; h <= number(last); h++) {
+  for (uint64_t h = 1; h <= number(chain.store().head()); h++) {
     const Block& block = this->block(Height{h});
     const auto done = must(again.finalize(Height{h}, block.header.header.wall_ms, block.header.header.beacon, block.transactions, next_event));
     next_event += done.events.size();
@@ -485,9 +490,9 @@ void Audit::finish(Chain& chain) {
   for (size_t i = 0; i < receipts_.size(); i += every) {
     attest::Receipt receipt;
     receipt.body = receipts_[i];
-    const auto [head, path] = chain.prove(attest::receipt_key(receipt.body.job, receipt.body.attempt));
-    receipt.header = head;
-    receipt.path = path;
+    const auto last = must(chain.last());
+    receipt.header = last.header;
+    receipt.path = last.prove(attest::receipt_key(receipt.body.job, receipt.body.attempt));
     for (const auto& draw : receipt.body.draws) receipt.draw_headers.push_back(block(draw.height).header);
     const auto checked = attest::check_receipt(receipt, genesis_);
     require(static_cast<bool>(checked), "a receipt does not check out: " + (checked ? "" : checked.error().text));

@@ -35,25 +35,25 @@ class Audit {
   // Throws Violation.
   void committed(const Chain& chain, const Block& block);
   // After the last block: receipts check out offline, and a replay from genesis gives the same roots.
-  void finish(Chain& chain);
+  void finish(const Chain& chain);
 
   Height height() const { return Height{blocks_.size()}; }
   const Block& block(Height height) const { return blocks_.at(number(height) - 1); }
-  const View& view(Height height) const { return *views_.at(number(height)); }
+  const Records& view(Height height) const { return *views_.at(number(height)); }
   std::optional<TxResult> result(const TransactionId& id) const;
   const std::vector<attest::ReceiptBody>& receipts() const { return receipts_; }
   std::map<std::string, uint64_t> counts;  // of events by kind, for a sweep's summary
 
  private:
   void check_block(const Block& block) const;
-  void check_holdings(const View& before, const View& view, const Block& block) const;
-  void check_jobs(const View& view) const;
-  void check_games(const View& before, const View& view) const;
-  void check_market(const View& view) const;
-  void check_queue(const View& view, size_t fired) const;
-  void check_proofs(const Chain& chain, const View& view);
-  void follow(const Event& event, const View& before, const View& view);
-  void check_receipt(const attest::ReceiptBody& receipt, const View& before);
+  void check_holdings(const Records& before, const Records& view, const Block& block) const;
+  void check_jobs(const Records& view) const;
+  void check_games(const Records& before, const Records& view) const;
+  void check_market(const Records& view) const;
+  void check_queue(const Records& view, size_t fired) const;
+  void check_proofs(const Chain& chain, const Records& view);
+  void follow(const Event& event, const Records& before, const Records& view);
+  void check_receipt(const attest::ReceiptBody& receipt, const Records& before);
 
   struct Life {  // of a job, as its events tell it
     std::string last;
@@ -68,7 +68,7 @@ class Audit {
   const Truth& truth_;
   Rng rng_;
   std::vector<Block> blocks_;
-  std::vector<std::shared_ptr<const View>> views_;  // by height, from genesis on; old ones are dropped
+  std::vector<std::shared_ptr<const Records>> views_;  // by height, from genesis on; old ones are dropped
   std::map<TransactionId, TxResult> results_;
   std::map<JobId, Life> lives_;
   std::map<Hash, Amount> deposits_;  // of records that stand, as first seen

@@ -28,14 +28,14 @@ void Client::wake() {
   }
   // A node that is far behind shows a state that nobody keeps any more.
   if (!near_ || number(network_.audit.height()) > number(near_->height()) + 40) return;
-  const View& view = network_.audit.view(near_->height());
+  const Records& view = network_.audit.view(near_->height());
   now_ = view.now;
   settle(view);
   resend(*near_);
   act(view);
 }
 
-void Client::settle(const View& view) {
+void Client::settle(const Records& view) {
   nonce_ = std::max(nonce_, view.nonce(id_));
   while (!pending_.empty() && pending_.begin()->first < nonce_) {
     const Pending sent = pending_.begin()->second;
@@ -102,7 +102,7 @@ void Client::send(const Hash& about, Body body, uint64_t expires_ms) {
   pending_.emplace(transaction.nonce, std::move(pending));
 }
 
-void Client::play(const View&, const Dispute& dispute, attest::Party me, attest::Trial& replay) {
+void Client::play(const Records&, const Dispute& dispute, attest::Party me, attest::Trial& replay) {
   const auto& game = dispute.game;
   if (game.over() || game.to_move != me) return;
   for (const Program& program : programs()) {

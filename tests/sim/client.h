@@ -29,7 +29,7 @@ class Client {
 
  protected:
   // Looks at the state as a node that is in reach has it, and does what follows from it.
-  virtual void act(const View& view) = 0;
+  virtual void act(const Records& view) = 0;
   // A transaction of ours stands in a block.
   virtual void happened(const Hash&, const TransactionId&, uint16_t) {}
 
@@ -37,7 +37,7 @@ class Client {
   void send(const Hash& about, Body body, uint64_t expires_ms = 15'000);
   bool busy() const { return pending_.size() >= 6; }
   bool done(const Hash& about) const { return done_.contains(about); }
-  void play(const View& view, const Dispute& dispute, attest::Party me, attest::Trial& replay);
+  void play(const Records& view, const Dispute& dispute, attest::Party me, attest::Trial& replay);
   template <class... Parts>
   static Hash about(std::string_view what, const Parts&... parts) {
     return tagged_hash("about", {as_bytes(what), encode(parts)...});
@@ -58,7 +58,7 @@ class Client {
     uint64_t sent_ms;  // last
   };
   void wake();
-  void settle(const View& view);
+  void settle(const Records& view);
   void resend(Node& node);
   void hand_over(Node& node, const Pending& pending);
   void give_up_from(uint64_t nonce);

@@ -15,12 +15,13 @@ Node::Node(World& world, Place place, const attest::Genesis& genesis, const Keys
 }
 
 void Node::start() {
-  auto opened = Chain::open("/node", genesis_, &disk_);
+  auto opened = Chain::open("/node", genesis_, &disk_, {.check_beside = false});
   require(static_cast<bool>(opened), "a node does not start from its disk: " + (opened ? "" : opened.error().text));
   chain_ = *std::move(opened);
   mempool_ = std::make_unique<Mempool>(limits_);
   height_ = chain_->store().head();
   world_.note("node " + std::to_string(place_) + " starts at " + std::to_string(number(height_)));
+  require(static_cast<bool>(chain_->check()), "the stored state is not what its header says");
   require(height_ >= acknowledged_, "a block that was committed is gone after a power cut");
   // A block may have reached the disk although nobody was told.
   for (uint64_t h = number(acknowledged_) + 1; h <= number(height_); h++) audit_.committed(*chain_, *chain_->store().block(Height{h}));

@@ -1,5 +1,11 @@
 #include "tests/sim/sim.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
 #include "tests/sim/actors.h"
 
 namespace cairn::sim {
@@ -56,10 +62,10 @@ class Simulation {
     p.interval_ms = 200;
     p.draw_delay_blocks = rng.between(1, 3);
     p.secret_window_ms = 2'000;
-    p.verdict_ms = 5'000;
-    p.reveal_ms = 5'000;
+    p.verdict_ms = 6'000;
+    p.reveal_ms = 6'000;
     p.window_ms = 2'500;
-    p.move_ms = 5'000;
+    p.move_ms = 6'000;
     p.first_move_factor = 1;
     p.unbonding_ms = rng.between(4'000, 12'000);
     p.receipt_keep_ms = rng.between(4'000, 12'000);
@@ -81,29 +87,32 @@ class Simulation {
   }
 
   void choose_people(Rng& rng) {
-    const auto add = [&](const std::string& name, auto make) {
+    // Who cannot pay its fees cannot keep its word either: who means well has enough.
+    const auto add = [&](const std::string& name, bool honest, auto make) {
       const SecretKey key = key_named(seed_, name);
-      const Amount balance{rng.chance(150) ? 200'000 + rng.below(3'000'000) : 1'000'000'000};
+      const bool poor = !honest && rng.chance(250);
+      const Amount balance{poor ? 200'000 + rng.below(3'000'000) : 1'000'000'000};
       people_.push_back({name, key, balance, make});
     };
     const auto kind_of = [&](auto honest, auto last, uint64_t permille) {
       if (rng.chance(permille)) return honest;
       return static_cast<decltype(honest)>(rng.between(1, static_cast<uint64_t>(last)));
     };
-    for (uint64_t i = rng.between(1, 3); i > 0; i--) add("requester" + std::to_string(i), [](auto&... a) { return std::make_unique<Requester>(a...); });
+    for (uint64_t i = rng.between(1, 3); i > 0; i--) add("requester" + std::to_string(i), false, [](auto&... a) { return std::make_unique<Requester>(a...); });
     for (uint64_t i = rng.between(1, 4); i > 0; i--) {
       const auto kind = kind_of(Provider::Kind::honest, Provider::Kind::false_answer, 500);
-      add("provider" + std::to_string(i), [kind](auto&... a) { return std::make_unique<Provider>(a..., kind); });
+      const AccountId payee = rng.chance(300) ? account_of(key_named(seed_, "verifier1").public_key()) : AccountId{};
+      add("provider" + std::to_string(i), kind == Provider::Kind::honest, [kind, payee](auto&... a) { return std::make_unique<Provider>(a..., kind, payee); });
     }
     for (uint64_t i = rng.between(1, 6); i > 0; i--) {
       const auto kind = kind_of(VerifierActor::Kind::honest, VerifierActor::Kind::never_served, 600);
-      add("verifier" + std::to_string(i), [kind](auto&... a) { return std::make_unique<VerifierActor>(a..., kind); });
+      add("verifier" + std::to_string(i), kind == VerifierActor::Kind::honest, [kind](auto&... a) { return std::make_unique<VerifierActor>(a..., kind); });
     }
     for (uint64_t i = rng.below(3); i > 0; i--) {
       const bool honest = rng.chance(600);
-      add("challenger" + std::to_string(i), [honest](auto&... a) { return std::make_unique<Challenger>(a..., honest); });
+      add("challenger" + std::to_string(i), honest, [honest](auto&... a) { return std::make_unique<Challenger>(a..., honest); });
     }
-    for (uint64_t i = rng.between(1, 3); i > 0; i--) add("citizen" + std::to_string(i), [](auto&... a) { return std::make_unique<Citizen>(a...); });
+    for (uint64_t i = rng.between(1, 3); i > 0; i--) add("citizen" + std::to_string(i), false, [](auto&... a) { return std::make_unique<Citizen>(a...); });
   }
 
   void build(Rng& rng) {
@@ -169,7 +178,7 @@ class Simulation {
       if (!node->up()) return "a node is down";
       if (node->height() != audit_->height()) return "a node lags behind";
     }
-    const View& view = audit_->view(audit_->height());
+    const Records& view = audit_->view(audit_->height());
     for (const auto& [id, job] : view.jobs) return "job " + id.hex().substr(0, 8) + " is " + std::string(name(job.state));
     if (!view.games.empty()) return "a game";
     if (!view.unbondings.empty()) return "an unbonding";
@@ -188,7 +197,7 @@ class Simulation {
         require(encode(*store.block(Height{h})) == encode(audit_->block(Height{h})), "a stored block is not the one of the chain");
     }
     audit_->finish(nodes_.front()->chain());
-    const View& view = audit_->view(audit_->height());
+    const Records& view = audit_->view(audit_->height());
     for (const auto& [place, amount] : view.holdings)
       require(place.first.kind != HolderKind::escrow && place.first.kind != HolderKind::job_stake && place.first.kind != HolderKind::game,
               "value is left where nobody can reach it");
@@ -234,6 +243,70 @@ Outcome simulate(uint64_t seed) {
   Outcome out = simulation.outcome();
   out.violation = violation;
   return out;
+}
+
+void show(const Outcome& out) {
+  std::printf("seed %llu: %s\n", static_cast<unsigned long long>(out.seed), out.violation ? out.violation->c_str() : "all invariants held");
+  for (const auto& line : out.last_lines) std::printf("    %s\n", line.c_str());
+  std::printf("next: scripts/sim --seed %llu runs exactly this again\n", static_cast<unsigned long long>(out.seed));
+}
+
+namespace {
+
+uint64_t running = 0;  // the seed that a failed CHECK ends
+
+void say_which(int) {
+  char line[64];
+  const int size = std::snprintf(line, sizeof line, "seed %llu: a CHECK failed\n", static_cast<unsigned long long>(running));
+  if (write(STDOUT_FILENO, line, static_cast<size_t>(size)) != size) _exit(3);
+  _exit(1);
+}
+
+// Every `parts`-th seed; the first that finds something ends it.
+bool sweep_part(uint64_t from, uint64_t seeds, uint64_t part, uint64_t parts) {
+  uint64_t blocks = 0, transactions = 0, virtual_ms = 0;
+  std::map<std::string, uint64_t> counts;
+  Hash traces;
+  std::optional<Outcome> failed;
+  std::signal(SIGABRT, say_which);
+  for (uint64_t seed = from + part; seed < from + seeds && !failed; seed += parts) {
+    running = seed;
+    const Outcome out = simulate(seed);
+    blocks += out.blocks;
+    transactions += out.transactions;
+    virtual_ms += out.virtual_ms;
+    for (const auto& [kind, count] : out.counts) counts[kind] += count;
+    traces = tagged_hash("sim.sweep", {traces.span(), out.trace.span()});
+    if (out.violation) failed = out;
+  }
+  if (failed) show(*failed);
+  std::printf("part %llu of %llu: %llu blocks, %llu transactions, %llu s of virtual time, traces %s\n", static_cast<unsigned long long>(part + 1),
+              static_cast<unsigned long long>(parts), static_cast<unsigned long long>(blocks), static_cast<unsigned long long>(transactions),
+              static_cast<unsigned long long>(virtual_ms / 1000), traces.hex().substr(0, 16).c_str());
+  if (part == 0)
+    for (const auto& [kind, count] : counts) std::printf("  %-20s %llu\n", kind.c_str(), static_cast<unsigned long long>(count));
+  std::fflush(stdout);
+  return !failed;
+}
+
+}  // namespace
+
+bool sweep(uint64_t from, uint64_t seeds, uint64_t jobs) {
+  std::fflush(stdout);
+  std::vector<pid_t> children;  // seeds share nothing
+  for (uint64_t part = 0; part < jobs; part++) {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) _exit(sweep_part(from, seeds, part, jobs) ? 0 : 1);
+    children.push_back(child);
+  }
+  bool held = true;
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    held &= status == 0;
+  }
+  return held;
 }
 
 }  // namespace cairn::sim

@@ -7,7 +7,7 @@
 
 #include "tests/attest/trial.h"
 #include "tests/sim/rng.h"
-#include "tests/sim/view.h"
+#include "tests/sim/records.h"
 
 namespace cairn::sim {
 

@@ -10,7 +10,7 @@ namespace cairn::sim {
 
 using namespace ledger;  // a simulation is about the ledger
 
-struct View {
+struct Records {
   Height height{};
   ChainTime now{};
   std::map<AccountId, Account> accounts;
@@ -29,7 +29,7 @@ struct View {
   std::map<Hash, Reservation> reservations;
   bool forked = false;
 
-  static std::shared_ptr<const View> of(const App& app);
+  static std::shared_ptr<const Records> of(const App& app);
 
   Amount held(const Holder& holder) const {
     const auto at = holdings.find({holder, Currency{}});

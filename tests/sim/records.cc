@@ -1,18 +1,18 @@
-#include "tests/sim/view.h"
+#include "tests/sim/records.h"
 
 namespace cairn::sim {
 namespace {
 template <class Record>
-Record read(const Bytes& value) {
+Record read(ByteSpan value) {
   return must(decode<Record>(value));
 }
 }  // namespace
 
-std::shared_ptr<const View> View::of(const App& app) {
-  auto view = std::make_shared<View>();
+std::shared_ptr<const Records> Records::of(const App& app) {
+  auto view = std::make_shared<Records>();
   view->height = app.head().header.height;
   view->now = app.head().header.time;
-  for (const auto& [key, value] : app.state().map()) {
+  app.state().each({}, {}, [&](ByteSpan key, ByteSpan value) {
     switch (key.front()) {
       case 'a': {
         const auto r = read<Account>(value);
@@ -78,7 +78,8 @@ std::shared_ptr<const View> View::of(const App& app) {
       case 'f': view->forked = true; break;
       default: break;  // a table that nothing here has a rule for
     }
-  }
+    return true;
+  });
   return view;
 }
 
