@@ -15,7 +15,9 @@ Node::Node(World& world, Place place, const attest::Genesis& genesis, const Keys
 }
 
 void Node::start() {
-  auto opened = Chain::open("/node", genesis_, &disk_, {.check_beside = false});
+  ChainSettings settings;
+  settings.check_beside = false;
+  auto opened = Chain::open("/node", genesis_, &disk_, settings);
   require(static_cast<bool>(opened), "a node does not start from its disk: " + (opened ? "" : opened.error().text));
   chain_ = *std::move(opened);
   mempool_ = std::make_unique<Mempool>(limits_);

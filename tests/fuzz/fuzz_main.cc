@@ -1,0 +1,24 @@
+// libFuzzer's side: FUZZ=NAME says which target. Built by the preset clang alone; scripts/fuzz runs it.
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/fuzz/targets.h"
+
+namespace {
+const cairn::fuzz::Target* target = nullptr;
+}
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  const char* name = std::getenv("FUZZ");
+  for (const auto& one : cairn::fuzz::targets())
+    if (name && one.name == name) target = &one;
+  if (target) return 0;
+  std::fprintf(stderr, "usage: FUZZ=NAME fuzz ...\n");
+  for (const auto& one : cairn::fuzz::targets()) std::fprintf(stderr, "  %.*s\n", static_cast<int>(one.name.size()), one.name.data());
+  std::exit(2);
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  target->run({data, size});
+  return 0;
+}
