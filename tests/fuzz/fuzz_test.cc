@@ -50,7 +50,7 @@ TEST_P(Fuzz, CorpusAndDamage) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, Fuzz, testing::Range<size_t>(0, targets().size()),
-                         [](const auto& info) { return std::string(targets()[info.param].name); });
+                         [](const auto& target) { return std::string(targets()[target.param].name); });
 
 }  // namespace
 }  // namespace cairn::fuzz
