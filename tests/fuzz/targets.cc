@@ -167,7 +167,7 @@ const std::vector<Stage>& stages() {
   static const std::vector<Stage> all = [] {
     std::vector<Stage> out;
     const Example& example = small_example();
-    Trial honest(example, 1, 0, 40, example.start), liar(example, 1, 0, 40, example.start, {Lie::value, 21, 0, 0, 0, 7, 1});
+    Trial honest(example, 1, 0, 40, example.start), liar(example, 1, 0, 40, example.start, {Lie::value, 39, 0, 0, 0, 7, 1});
     Game game = open_game(terms_of(example, 1, 0, 40, liar, honest));
     while (!game.over()) {
       const Move move = must(next_move(game, game.to_move, example.plan, game.to_move == Party::provider ? liar : honest));

@@ -57,7 +57,7 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
       TRY_LET(transaction, app.check(bytes));
       const auto account = app.state().account(transaction.sender);
       const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
-      TRY_LET(left, mempool_->add(Waiting::of(transaction, bytes), standing, app.head().header.time));
+      TRY_LET(left, mempool_->add(Waiting::of(transaction, id, bytes), standing, app.head().header.time));
       for (const Waiting& gone : left)
         if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(Code::mempool_full));
       return {};

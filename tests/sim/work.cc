@@ -95,6 +95,7 @@ Lie random_lie(const Program& program, Rng& rng) {
   Lie lie;
   lie.kind = kKinds[rng.below(6)];
   lie.step = rng.below(kSteps);
+  if (rng.chance(700)) lie.step = lie.step / kInterval * kInterval + kInterval - 1;  // what a segment ends with is what is committed
   if (lie.kind == Lie::end_root) lie.step = kSteps - 1;
   lie.call = static_cast<uint32_t>(rng.below(program.example.plan.calls.size()));
   lie.output = static_cast<uint32_t>(rng.below(4));
