@@ -1,5 +1,8 @@
 // Keys, signatures and VRF by one hash each: linked in place of base/keys.cc and base/vrf.cc, so that most seeds spend
 // their time on the ledger and not on the curve. Anybody could forge them; nobody in a simulation does.
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/blake3.h"
 #include "base/keys.h"
 #include "base/vrf.h"
@@ -38,6 +41,20 @@ bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const Acco
             const Signature& signature) {
   return signature == signature_of(key, genesis, kind, account, bytes);
 }
+
+// What else keys.cc defines, so that nothing makes the linker take it: no simulation asks for these.
+namespace {
+[[noreturn]] void not_simulated() {
+  CHECK(!"key files, transports and the system's randomness are not simulated");
+  std::abort();
+}
+}  // namespace
+SecretKey SecretKey::generate() { not_simulated(); }
+Result<> save_key(const std::filesystem::path&, const SecretKey&) { not_simulated(); }
+Result<SecretKey> load_key(const std::filesystem::path&) { not_simulated(); }
+TransportKeys transport_keys(const SecretKey&) { not_simulated(); }
+Result<std::array<uint8_t, 32>> transport_key(const PublicKey&) { not_simulated(); }
+Hash random_hash() { not_simulated(); }
 
 VrfProof vrf_prove(const SecretKey& key, ByteSpan input) {
   const Hash hash = tagged_hash("stub.vrf", {key.public_key().span(), input});
