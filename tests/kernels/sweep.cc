@@ -1,36 +1,19 @@
-// kernels_sweep [NAME] [STRIDE] [THREADS]: every float through the operators of one operand, and of two with the other fixed: the
-// three instruction sets against each other, and the greatest error against double precision, which must keep to the operator's
-// limit. With stride 1 (the default) all 2^32 inputs of each: a minute or more an operator. Not a test of ctest.
+// What is swept, and its limits.
+#include "tests/kernels/sweep.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <thread>
-#include <vector>
-
-#include "kernels/operator.h"
 
 namespace cairn::kernels {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
-constexpr float kEverywhere = -INFINITY;
 
-struct Function {
-  const char* op;
-  double ulp;  // limit, for x above `from`; elsewhere the error is below `absolute`
-  double (*exact)(double);
-  std::vector<float> attrs = {};
-  std::optional<float> before = {}, after = {};  // fixed operands
-  float from = kEverywhere;
-  double absolute = 0;
-};
 double sigmoid(double x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
 double normal_below(double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); }
 double softplus(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
@@ -42,7 +25,7 @@ double mish_step(double x) {
   return x > 40 ? 1 : n / (n + 2);
 }
 
-const Function kFunctions[] = {
+const Swept kSwept[] = {
     {"neg.v1", 0, [](double x) { return -x; }},
     {"abs.v1", 0, [](double x) { return std::fabs(x); }},
     {"sign.v1", 0, [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }},
@@ -66,9 +49,9 @@ const Function kFunctions[] = {
     {"log2.v1", 2, [](double x) { return std::log2(x); }},
     {"log10.v1", 2, [](double x) { return std::log10(x); }},
     {"pow.v1", 4, [](double x) { return std::pow(x, 0.3f); }, {}, {}, 0.3f},
-    {"pow.v1", 4, [](double x) { return std::pow(x, -2.7f); }, {}, {}, -2.7f, kEverywhere, 0x1p-148},
-    {"pow.v1", 4, [](double x) { return std::pow(x, 3.0); }, {}, {}, 3.0f, kEverywhere, 0x1p-148},
-    {"pow.v1", 4, [](double x) { return std::pow(1.0001f, x); }, {}, 1.0001f, {}, kEverywhere, 0x1p-148},
+    {"pow.v1", 4, [](double x) { return std::pow(x, -2.7f); }, {}, {}, -2.7f, -INFINITY, 0x1p-148},
+    {"pow.v1", 4, [](double x) { return std::pow(x, 3.0); }, {}, {}, 3.0f, -INFINITY, 0x1p-148},
+    {"pow.v1", 4, [](double x) { return std::pow(1.0001f, x); }, {}, 1.0001f, {}, -INFINITY, 0x1p-148},
     {"sin.v1", 2, [](double x) { return up_to_2_20(x, std::sin); }},
     {"cos.v1", 2, [](double x) { return up_to_2_20(x, std::cos); }},
     {"tan.v1", 4, [](double x) { return up_to_2_20(x, std::tan); }},
@@ -107,18 +90,12 @@ double ulps(float have, double exact) {
   return std::fabs(static_cast<double>(have) - exact) / std::ldexp(1.0, std::max(exponent - 24, -149));
 }
 
-struct Found {
-  uint64_t count = 0, differ = 0, rounded = 0;
-  double worst = 0, absolute = 0;
-  float worst_at = 0, absolute_at = 0;
-};
-
 constexpr size_t kChunk = 1 << 14;
 struct Room {
   alignas(64) float x[kChunk], y[3][kChunk], before, after;
 };
 
-void sweep_chunk(const Function& function, uint64_t first, uint64_t stride, Room& room, Found& found) {
+void sweep_chunk(const Swept& function, uint64_t first, uint64_t stride, Room& room, Found& found) {
   const Operator& op = *find_operator(std::string_view(function.op));
   const TensorType many{DType::f32, {static_cast<int64_t>(kChunk)}}, single{DType::f32, {1}};
   std::vector<TensorType> types;
@@ -157,7 +134,11 @@ void sweep_chunk(const Function& function, uint64_t first, uint64_t stride, Room
   }
 }
 
-bool sweep(const Function& function, uint64_t stride, unsigned threads) {
+}  // namespace
+
+std::span<const Swept> all_swept() { return kSwept; }
+
+Found sweep(const Swept& function, uint64_t stride, unsigned threads) {
   Found all;
   std::mutex mutex;
   std::vector<std::thread> workers;
@@ -175,25 +156,8 @@ bool sweep(const Function& function, uint64_t stride, unsigned threads) {
       if (found.absolute > all.absolute) all.absolute = found.absolute, all.absolute_at = found.absolute_at;
     });
   for (std::thread& worker : workers) worker.join();
-  const bool good = all.differ == 0 && all.worst <= function.ulp && all.absolute <= function.absolute;
-  std::printf("| %-22s | %10llu | %6llu | %7.4f at %-13a | <= %-3g | %8.2g at %-13a | %6.2f %% | %s\n", function.op,
-              static_cast<unsigned long long>(all.count), static_cast<unsigned long long>(all.differ), all.worst,
-              static_cast<double>(all.worst_at), function.ulp, all.absolute, static_cast<double>(all.absolute_at),
-              100.0 * static_cast<double>(all.rounded) / static_cast<double>(all.count), good ? "" : "OVER ITS LIMIT");
-  std::fflush(stdout);
-  return good;
+  all.good = all.differ == 0 && all.worst <= function.ulp && all.absolute <= function.absolute;
+  return all;
 }
 
-}  // namespace
 }  // namespace cairn::kernels
-
-int main(int argc, char** argv) {
-  const std::string wanted = argc > 1 ? argv[1] : "all";
-  const uint64_t stride = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
-  const unsigned threads = argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : std::thread::hardware_concurrency();
-  bool good = true;
-  std::printf("| operator               |     inputs | differ | worst ulp                | limit  | worst absolute error, rest | nearest  |\n");
-  for (const auto& function : cairn::kernels::kFunctions)
-    if (wanted == "all" || wanted == function.op) good = cairn::kernels::sweep(function, stride, threads) && good;
-  return good ? 0 : 1;
-}
