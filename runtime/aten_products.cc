@@ -1,10 +1,19 @@
 // Products of matrices.
+#include "runtime/aten_products.h"
+
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/aten.h"
-
 namespace cairn::runtime {
+
+Tensor product(const Operand& a, bool turn_a, const Operand& b, bool turn_b, const Tensor& bias) {
+  const bool f32 = numeric_class() == attest::NumericClass::f32, stack = a.shape.size() == 3;
+  if (f32 && bias.defined() && !turn_a && !stack) return call("linear.f32.v1", {turn_b}, {a, b, {plain(bias), bias.sizes().vec()}})[0];
+  const std::string op = f32 && stack ? "bmm.f32.v1" : "matmul." + std::string(name(numeric_class())) + ".v1";
+  const Tensor c = call(op, {turn_a, turn_b}, {a, b}).back();
+  return bias.defined() ? elementwise("add.v1", {c, bias}) : c;
+}
+
 namespace {
 
 // A matrix as it lies in memory, and whether it is read transposed.
@@ -23,13 +32,13 @@ Matrix matrix(const Tensor& tensor) {
   return {{reshaped(tensor, stored), stored}, 1};
 }
 
-Tensor product(const Tensor& a, const Tensor& b) {
+Tensor of_matrices(const Tensor& a, const Tensor& b) {
   if (is_integer(a)) return integer_product(a, b);
   const Matrix left = matrix(a), right = matrix(b);
-  return call("matmul." + std::string(name(numeric_class())) + ".v1", {left.transposed, right.transposed}, {left.operand, right.operand}).back();
+  return product(left.operand, left.transposed, right.operand, right.transposed);
 }
 Tensor& mm(const Tensor& a, const Tensor& b, Tensor& out) {
-  assign(out, product(a, b));
+  assign(out, of_matrices(a, b));
   return out;
 }
 // beta * bias + alpha * product; a bias times 0 is not read.
@@ -38,12 +47,12 @@ Tensor added(const Tensor& bias, const Tensor& product, const Scalar& beta, cons
   return beta.equal(0) ? right : one("add.v1", {scaled(spread(bias, product.sizes()), beta), right});
 }
 Tensor& addmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
-  if (bias.dim() == 1 && bias.size(0) == out.size(1) && beta.equal(1) && alpha.equal(1) && numeric_class() == attest::NumericClass::f32) {
+  if (bias.dim() == 1 && bias.size(0) == out.size(1) && beta.equal(1) && alpha.equal(1) && !is_integer(a)) {
     const Matrix weights = matrix(b);
-    const Tensor x = plain(a), offset = plain(bias);
-    assign(out, call("linear.f32.v1", {weights.transposed}, {{x, x.sizes().vec()}, weights.operand, {offset, offset.sizes().vec()}})[0]);
+    const Tensor x = plain(a);
+    assign(out, product({x, x.sizes().vec()}, false, weights.operand, weights.transposed, bias));
   } else {
-    assign(out, added(bias, product(a, b), beta, alpha));
+    assign(out, added(bias, of_matrices(a, b), beta, alpha));
   }
   return out;
 }
@@ -58,7 +67,7 @@ Matrix matrices(const Tensor& tensor) {
 Tensor batched(const Tensor& a, const Tensor& b) {
   if (is_integer(a)) return integer_product(a, b);
   const Matrix left = matrices(a), right = matrices(b);
-  return call("bmm.f32.v1", {left.transposed, right.transposed}, {left.operand, right.operand})[0];
+  return product(left.operand, left.transposed, right.operand, right.transposed);
 }
 Tensor& bmm(const Tensor& a, const Tensor& b, Tensor& out) {
   assign(out, batched(a, b));
@@ -72,7 +81,7 @@ Tensor& baddbmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scal
 Tensor& addbmm_out(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha, Tensor& out) {
   const Tensor wide = plain(a.permute({1, 0, 2})), tall = plain(b);
   const int64_t m = a.size(1), n = b.size(2), k = a.size(0) * a.size(2);
-  assign(out, added(bias, call("matmul.f32.v1", {0, 0}, {{wide, {m, k}}, {tall, {k, n}}})[0], beta, alpha));
+  assign(out, added(bias, product({wide, {m, k}}, false, {tall, {k, n}}, false), beta, alpha));
   return out;
 }
 Tensor addbmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
@@ -81,17 +90,17 @@ Tensor addbmm(const Tensor& bias, const Tensor& a, const Tensor& b, const Scalar
 }
 Tensor& addmv(const Tensor& bias, const Tensor& a, const Tensor& x, const Scalar& beta, const Scalar& alpha, Tensor& out) {
   const Tensor column = reshaped(plain(x), {x.size(0), 1});
-  assign(out, added(bias, reshaped(product(a, column), {a.size(0)}), beta, alpha));
+  assign(out, added(bias, reshaped(of_matrices(a, column), {a.size(0)}), beta, alpha));
   return out;
 }
 Tensor& addr_out(const Tensor& bias, const Tensor& x, const Tensor& y, const Scalar& beta, const Scalar& alpha, Tensor& out) {
-  assign(out, added(bias, product(reshaped(plain(x), {x.size(0), 1}), reshaped(plain(y), {1, y.size(0)})), beta, alpha));
+  assign(out, added(bias, of_matrices(reshaped(plain(x), {x.size(0), 1}), reshaped(plain(y), {1, y.size(0)})), beta, alpha));
   return out;
 }
-Tensor mv(const Tensor& a, const Tensor& x) { return reshaped(product(a, reshaped(plain(x), {x.size(0), 1})), {a.size(0)}); }
+Tensor mv(const Tensor& a, const Tensor& x) { return reshaped(of_matrices(a, reshaped(plain(x), {x.size(0), 1})), {a.size(0)}); }
 Tensor dot(const Tensor& x, const Tensor& y) {
   TORCH_CHECK(x.dim() == 1 && y.dim() == 1 && x.numel() == y.numel(), "dot takes two vectors of one length");
-  return reshaped(product(reshaped(plain(x), {1, x.numel()}), reshaped(plain(y), {y.numel(), 1})), {});
+  return reshaped(of_matrices(reshaped(plain(x), {1, x.numel()}), reshaped(plain(y), {y.numel(), 1})), {});
 }
 
 void on_exact(torch::Library& m) {

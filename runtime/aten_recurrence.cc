@@ -2,7 +2,7 @@
 // each; here the input's products of all steps are one, and so are those of the weights' gradients.
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "runtime/aten.h"
+#include "runtime/aten_products.h"
 
 namespace cairn::runtime {
 namespace {
@@ -28,14 +28,14 @@ class Layer : public torch::autograd::Function<Layer> {
                                const Tensor& b_ih, const Tensor& b_hh, int64_t kind_number, bool reversed, bool biased) {
     const Kind kind = static_cast<Kind>(kind_number);
     const int64_t steps = x.size(0), batch = x.size(1), inputs = x.size(2), hidden = w_hh.size(1), width = w_hh.size(0);
-    const Tensor gx = product(as(x, {steps * batch, inputs}), w_ih, biased ? b_ih : Tensor(), true);
+    const Tensor gx = product(as(x, {steps * batch, inputs}), false, as(w_ih, w_ih.sizes().vec()), true, biased ? b_ih : Tensor());
     const Tensor turned = call("permute.v1", {1, 0}, {as(w_hh, {width, hidden})})[0];  // once, not in the product of every step
     Tensor h = plain(h0), c = kind == Kind::lstm ? plain(c0) : Tensor();
     std::vector<Tensor> hs(static_cast<size_t>(steps)), gates = hs, more = hs;
     for (int64_t k = 0; k < steps; k++) {
       const int64_t t = reversed ? steps - 1 - k : k;
       const auto at = static_cast<size_t>(t);
-      const Tensor gh = product(as(h, {batch, hidden}), turned, biased ? b_hh : Tensor(), false);
+      const Tensor gh = product(as(h, {batch, hidden}), false, as(turned, turned.sizes().vec()), false, biased ? b_hh : Tensor());
       if (kind == Kind::lstm) {
         const auto out = call("lstm_cell.v1", {t}, {as(gx, {steps, batch, width}), as(gh, {batch, width}), as(c, {batch, hidden})});
         gates[at] = out[0];
@@ -97,7 +97,7 @@ class Layer : public torch::autograd::Function<Layer> {
         const Tensor d = one("add.v1", {dy.select(0, t), dh}), h = y.select(0, t);
         dgx[at] = dgh[at] = kind == Kind::tanh ? at::tanh_backward(d, h) : at::threshold_backward(d, h, 0);
       }
-      dh = call("matmul.f32.v1", {0, 0}, {as(dgh[at], gate_shape), as(w_hh, {width, hidden})})[0];
+      dh = product(as(dgh[at], gate_shape), false, as(w_hh, {width, hidden}), false);
       if (direct.defined()) dh = one("add.v1", {dh, direct});
     }
     const auto joined = [&](const std::vector<Tensor>& parts) { return as(steps == 1 ? parts[0] : at::cat(parts), {steps * batch, width}); };
@@ -105,19 +105,12 @@ class Layer : public torch::autograd::Function<Layer> {
     const Tensor first = reshaped(h0, {1, batch, hidden});
     Tensor states = first;  // before each step
     if (steps > 1) states = reversed ? at::cat({y.narrow(0, 1, steps - 1), first}) : at::cat({first, y.narrow(0, 0, steps - 1)});
-    const auto weight_gradient = [&](const Operand& of_gates, const Operand& of) { return call("matmul.f32.v1", {1, 0}, {of_gates, of})[0]; };
-    const Tensor dx = reshaped(call("matmul.f32.v1", {0, 0}, {all_x, as(w_ih, {width, inputs})})[0], x.sizes());
+    const auto weight_gradient = [&](const Operand& of_gates, const Operand& of) { return product(of_gates, true, of, false); };
+    const Tensor dx = reshaped(product(all_x, false, as(w_ih, {width, inputs}), false), x.sizes());
     const Tensor db_x = biased ? call("sum_rows.v1", {}, {all_x})[0] : Tensor();
     const Tensor db_h = !biased ? Tensor() : kind == Kind::gru ? call("sum_rows.v1", {}, {all_h})[0] : db_x;
     return {dx, dh, dc, weight_gradient(all_x, as(x, {steps * batch, inputs})), weight_gradient(all_h, as(states, {steps * batch, hidden})), db_x, db_h,
             Tensor(), Tensor(), Tensor()};
-  }
-
- private:
-  static Tensor product(const Operand& x, const Tensor& weight, const Tensor& bias, bool turned) {
-    const Operand w = as(weight, weight.sizes().vec());
-    if (bias.defined()) return call("linear.f32.v1", {turned}, {x, w, as(bias, bias.sizes().vec())})[0];
-    return call("matmul.f32.v1", {0, turned}, {x, w})[0];
   }
 };
 

@@ -15,7 +15,8 @@ namespace {
 // libtorch asks the device which fused kind to take. What the fused operator has not is composed of products and softmax.
 int64_t kind_of_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Maybe& bias, double p, bool, std::optional<double>, bool) {
   const bool bias_learns = bias && bias->defined() && bias->requires_grad() && (p > 0 || q.size(1) != k.size(1));
-  const bool fits = q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.size(3) <= 256 && v.size(3) <= 256 && p < 1 && !bias_learns;
+  const bool fits = q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.size(3) <= 256 && v.size(3) <= 256 && p < 1 && !bias_learns &&
+                    numeric_class() == attest::NumericClass::f32;
   return static_cast<int64_t>(fits ? at::SDPBackend::overrideable : at::SDPBackend::math);
 }
 

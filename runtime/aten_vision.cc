@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/aten.h"
+#include "runtime/aten_products.h"
 
 namespace cairn::runtime {
 namespace {
@@ -37,6 +37,28 @@ Operand a_channel(const Maybe& given, double otherwise, int64_t channels) {
   return {given && given->defined() ? plain(*given) : constant(otherwise, {channels}), {channels}};
 }
 
+// ---- patches ----
+
+Tensor patches_of(const Tensor& x, IntArrayRef kernel, IntArrayRef dilation, IntArrayRef padding, IntArrayRef stride) {
+  require_float(x, "unfold");
+  const bool batched = x.dim() == 4;
+  const Tensor whole = plain(x);
+  Sizes shape = x.sizes().vec();
+  if (!batched) shape.insert(shape.begin(), 1);
+  const Tensor out = call("im2col.v1", joined({spread_list(kernel, 2, 1), spread_list(stride, 2, 1), spread_list(padding, 2, 0), spread_list(dilation, 2, 1)}), {{whole, shape}})[0];
+  return batched ? out : reshaped(out, out.sizes().slice(1));
+}
+Tensor from_patches(const Tensor& y, IntArrayRef size, IntArrayRef kernel, IntArrayRef dilation, IntArrayRef padding, IntArrayRef stride) {
+  require_float(y, "fold");
+  const bool batched = y.dim() == 3;
+  const Tensor whole = plain(y);
+  Sizes shape = y.sizes().vec();
+  if (!batched) shape.insert(shape.begin(), 1);
+  const Tensor out = call("col2im.v1", joined({spread_list(kernel, 2, 1), spread_list(stride, 2, 1), spread_list(padding, 2, 0), spread_list(dilation, 2, 1), spread_list(size, 2, 1)}),
+                          {{whole, shape}})[0];
+  return batched ? out : reshaped(out, out.sizes().slice(1));
+}
+
 // ---- convolution ----
 
 Tensor bias_gradient(const Tensor& grad) {  // each channel of a sample, then the samples
@@ -44,37 +66,81 @@ Tensor bias_gradient(const Tensor& grad) {  // each channel of a sample, then th
   const Tensor rows = call("sum_last.v1", {}, {{g.tensor, {g.shape[0] * g.shape[1], g.shape[2]}}}).back();
   return call("sum_rows.v1", {}, {{rows, {g.shape[0], g.shape[1]}}})[0];
 }
-Tensor transposed(const Tensor& y, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups,
-                  const Sizes& size) {
-  std::vector<Tensor> operands{y, w};
-  if (bias && bias->defined()) operands.push_back(*bias);
-  return one("convolution_transposed.f32.v1", operands, joined({{groups}, stride.vec(), padding.vec(), dilation.vec(), size}));
+
+// Of classes other than f32: products with the patches, one for each group, whose columns are the places of all samples. `s`, `p`, `d`:
+// stride, padding, dilation.
+bool is_made_of_products(size_t rank) { return rank == 2 && numeric_class() != attest::NumericClass::f32; }
+Operand by_groups(const Tensor& x, int64_t groups) {  // (samples, channels, places) -> (groups, channels of one, samples and places)
+  const int64_t samples = x.size(0), channels = x.size(1) / groups, places = x.numel() / (samples * x.size(1));
+  const Tensor whole = plain(plain(x).view({samples, groups, channels, places}).permute({1, 2, 0, 3}));
+  return {reshaped(whole, {groups, channels, samples * places}), {groups, channels, samples * places}};
 }
-Tensor convolution(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool is_transposed,
-                   IntArrayRef output_padding, int64_t groups) {
-  require_float(x, "a convolution");
-  if (is_transposed) {
+Tensor by_samples(const Tensor& y, int64_t samples) {  // the other way
+  const int64_t groups = y.size(0), channels = y.size(1), places = y.size(2) / samples;
+  return reshaped(plain(y.view({groups, channels, samples, places}).permute({2, 0, 1, 3})), {samples, groups * channels, places});
+}
+Operand weights_of(const Tensor& w, int64_t groups) {
+  const Sizes shape{groups, w.size(0) / groups, w.numel() / w.size(0)};
+  return {reshaped(plain(w), shape), shape};
+}
+Tensor product_forward(const Tensor& x, const Tensor& w, const Sizes& size, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
+  const Tensor y = product(weights_of(w, groups), false, by_groups(patches_of(x, tail(w, 2), d, p, s), groups), false);
+  return reshaped(by_samples(y, x.size(0)), joined({{x.size(0), w.size(0)}, size}));
+}
+Tensor product_transposed(const Tensor& y, const Tensor& w, const Sizes& size, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
+  const Tensor patches = product(weights_of(w, groups), true, by_groups(y, groups), false);
+  return from_patches(by_samples(patches, y.size(0)), size, tail(w, 2), d, p, s);
+}
+Tensor product_weight(const Tensor& grad, const Tensor& x, IntArrayRef shape, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
+  return reshaped(product(by_groups(grad, groups), false, by_groups(patches_of(x, shape.slice(2), d, p, s), groups), true), shape);
+}
+Tensor with_bias(const Tensor& y, const Maybe& bias) {
+  return bias && bias->defined() ? elementwise("add.v1", {y, bias->view({-1, 1, 1})}) : y;
+}
+
+Tensor forward(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups) {
+  if (is_made_of_products(stride.size())) {
     Sizes size;
     for (size_t d = 0; d < stride.size(); d++) {
       const auto at = static_cast<int64_t>(d) + 2;
-      size.push_back((x.size(at) - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.size(at) - 1) + 1 + output_padding[d]);
+      size.push_back((x.size(at) + 2 * padding[d] - dilation[d] * (w.size(at) - 1) - 1) / stride[d] + 1);
     }
-    return transposed(x, w, bias, stride, padding, dilation, groups, size);
+    return with_bias(product_forward(x, w, size, stride, padding, dilation, groups), bias);
   }
   std::vector<Tensor> operands{x, w};
   if (bias && bias->defined()) operands.push_back(*bias);
   return one("convolution.f32.v1", operands, joined({{groups}, stride.vec(), padding.vec(), dilation.vec()}));
 }
+Tensor transposed(const Tensor& y, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups,
+                  const Sizes& size) {
+  if (is_made_of_products(stride.size())) return with_bias(product_transposed(y, w, size, stride, padding, dilation, groups), bias);
+  std::vector<Tensor> operands{y, w};
+  if (bias && bias->defined()) operands.push_back(*bias);
+  return one("convolution_transposed.f32.v1", operands, joined({{groups}, stride.vec(), padding.vec(), dilation.vec(), size}));
+}
+Tensor weight(const Tensor& grad, const Tensor& x, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups) {
+  if (is_made_of_products(stride.size())) return product_weight(grad, x, shape, stride, padding, dilation, groups);
+  return one("convolution_weight.f32.v1", {grad, x}, joined({{groups}, stride.vec(), padding.vec(), dilation.vec(), shape.slice(2).vec()}));
+}
+Tensor convolution(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool is_transposed,
+                   IntArrayRef output_padding, int64_t groups) {
+  require_float(x, "a convolution");
+  if (!is_transposed) return forward(x, w, bias, stride, padding, dilation, groups);
+  Sizes size;
+  for (size_t d = 0; d < stride.size(); d++) {
+    const auto at = static_cast<int64_t>(d) + 2;
+    size.push_back((x.size(at) - 1) * stride[d] - 2 * padding[d] + dilation[d] * (w.size(at) - 1) + 1 + output_padding[d]);
+  }
+  return transposed(x, w, bias, stride, padding, dilation, groups, size);
+}
 std::tuple<Tensor, Tensor, Tensor> convolution_backward(const Tensor& grad, const Tensor& x, const Tensor& w, IntArrayRef stride, IntArrayRef padding,
                                                         IntArrayRef dilation, bool is_transposed, IntArrayRef, int64_t groups, std::array<bool, 3> wanted) {
-  const size_t rank = stride.size();
   Tensor dx, dw, db;
-  const Sizes window = joined({{groups}, stride.vec(), padding.vec(), dilation.vec()});
   if (wanted[0]) {
-    if (is_transposed) dx = one("convolution.f32.v1", {grad, w}, window);
-    else dx = transposed(grad, w, {}, stride, padding, dilation, groups, tail(x, rank));
+    if (is_transposed) dx = forward(grad, w, {}, stride, padding, dilation, groups);
+    else dx = transposed(grad, w, {}, stride, padding, dilation, groups, tail(x, stride.size()));
   }
-  if (wanted[1]) dw = one("convolution_weight.f32.v1", is_transposed ? std::vector{x, grad} : std::vector{grad, x}, joined({window, tail(w, rank)}));
+  if (wanted[1]) dw = is_transposed ? weight(x, grad, w.sizes(), stride, padding, dilation, groups) : weight(grad, x, w.sizes(), stride, padding, dilation, groups);
   if (wanted[2]) db = bias_gradient(grad);
   return {dx, dw, db};
 }
@@ -304,26 +370,6 @@ Tensor& bilinear2d_backward(const Tensor& grad, IntArrayRef, IntArrayRef, bool c
   return out;
 }
 
-Tensor im2col(const Tensor& x, IntArrayRef kernel, IntArrayRef dilation, IntArrayRef padding, IntArrayRef stride) {
-  require_float(x, "unfold");
-  const bool batched = x.dim() == 4;
-  const Tensor whole = plain(x);
-  Sizes shape = x.sizes().vec();
-  if (!batched) shape.insert(shape.begin(), 1);
-  const Tensor out = call("im2col.v1", joined({spread_list(kernel, 2, 1), spread_list(stride, 2, 1), spread_list(padding, 2, 0), spread_list(dilation, 2, 1)}), {{whole, shape}})[0];
-  return batched ? out : reshaped(out, out.sizes().slice(1));
-}
-Tensor col2im(const Tensor& y, IntArrayRef size, IntArrayRef kernel, IntArrayRef dilation, IntArrayRef padding, IntArrayRef stride) {
-  require_float(y, "fold");
-  const bool batched = y.dim() == 3;
-  const Tensor whole = plain(y);
-  Sizes shape = y.sizes().vec();
-  if (!batched) shape.insert(shape.begin(), 1);
-  const Tensor out = call("col2im.v1", joined({spread_list(kernel, 2, 1), spread_list(stride, 2, 1), spread_list(padding, 2, 0), spread_list(dilation, 2, 1), spread_list(size, 2, 1)}),
-                          {{whole, shape}})[0];
-  return batched ? out : reshaped(out, out.sizes().slice(1));
-}
-
 void on_exact(torch::Library& m) {
   m.impl("convolution_overrideable", &convolution);
   m.impl("convolution_backward_overrideable", &convolution_backward);
@@ -359,8 +405,8 @@ void on_exact(torch::Library& m) {
   m.impl("upsample_linear1d_backward.grad_input", &linear1d_backward);
   m.impl("upsample_bilinear2d.out", &bilinear2d);
   m.impl("upsample_bilinear2d_backward.grad_input", &bilinear2d_backward);
-  m.impl("im2col", &im2col);
-  m.impl("col2im", &col2im);
+  m.impl("im2col", &patches_of);
+  m.impl("col2im", &from_patches);
 }
 
 // ---- the native tier ----

@@ -62,6 +62,49 @@ TEST_P(Text, TrainsAlikeOnBothTiers) {
 }
 INSTANTIATE_TEST_SUITE_P(Models, Text, testing::Values("gpt", "llama", "lstm", "gru"));
 
+// The losses of some steps in a numeric class (where training drifts apart), by a plan whose every product is of that class.
+std::vector<float> losses_in(attest::NumericClass numeric, const Import& import, const Tensors& data) {
+  constexpr uint64_t kSteps = 6;
+  TraceRequest request;
+  for (const NamedTensor& tensor : data.file.tensors) request.data.push_back({tensor.name, tensor.type});
+  request.batch = 8;
+  request.steps = kSteps;
+  request.numeric = numeric;
+  request.optimizer.lr_bits = std::bit_cast<uint32_t>(3e-3f);
+  const Trace traced = must(trace(import.program, request));
+  for (const attest::Call& call : traced.plan.calls) {
+    const std::string_view op = kernels::find_operator(call.op)->name;
+    EXPECT_TRUE(numeric == attest::NumericClass::f32 || !op.ends_with(".f32.v1")) << op;
+  }
+  const Bytes rates = schedule(request.optimizer, kSteps);
+  std::vector<ByteSpan> inputs;
+  for (const attest::InputSlot& slot : traced.plan.inputs) inputs.push_back(slot.name == kSchedule ? ByteSpan(rates) : data.file.find(slot.name)->bytes);
+  auto executor = must(Executor::make(traced.plan, inputs, 5, {kernels::best_isa(), 2, {}}));
+  must(executor->load(must(initial_state(traced.plan, 5, std::vector<ByteSpan>(traced.plan.state.size())))));
+  for (uint64_t step = 0; step < kSteps; step++) executor->run_step();
+  std::vector<float> losses(kSteps);
+  for (size_t s = 0; s < traced.plan.state.size(); s++)
+    if (traced.plan.state[s].name == kLosses) std::memcpy(losses.data(), executor->slot(s).data(), kSteps * sizeof(float));
+  return losses;
+}
+
+TEST(NumericClasses, EveryProductOfAModelIsOfTheJobsClass) {
+  const Tensors text("examples/text/text.safetensors"), digits("examples/digits/train.safetensors");
+  const struct {
+    const char* path;
+    const Tensors& data;
+  } models[] = {{"examples/text/gpt.pt2", text}, {"examples/text/lstm.pt2", text}, {"examples/images/train.pt2", digits}};
+  for (const auto& model : models) {
+    const Import import = program(model.path);
+    const std::vector<float> want = losses_in(attest::NumericClass::f32, import, model.data);
+    for (const auto& [numeric, tolerance] : {std::pair{attest::NumericClass::int2, 2e-2f}, {attest::NumericClass::int2_row, 3e-2f}, {attest::NumericClass::int3, 1e-3f}}) {
+      const std::vector<float> have = losses_in(numeric, import, model.data);
+      for (size_t step = 0; step < want.size(); step++)
+        EXPECT_NEAR(have[step], want[step], tolerance * want.front()) << model.path << ", " << attest::name(numeric) << ", step " << step;
+    }
+  }
+}
+
 TEST(MiniLm, EmbedsSentencesAsPyTorchDoes) {
   const char* folder = std::getenv("CAIRN_WEIGHTS");
   if (folder == nullptr || *folder == 0) GTEST_SKIP() << "CAIRN_WEIGHTS is not set; scripts/test sets it to $(scripts/setup --print-weights)";
