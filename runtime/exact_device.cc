@@ -127,6 +127,8 @@ Tensor empty_strided(IntArrayRef sizes, IntArrayRef strides, std::optional<at::S
 }
 
 Tensor strided(const Tensor& self, IntArrayRef sizes, IntArrayRef strides, std::optional<int64_t> offset) {
+  for (const int64_t stride : strides)  // which libtorch would take for another
+    if (stride < 0) throw Refusal({Code::shape, place_in_program() + ": a view has a negative stride", "flip the tensor instead"});
   return view_of_storage(self, sizes, strides, offset.value_or(self.storage_offset()), self.scalar_type());
 }
 Tensor view(const Tensor& self, IntArrayRef sizes) {
