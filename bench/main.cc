@@ -1,7 +1,8 @@
 // cairn-bench: ours beside the named peer, as ratios taken in one run on one machine.
 //
 //   cairn-bench [--json] [--quick] [--worker PATH]    products, steps, audits
-//   cairn-bench kernels [--json] [--quick]            operator by operator
+//   cairn-bench kernels [--json] [--quick] [--only TEXT]   operator by operator, attention, convolution, whole steps
+//   cairn-bench classes FOLDER                        accuracy of the numeric classes, written as a page
 //   cairn-bench ledger [--json] [--quick] [--full]    the chain; it starts the cairnd that lies beside it
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
@@ -12,6 +13,7 @@
 
 #include "attest/tree.h"
 #include "base/file.h"
+#include "bench/classes.h"
 #include "bench/kernels.h"
 #include "bench/ledger.h"
 #include "bench/pairs.h"
@@ -30,6 +32,8 @@ struct Options {
   bool quick = false;
   bool full = false;
   std::string worker;
+  std::string only;
+  std::string folder;
 };
 
 std::vector<Row> products(const Options& options, int threads) {
@@ -38,7 +42,7 @@ std::vector<Row> products(const Options& options, int threads) {
   };
   std::vector<Row> rows;
   for (const Shape s : {Shape{64, 128, 64}, Shape{64, 10, 128}, Shape{256, 1024, 1024}, Shape{512, 512, 512}, Shape{2048, 2048, 2048}}) {
-    auto race = runtime::race_product(s.m, s.n, s.k, threads);
+    auto race = runtime::race_product("matmul.f32.v1", s.m, s.n, s.k, threads);
     Row row = compare("sgemm " + std::to_string(s.m) + " x " + std::to_string(s.n) + " x " + std::to_string(s.k), "libtorch (MKL)",
                       race.ours, race.theirs, options.quick);
     row.target = 0.9;
@@ -49,15 +53,17 @@ std::vector<Row> products(const Options& options, int threads) {
 
 std::vector<Row> steps(const Options& options, int threads) {
   std::vector<Row> rows;
-  runtime::Perceptron digits;
-  digits.layer_norm = true;
-  runtime::Perceptron wide;
-  wide.inputs = wide.classes = 1024;
-  wide.hidden = {1024, 1024, 1024};
-  wide.rows = 4096;
-  wide.batch = 256;
-  for (const auto& [name, model] : {std::pair{"training step, digits MLP, batch 64", digits}, {"training step, 4 x 1024 MLP, batch 256", wide}}) {
-    auto race = must(runtime::race_step(model, threads));
+  const auto model = [](runtime::Program program, int64_t many, int64_t batch, int64_t classes) {
+    runtime::ProgramRace race;
+    race.program = std::move(program);
+    race.rows = many;
+    race.batch = batch;
+    race.labels = classes;
+    return race;
+  };
+  for (const auto& [name, program] : {std::pair{"training step, digits MLP, batch 64", model(runtime::perceptron(64, 64, {128}, 10, true), 1437, 64, 10)},
+                                      {"training step, 4 x 1024 MLP, batch 256", model(runtime::perceptron(256, 1024, {1024, 1024, 1024}, 1024, false), 4096, 256, 1024)}}) {
+    auto race = must(runtime::race_program(program, threads));
     Row row = compare(name, "eager libtorch, Adam", race.ours, race.theirs, options.quick);
     row.target = 0.8;
     rows.push_back(row);
@@ -138,20 +144,31 @@ int run(const Options& options) {
   return 0;
 }
 
+void print_kernel(const Row& row) {
+  const char *sign = row.at_most ? "<=" : ">=", *missed = row.met() ? "" : " MISSED";
+  if (row.peer.empty()) std::printf("| %s | %.4g %s | | | | %s %.2f%s | |\n", row.name.c_str(), row.ratio, row.unit.c_str(), sign, row.target, missed);
+  else
+    std::printf("| %s | %.4g %s | %.4g %s | %.2f | %.2f to %.2f | %s %.2f%s | %.2f |\n", row.name.c_str(), row.ours, row.unit.c_str(), row.theirs,
+                row.unit.c_str(), row.ratio, row.q1, row.q3, sign, row.target, missed, row.aim);
+  std::fflush(stdout);
+}
+
 int run_kernels(const Options& options) {
   const int threads = threads_here();
-  const std::vector<Row> rows = measure_kernels(threads, options.quick);
+  const std::string isa(kernels::name(kernels::best_isa()));
   if (!options.json) {
-    std::printf("%d threads, %s\n\n| work | ours | libtorch's | ratio | quartiles | must | aim |\n|---|---|---|---|---|---|---|\n", threads,
-                std::string(kernels::name(kernels::best_isa())).c_str());
-    for (const Row& row : rows)
-      std::printf("| %s | %.4g %s | %.4g %s | %.2f | %.2f to %.2f | >= %.2f%s | >= %.2f |\n", row.name.c_str(), row.ours, row.unit.c_str(),
-                  row.theirs, row.unit.c_str(), row.ratio, row.q1, row.q3, row.target, row.met() ? "" : " MISSED", row.aim);
+    std::printf("%d threads, %s\n\n| work | ours | libtorch's | ratio | quartiles | must | aim |\n|---|---|---|---|---|---|---|\n", threads, isa.c_str());
+    measure_kernels(threads, options.quick, options.only, print_kernel);
     return 0;
   }
-  nlohmann::ordered_json json = {{"threads", threads}, {"isa", kernels::name(kernels::best_isa())}, {"rows", nlohmann::ordered_json::array()}};
-  for (const Row& row : rows)
-    json["rows"].push_back({{"name", row.name}, {"must", row.target}, {"ratio", row.ratio}, {"q1", row.q1}, {"q3", row.q3}, {"met", row.met()}});
+  nlohmann::ordered_json json = {{"threads", threads}, {"isa", isa}, {"rows", nlohmann::ordered_json::array()}};
+  measure_kernels(threads, options.quick, options.only, [&](const Row& row) {
+    nlohmann::ordered_json line = {{"name", row.name}, {"must", row.target}, {"at_most", row.at_most}};
+    if (row.peer.empty()) line.update({{"value", row.ratio}, {"unit", row.unit}});
+    else line.update({{"ratio", row.ratio}, {"q1", row.q1}, {"q3", row.q3}});
+    line["met"] = row.met();
+    json["rows"].push_back(std::move(line));
+  });
   std::printf("%s\n", json.dump().c_str());
   return 0;
 }
@@ -200,9 +217,16 @@ int main(int argc, char** argv) {
     command->add_flag("--json", options.json, "one JSON object instead of a table");
     command->add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
   }
+  kernels->add_option("--only", options.only, "rows whose name contains this text");
+  CLI::App* classes = app.add_subcommand("classes", "accuracy of the numeric classes: a page and a picture");
+  classes->add_option("FOLDER", options.folder, "where they are written")->required();
   app.add_option("--worker", options.worker, "the worker to measure");
   CLI11_PARSE(app, argc, argv);
   try {
+    if (classes->parsed()) {
+      cairn::bench::measure_classes(options.folder, cairn::bench::threads_here());
+      return 0;
+    }
     if (ledger->parsed()) return cairn::bench::run_ledger(options);
     return kernels->parsed() ? cairn::bench::run_kernels(options) : cairn::bench::run(options);
   } catch (const cairn::Fault& fault) {

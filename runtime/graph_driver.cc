@@ -134,8 +134,23 @@ void run_node(const Node& node, Values& values, c10::Device device) {
 
 }  // namespace
 
-void drive(const Program& program, Values& values, c10::Device device) {
-  for (const Node& node : program.nodes) {
+Dead dead_after(const Program& program) {
+  std::map<std::string, size_t> last;
+  for (size_t n = 0; n < program.nodes.size(); n++) {
+    for (const std::string& name : program.nodes[n].outputs) last[name] = n;
+    for (const NamedArgument& argument : program.nodes[n].arguments)
+      for (const std::string& name : argument.value.names)
+        if (const auto found = last.find(name); found != last.end()) found->second = n;
+  }
+  for (const std::string& name : program.outputs) last.erase(name);
+  Dead dead(program.nodes.size());
+  for (const auto& [name, n] : last) dead[n].push_back(name);
+  return dead;
+}
+
+void drive(const Program& program, Values& values, c10::Device device, const Dead& dead) {
+  for (size_t n = 0; n < program.nodes.size(); n++) {
+    const Node& node = program.nodes[n];
     if (Recorder* recorder = Recorder::current()) recorder->enter_node(node.name, node.target);
     try {
       run_node(node, values, device);
@@ -144,6 +159,8 @@ void drive(const Program& program, Values& values, c10::Device device) {
                      "compare the shapes of the data with those of the export"});
     }
     if (Recorder* recorder = Recorder::current()) recorder->leave_node();
+    if (!dead.empty())
+      for (const std::string& name : dead[n]) values.erase(name);
   }
 }
 

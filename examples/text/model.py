@@ -47,9 +47,9 @@ class GptBlock(nn.Module):
 
 
 class Gpt(nn.Module):
-    def __init__(self, width=64, heads=4, layers=2):
+    def __init__(self, width=64, heads=4, layers=2, length=LENGTH):
         super().__init__()
-        self.bytes, self.places = nn.Embedding(BYTES, width), nn.Embedding(LENGTH, width)
+        self.bytes, self.places = nn.Embedding(BYTES, width), nn.Embedding(length, width)
         self.blocks = nn.Sequential(*(GptBlock(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, BYTES, bias=False)
@@ -92,7 +92,7 @@ class Recurrent(nn.Module):
         return self.head(self.layers(self.bytes(text))[0])
 
 
-MODELS = {"gpt": Gpt, "llama": Llama, "lstm": lambda: Recurrent(nn.LSTM), "gru": lambda: Recurrent(nn.GRU)}
+MODELS = {"gpt": Gpt, "gpt10m": lambda: Gpt(384, 6, 6, 256), "llama": Llama, "lstm": lambda: Recurrent(nn.LSTM), "gru": lambda: Recurrent(nn.GRU)}
 
 
 class Training(nn.Module):
