@@ -59,7 +59,7 @@ void Requester::act(const Records& view) {
     const bool unwanted = network_.draining || rng_.chance(4);
     if (unwanted && (job.state == JobState::open || job.state == JobState::matched)) send(about("cancel", id, job.tries), CancelJob{id});
   }
-  if (!network_.draining && mine < 3 && rng_.chance(250)) open(view);
+  if (!network_.draining && mine < 2 && rng_.chance(200)) open(view);
 }
 
 // ---- providers ----

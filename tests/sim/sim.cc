@@ -79,7 +79,7 @@ class Simulation {
     const uint64_t bad = rng.below((n + 2) / 3);  // always less than a third
     for (Place place = 0; place < bad; place++) byzantine.insert(place);
     MempoolLimits limits;
-    if (rng.chance(200)) limits.count = 30, limits.lane = 8;
+    if (rng.chance(200)) limits.count = 100, limits.lane = 64;
     skews_.resize(n);
     for (auto& skew : skews_) skew = rng.below(300);
     limits_ = limits;
