@@ -157,7 +157,7 @@ void VerifierActor::act(const Records& view) {
   const bool drawn = std::any_of(view.jobs.begin(), view.jobs.end(), [&](const auto& j) { return !is_terminal(j.second.state) && takes_part(j.second, id()); });
   if (!network_.draining && bond.pebbles < 50'000 && rng_.chance(500))
     send(about("bond", bonds_++), Bond{Amount{60'000 + rng_.below(100'000)}, "tcp://verifier"});
-  if (rng_.chance(10) && (!drawn || kind_ != Kind::honest))
+  if (!network_.draining && rng_.chance(10) && (!drawn || kind_ != Kind::honest))
     send(about("unbond", rng_.next()), Unbond{rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)}});
   if (kind_ == Kind::silent) return;
   for (const auto& [id, job] : view.jobs)
