@@ -18,4 +18,8 @@ std::vector<Row> measure_ledger(const LedgerOptions& options);
 // The solo engine and the node's HTTP interface. Cost: about two minutes, or twenty seconds.
 std::vector<Row> measure_node(const LedgerOptions& options);
 
+// A state of a million accounts: proofs, disk, a start, memory. Cost: about a minute; `full`, from 10^4 to 10^7, about ten, with a
+// picture in bench/results/.
+std::vector<Row> measure_state(const LedgerOptions& options);
+
 }  // namespace cairn::bench

@@ -73,6 +73,7 @@ rocksdb::Options options() {
   out.max_open_files = 128;
   out.max_background_jobs = 2;
   out.compression = rocksdb::kLZ4Compression;  // hashes do not compress, but a record repeats its key
+  out.bottommost_compression = rocksdb::kZSTD;
   out.level_compaction_dynamic_level_bytes = true;  // nine tenths at least of what is kept lie in the last level
   out.keep_log_file_num = 2;
   out.info_log_level = rocksdb::WARN_LEVEL;
