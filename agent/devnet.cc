@@ -34,6 +34,8 @@ constexpr uint64_t kFaucetPebbles = 1'000'000'000 * Amount::kPerCrn;
 constexpr uint64_t kRequesterPebbles = 1'000 * Amount::kPerCrn;
 constexpr uint64_t kProviderPebbles = 100 * Amount::kPerCrn;
 constexpr uint64_t kVerifierPebbles = 10 * Amount::kPerCrn;
+constexpr uint64_t kValidatorPebbles = 10 * Amount::kPerCrn;
+constexpr uint64_t kValidatorStakePebbles = 1'000 * Amount::kPerCrn;
 constexpr uint16_t kUsualPort = 7700;
 constexpr uint64_t kStartMs = 60'000;
 constexpr uint64_t kStopMs = 10'000;
@@ -155,7 +157,7 @@ Result<SecretKey> Devnet::key(const std::string& member, const std::string& file
 
 Result<> Devnet::launch(DevnetMember& member) const {
   const std::string role = member.role;
-  const std::string name = role == "node" ? "cairnd" : role == "verifier" ? "cairn-verify" : "cairn-agent";
+  const std::string name = member.is_node() ? "cairnd" : role == "verifier" ? "cairn-verify" : "cairn-agent";
   std::error_code fault;
   const fs::path path = fs::canonical(find_program(name), fault);
   if (fault) return Error{Code::not_found, name + " is neither beside cairn nor in PATH", "build it with scripts/build, or install it"};
@@ -192,44 +194,77 @@ Result<> Devnet::launch(DevnetMember& member) const {
   return {};
 }
 
-Result<> Devnet::start_node(DevnetState& state, const std::string& name) {
-  TRY_LET(producer, key("node", "producer.key"));
-  TRY_LET(vrf, key("node", "vrf.key"));
+Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
   TRY_LET(faucet, key("faucet", "faucet.key"));
   TRY_LET(requester, key("requester", "wallet.key"));
   const AccountId faucet_account = account_of(faucet.public_key());
   const fs::path genesis_file = folder_ / "genesis.json";
+  const auto file = [&](const std::string& member, const char* leaf) { return (folder_ / member / leaf).string(); };
 
-  TRY_LET(genesis, ledger::make_devnet_genesis(name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : name,
-                                               producer.public_key(), vrf.public_key(), faucet_account,
-                                               Amount::of_pebbles(kFaucetPebbles), SystemClock().wall_ms()));
+  const bool several = wish.validators > 0;
+  std::vector<DevnetMember> nodes;
+  std::vector<attest::GenesisValidator> validators;
+  std::vector<attest::GenesisAccount> operators;
+  std::vector<std::string> peers;  // ID@HOST:PORT of each
+  for (uint32_t i = 0; i < std::max(1u, wish.validators); i++) {
+    const std::string name = several ? "validator-" + std::to_string(i + 1) : "node";
+    TRY_LET(producer, key(name, "producer.key"));
+    TRY_LET(vrf, key(name, "vrf.key"));
+    const AccountId account = account_of(producer.public_key());
+    validators.push_back({account, producer.public_key(), vrf.public_key(), several ? Amount::of_pebbles(kValidatorStakePebbles) : Amount{}});
+    operators.push_back({account, Amount::of_pebbles(kValidatorPebbles)});
+    nodes.push_back({name, several ? "validator" : "node", account.hex(), file(name, "producer.key"), (folder_ / (name + ".yaml")).string(),
+                     (folder_ / "logs" / (name + ".log")).string(), "", 0, 0});
+    if (!several) break;
+    TRY_LET(p2p, key(name, "p2p.key"));
+    TRY_LET(port, free_port(0));
+    peers.push_back(to_hex(attest::address_of(p2p.public_key())) + "@127.0.0.1:" + std::to_string(port));
+  }
+
+  const std::string name = wish.name.empty() ? "devnet-" + random_hash().hex().substr(0, 8) : wish.name;
+  const Amount all = Amount::of_pebbles(kFaucetPebbles);
+  const uint64_t now_ms = SystemClock().wall_ms();
+  TRY_LET(genesis, several ? ledger::make_comet_genesis(name, validators, faucet_account, all, now_ms, operators)
+                           : ledger::make_devnet_genesis(name, validators[0].key, validators[0].vrf, faucet_account, all, now_ms));
   TRY(ledger::save_genesis(genesis_file, genesis));
-
-  TRY_LET(port, free_port(kUsualPort));
-  const std::string address = "127.0.0.1:" + std::to_string(port);
   state.name = genesis.name;
-  state.node = "http://" + address;
   state.genesis = genesis_file.string();
   state.config = (folder_ / "requester.yaml").string();
-  const auto file = [&](const char* member, const char* leaf) { return (folder_ / member / leaf).string(); };
-  DevnetMember node{"node", "node", account_of(producer.public_key()).hex(), file("node", "producer.key"),
-                    (folder_ / "node.yaml").string(), (folder_ / "logs" / "node.log").string(), "", 0, 0};
-  TRY(write_settings(node.config, "node.yaml",
-                     {{"genesis", state.genesis},
-                      {"folder", file("node", "chain")},
-                      {"listen", address},
-                      {"producer_key", node.key},
-                      {"vrf_key", file("node", "vrf.key")}}));
+
+  for (size_t i = 0; i < nodes.size(); i++) {
+    DevnetMember& node = nodes[i];
+    TRY_LET(port, free_port(i == 0 ? kUsualPort : 0));
+    const std::string address = "127.0.0.1:" + std::to_string(port);
+    if (i == 0) state.node = "http://" + address;
+    std::vector<std::pair<std::string, std::string>> settings{{"genesis", state.genesis},
+                                                              {"folder", file(node.name, "chain")},
+                                                              {"listen", address},
+                                                              {"producer_key", node.key},
+                                                              {"vrf_key", file(node.name, "vrf.key")}};
+    if (several) {
+      std::string others;
+      for (size_t k = 0; k < peers.size(); k++)
+        if (k != i) others += (others.empty() ? "" : ", ") + peers[k];
+      settings.push_back({"p2p_key", file(node.name, "p2p.key")});
+      settings.push_back({"p2p_listen", peers[i].substr(peers[i].find('@') + 1)});
+      settings.push_back({"peers", "[" + others + "]"});
+    }
+    TRY(write_settings(node.config, "node.yaml", settings));
+    TRY(launch(node));
+    state.members.push_back(node);
+    TRY(save(state));
+  }
   TRY(write_settings(state.config, "requester.yaml",
                      {{"node", state.node}, {"key", file("requester", "wallet.key")}, {"folder", (folder_ / "requester").string()}}));
-  TRY(launch(node));
-  state.members = {node,
-                   {"faucet", "faucet", faucet_account.hex(), file("faucet", "faucet.key"), "", "", "", 0, 0},
-                   {"requester", "requester", account_of(requester.public_key()).hex(), file("requester", "wallet.key"),
-                    state.config, "", "", 0, 0}};
+  state.members.push_back({"faucet", "faucet", faucet_account.hex(), file("faucet", "faucet.key"), "", "", "", 0, 0});
+  state.members.push_back({"requester", "requester", account_of(requester.public_key()).hex(), file("requester", "wallet.key"),
+                           state.config, "", "", 0, 0});
   TRY(save(state));
   NodeClient client(state.node);
-  return wait_for(state.members.front(), [&] { return static_cast<bool>(client.status()); });
+  return wait_for(state.members.front(), [&] {
+    const auto status = client.status();
+    return status && (!several || number(status->height) > 0);
+  });
 }
 
 Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage) {
@@ -250,7 +285,9 @@ Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnSta
     return DevnetMember{name, role, account_of(secret.public_key()).hex(), (folder_ / name / key_name).string(),
                         (folder_ / (name + ".yaml")).string(), (folder_ / "logs" / (name + ".log")).string(), "", 0, 0};
   };
-  if (const auto* requester = state.find("requester"); requester && state.members.size() <= 3) {
+  if (const auto* requester = state.find("requester"); requester && std::all_of(state.members.begin(), state.members.end(), [](const auto& m) {
+        return m.is_node() || !m.has_process();
+      })) {
     stage("requester", double(done) / double(2 * all));
     TRY(fund(requester->account, kRequesterPebbles));
   }
@@ -312,7 +349,7 @@ Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
   DevnetState state;
   const auto made = [&]() -> Result<> {
     stage("node", 0);
-    TRY(start_node(state, wish.name));
+    TRY(start_nodes(state, wish));
     TRY(prepare(state, wish, stage));
     return wait_for_all(state, stage);
   }();
@@ -320,7 +357,8 @@ Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
   static_cast<void>(stop());
   fs::remove(folder_ / "genesis.json", fault);
   fs::remove(folder_ / "net.json", fault);  // half a devnet is none: the next try begins anew
-  fs::remove_all(folder_ / "node" / "chain", fault);
+  for (const auto& member : state.members)
+    if (member.is_node()) fs::remove_all(folder_ / member.name / "chain", fault);
   return made.error();
 }
 
@@ -338,12 +376,25 @@ Result<DevnetState> Devnet::restart(const OnStage& stage) {
     stage(member.name, 0);
     TRY(launch(member));
     TRY(save(state));
-    if (member.role != "node") continue;
+    if (!member.is_node()) continue;
+    const auto next = std::find_if(state.members.begin(), state.members.end(), [&](const auto& m) { return &m > &member && m.is_node() && !m.running(); });
+    if (next != state.members.end()) continue;  // one alone makes no blocks
     NodeClient client(state.node);
     TRY(wait_for(member, [&] { return static_cast<bool>(client.status()); }));
   }
   TRY(wait_for_all(state, stage));
   return state;
+}
+
+Result<DevnetMember> Devnet::kill(const std::string& name) {
+  TRY_LET(state, this->state());
+  const DevnetMember* member = state.find(name);
+  if (!member || !member->has_process())
+    return Error{Code::not_found, "no process of this devnet is called " + name, "cairn net status names them"};
+  if (!member->running()) return Error{Code::already, name + " does not run", "cairn net heal starts it again"};
+  ::kill(member->pid, SIGKILL);
+  for (uint64_t waited = 0; waited < kStopMs && member->running(); waited += 10) pause_ms(10);
+  return *member;
 }
 
 Result<std::vector<std::string>> Devnet::stop() {
@@ -356,7 +407,7 @@ Result<std::vector<std::string>> Devnet::stop() {
   for (const bool node : {false, true}) {
     std::vector<const DevnetMember*> asked;
     for (const auto& member : state.members) {
-      if ((member.role == "node") != node || !member.running()) continue;
+      if (member.is_node() != node || !member.running()) continue;
       ::kill(member.pid, SIGTERM);
       asked.push_back(&member);
     }

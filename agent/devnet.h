@@ -23,7 +23,7 @@ namespace cairn::agent {
 
 // One account of the devnet, most of them with a process. Empty where it has none of a thing.
 struct DevnetMember {
-  std::string name;        // "node", "faucet", "requester", "provider-1", "verifier-1"
+  std::string name;        // "node" or "validator-1", "faucet", "requester", "provider-1", "verifier-1"
   std::string role;        // the same without the number
   std::string account;
   std::string key;
@@ -39,6 +39,7 @@ struct DevnetMember {
                       field("program", &M::program), field("pid", &M::pid), field("started", &M::started)};
   }
   bool has_process() const { return !program.empty(); }
+  bool is_node() const { return role == "node" || role == "validator"; }
   bool running() const;
 };
 
@@ -63,6 +64,7 @@ struct DevnetWish {
     std::string worker;                              // empty: the usual one
   };
   std::string name;                  // of the chain; empty: one is made up
+  uint32_t validators = 0;           // on CometBFT; 0: one producer alone
   std::vector<Provider> providers;
   std::vector<Amount> bonds;         // of the verifiers
 };
@@ -86,13 +88,15 @@ class Devnet {
   Result<DevnetState> add(const DevnetWish& wish, const OnStage& stage);
   // Starts again whatever net.json names and does not run: after a reboot, or a kill.
   Result<DevnetState> restart(const OnStage& stage);
+  // Kills a member at once, with all that it started, as a power cut would. Errors: not_found.
+  Result<DevnetMember> kill(const std::string& member);
   // Ends the processes of net.json: SIGTERM, then SIGKILL after ten seconds. Returns the names of those that ran.
   Result<std::vector<std::string>> stop();
 
  private:
   Result<> save(const DevnetState& state) const;
   Result<SecretKey> key(const std::string& member, const std::string& file) const;
-  Result<> start_node(DevnetState& state, const std::string& name);
+  Result<> start_nodes(DevnetState& state, const DevnetWish& wish);
   Result<> prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage);
   Result<> launch(DevnetMember& member) const;
   Result<> wait_for_all(const DevnetState& state, const OnStage& stage) const;

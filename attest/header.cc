@@ -26,9 +26,30 @@ Hash next_beacon(const Hash& previous_beacon, const std::array<uint8_t, 64>& vrf
 }
 Hash first_beacon(const Hash& genesis) { return tagged_hash("cairn.first_beacon.v1", {genesis.span()}); }
 
+u128 genesis_supply(const Genesis& genesis) {
+  u128 sum = 0;
+  for (const auto& entry : genesis.accounts) sum += entry.balance.pebbles;
+  for (const auto& validator : genesis.validators) sum += validator.stake.pebbles;
+  return sum;
+}
+
+BeaconEntry make_beacon(const Hash& previous_beacon, Height height, const PublicKey& producer, const SecretKey& vrf) {
+  const Bytes input = beacon_input(previous_beacon, height);
+  BeaconEntry entry{producer, vrf_prove(vrf, input), {}};
+  entry.beacon = next_beacon(previous_beacon, must(vrf_verify(vrf.public_key(), input, entry.vrf_proof)));
+  return entry;
+}
+
+Result<> check_beacon(const Hash& previous_beacon, Height height, const BeaconEntry& entry, const PublicKey& vrf) {
+  TRY_LET(output, vrf_verify(vrf, beacon_input(previous_beacon, height), entry.vrf_proof));
+  if (entry.beacon != next_beacon(previous_beacon, output))
+    return no_proof("header " + std::to_string(number(height)) + ": the beacon is not the VRF's");
+  return {};
+}
+
 SignedHeader sign_header(const SecretKey& producer, const Header& header) {
   const Hash id = header_id(header);
-  return {header, sign(producer, header.genesis, SignKind::header, account_of(producer.public_key()), id.span())};
+  return {header, ProducerSeal{sign(producer, header.genesis, SignKind::header, account_of(producer.public_key()), id.span())}};
 }
 
 Result<> check_header(const Genesis& genesis, const SignedHeader& signed_header) {
@@ -37,9 +58,20 @@ Result<> check_header(const Genesis& genesis, const SignedHeader& signed_header)
   if (header.genesis != chain)
     return Error{Code::wrong_chain, "a header of chain " + header.genesis.hex().substr(0, 16) + ", not " + chain.hex().substr(0, 16),
                  "use the genesis file of the chain that wrote it"};
-  if (!verify(genesis.producer, chain, SignKind::header, account_of(genesis.producer), header_id(header).span(), signed_header.signature))
-    return Error{Code::bad_signature, "header " + std::to_string(number(header.height)) + " is not signed by the chain's producer",
-                 "ask another node, and report this one"};
+  if (genesis.validators.empty()) return no_proof("a chain without a validator");
+  if (genesis.engine == Engine::solo) {
+    const auto* seal = std::get_if<ProducerSeal>(&signed_header.seal);
+    const PublicKey& producer = genesis.validators.front().key;
+    if (!seal || !verify(producer, chain, SignKind::header, account_of(producer), header_id(header).span(), seal->signature))
+      return Error{Code::bad_signature, "header " + std::to_string(number(header.height)) + " is not signed by the chain's producer",
+                   "ask another node, and report this one"};
+  } else {
+    const auto* seal = std::get_if<CometSeal>(&signed_header.seal);
+    if (!seal) return no_proof("header " + std::to_string(number(header.height)) + " has no votes");
+    std::vector<CometValidator> set;
+    for (const auto& validator : genesis.validators) set.push_back({validator.key, votes_of(validator.stake)});
+    TRY(check_seal(*seal, comet_chain_id(chain), header.height, header_id(header), std::move(set)));
+  }
   if (number(header.height) == 0) return no_proof("a header without a height");
   if ((number(header.height) == 1) != header.previous.is_zero()) return no_proof("only the first header has no previous one");
   return {};
@@ -66,7 +98,7 @@ Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, cons
   return {};
 }
 
-Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header) {
+Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header, const PublicKey& vrf) {
   const uint64_t height = number(header.height);
   const uint64_t before = previous ? number(previous->height) : 0;
   if (height != before + 1) return no_proof("header " + std::to_string(height) + " does not follow " + std::to_string(before));
@@ -77,10 +109,7 @@ Result<> check_successor(const Genesis& genesis, const Header* previous, const H
     const uint64_t passed = std::min(header.wall_ms - previous->wall_ms, 2 * genesis.params.interval_ms);
     if (header.time != after(previous->time, passed)) return no_proof("header " + std::to_string(height) + ": chain time does not follow rule R2");
   }
-  const Hash beacon_before = previous ? previous->beacon.beacon : first_beacon(genesis_hash(genesis));
-  TRY_LET(output, vrf_verify(genesis.producer_vrf, beacon_input(beacon_before, header.height), header.beacon.vrf_proof));
-  if (header.beacon.beacon != next_beacon(beacon_before, output)) return no_proof("header " + std::to_string(height) + ": the beacon is not the VRF's");
-  return {};
+  return check_beacon(previous ? previous->beacon.beacon : first_beacon(genesis_hash(genesis)), header.height, header.beacon, vrf);
 }
 
 }  // namespace cairn::attest

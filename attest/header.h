@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "attest/comet.h"
 #include "attest/records.h"
 #include "base/keys.h"
 
@@ -38,6 +39,11 @@ struct ChainParams {
   uint32_t slash_requester_permille = 300;   // the rest goes to the challenger
   uint32_t max_block_bytes = 4u << 20;
   uint32_t max_deadlines_per_block = 1000;
+  uint32_t max_validators = 100;
+  uint64_t validator_stake = 1'000'000;     // pebbles, the least; each whole CRN of stake is one vote
+  uint32_t equivocation_permille = 500;     // of a validator's stake, burned when it signed two blocks of one height
+  uint64_t absent_blocks = 10'000;          // missed in a row: the validator is jailed
+  uint64_t jail_ms = 600'000;               // before it may come back
   AuditRule starter{0, 0};
   AuditRule standard{1, 1000};
   AuditRule careful{5, 5000};
@@ -64,6 +70,11 @@ struct ChainParams {
                       field("slash_requester_permille", &P::slash_requester_permille),
                       field("max_block_bytes", &P::max_block_bytes),
                       field("max_deadlines_per_block", &P::max_deadlines_per_block),
+                      field("max_validators", &P::max_validators),
+                      field("validator_stake", &P::validator_stake),
+                      field("equivocation_permille", &P::equivocation_permille),
+                      field("absent_blocks", &P::absent_blocks),
+                      field("jail_ms", &P::jail_ms),
                       field("starter", &P::starter),
                       field("standard", &P::standard),
                       field("careful", &P::careful),
@@ -89,30 +100,49 @@ struct GenesisAccount {
   }
 };
 
+// Who decides the blocks. `solo`: the one validator, alone. `comet`: CometBFT among the validators, by stake.
+enum class Engine : uint8_t { solo = 1, comet = 2 };
+constexpr bool is_valid(Engine e) { return e == Engine::solo || e == Engine::comet; }
+constexpr std::string_view name(Engine e) { return e == Engine::solo ? "solo" : "comet"; }
+
+struct GenesisValidator {
+  AccountId account;   // whose stake it is
+  PublicKey key;       // signs headers (solo) or votes (comet)
+  PublicKey vrf;       // makes the beacon; never the same
+  Amount stake;        // beside what the accounts hold
+  static constexpr auto fields() {
+    using V = GenesisValidator;
+    return std::tuple{field("account", &V::account), field("key", &V::key), field("vrf", &V::vrf), field("stake", &V::stake)};
+  }
+};
+
 // The chain's first value; its hash names the chain in every signature.
 struct Genesis {
   std::string name;               // "devnet-..."
-  uint64_t created_wall_ms = 0;   // shown, never used
-  PublicKey producer;             // solo: a validator set of one
-  PublicKey producer_vrf;
+  uint64_t created_wall_ms = 0;   // comet: the time of the first block; else shown, never used
+  Engine engine = Engine::solo;
+  std::vector<GenesisValidator> validators;  // solo: a set of one
   AccountId faucet;               // zero outside devnets
   std::vector<GenesisAccount> accounts;
   ChainParams params;
   static constexpr auto fields() {
-    return std::tuple{field("name", &Genesis::name),         field("created_wall_ms", &Genesis::created_wall_ms),
-                      field("producer", &Genesis::producer), field("producer_vrf", &Genesis::producer_vrf),
-                      field("faucet", &Genesis::faucet),     field("accounts", &Genesis::accounts),
+    return std::tuple{field("name", &Genesis::name),       field("created_wall_ms", &Genesis::created_wall_ms),
+                      field("engine", &Genesis::engine),   field("validators", &Genesis::validators),
+                      field("faucet", &Genesis::faucet),   field("accounts", &Genesis::accounts),
                       field("params", &Genesis::params)};
   }
 };
 Hash genesis_hash(const Genesis& genesis);
+u128 genesis_supply(const Genesis& genesis);  // all that it hands out, in pebbles
 
 // Carried as the block's first entry, checked by every node: beacon = H(previous beacon, VRF output).
 struct BeaconEntry {
+  PublicKey producer;                   // the proposer's, as registered
   std::array<uint8_t, 80> vrf_proof{};  // RFC 9381 ECVRF-EDWARDS25519-SHA512-TAI over (previous beacon, height)
   Hash beacon;
   static constexpr auto fields() {
-    return std::tuple{field("vrf_proof", &BeaconEntry::vrf_proof), field("beacon", &BeaconEntry::beacon)};
+    return std::tuple{field("producer", &BeaconEntry::producer), field("vrf_proof", &BeaconEntry::vrf_proof),
+                      field("beacon", &BeaconEntry::beacon)};
   }
 };
 
@@ -139,11 +169,20 @@ struct Header {
 };
 Hash header_id(const Header& header);
 
+// Why a header is to be believed: solo's is signed by its producer; comet's by the block after it, see comet.h.
+struct ProducerSeal {
+  static constexpr uint16_t kTag = 1;
+  static constexpr std::string_view kName = "producer";
+  Signature signature;  // SignKind::header by the producer's account
+  static constexpr auto fields() { return std::tuple{field("signature", &ProducerSeal::signature)}; }
+};
+using Seal = std::variant<ProducerSeal, CometSeal>;
+
 struct SignedHeader {
   Header header;
-  Signature signature;  // SignKind::header by the producer's account
+  Seal seal;
   static constexpr auto fields() {
-    return std::tuple{field("header", &SignedHeader::header), field("signature", &SignedHeader::signature)};
+    return std::tuple{field("header", &SignedHeader::header), field("seal", &SignedHeader::seal)};
   }
 };
 // What the producer's VRF is asked for a block, and the beacon that its output gives.
@@ -152,16 +191,19 @@ Hash next_beacon(const Hash& previous_beacon, const std::array<uint8_t, 64>& vrf
 Hash first_beacon(const Hash& genesis);  // stands before block 1
 
 SignedHeader sign_header(const SecretKey& producer, const Header& header);
-// A header alone: of this chain, signed by its producer, a height above 0. Errors: wrong_chain, bad_signature, proof.
+// A header alone: of this chain, sealed by its validators, a height above 0. Errors: wrong_chain, bad_signature, proof.
 Result<> check_header(const Genesis& genesis, const SignedHeader& header);
-// Evidence: two different headers of one height, both signed by the producer. Errors: wrong_chain, bad_signature, proof.
+// Evidence: two different headers of one height, both sealed. Errors: wrong_chain, bad_signature, proof.
 Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, const SignedHeader& other);
 // What a light client that remembers `anchor` may believe of `header`: the same chain and producer, not a fork of the anchor
 // itself, and no more chain time apart than the unbonding time, after which old keys have nothing left to lose.
 // Errors: those of check_header, proof, too_old.
 Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, const SignedHeader& header);
 // A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
-// `previous` is null at height 1.
-Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header);
+// `previous` is null at height 1; `vrf` is the key that the header's producer has registered.
+Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header, const PublicKey& vrf);
+// The beacon entry alone, for a block of this height after that beacon. Error: proof.
+Result<> check_beacon(const Hash& previous_beacon, Height height, const BeaconEntry& entry, const PublicKey& vrf);
+BeaconEntry make_beacon(const Hash& previous_beacon, Height height, const PublicKey& producer, const SecretKey& vrf);
 
 }  // namespace cairn::attest

@@ -54,9 +54,10 @@ class Examination {
   void chain() {
     same("chain", brief(genesis_hash(genesis_)), brief(body_.genesis), "genesis");
     same("receipt version", std::to_string(ReceiptBody::kVersion), std::to_string(body_.version), "body");
-    holds("block " + std::to_string(number(receipt_.header.header.height)), "signed by the chain's producer",
-          check_header(genesis_, receipt_.header), "signed, chain time " + std::to_string(ms(receipt_.header.header.time)) + " ms",
-          "signature of " + genesis_.producer.hex().substr(0, 16));
+    holds("block " + std::to_string(number(receipt_.header.header.height)), "sealed by the chain's validators",
+          check_header(genesis_, receipt_.header), "sealed, chain time " + std::to_string(ms(receipt_.header.header.time)) + " ms",
+          genesis_.engine == Engine::solo && !genesis_.validators.empty() ? "signature of " + genesis_.validators.front().key.hex().substr(0, 16)
+                                          : "votes of " + std::to_string(genesis_.validators.size()) + " validators and their successors");
   }
 
   void root() {
@@ -111,7 +112,7 @@ class Examination {
     const DrawRecord& record = body_.draws[round];
     const SignedHeader& signed_header = receipt_.draw_headers[round];
     const std::string block = "block " + std::to_string(number(record.height));
-    holds("draw " + std::to_string(round), block + " signed by the chain's producer", check_header(genesis_, signed_header), "signed", block);
+    holds("draw " + std::to_string(round), block + " sealed by the chain's validators", check_header(genesis_, signed_header), "sealed", block);
     same("draw: block", block, "block " + std::to_string(number(signed_header.header.height)), block);
     same("draw: beacon", brief(signed_header.header.beacon.beacon), brief(record.beacon), "beacon of " + block);
     add("draw: later than the commitment", "after " + std::to_string(ms(body_.committed)) + " ms",

@@ -74,6 +74,11 @@ bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const Acco
   return crypto_sign_verify_detached(signature.v.data(), text.data(), text.size(), key.data()) == 0;
 }
 
+bool verify_plain(const PublicKey& key, ByteSpan bytes, const Signature& signature) {
+  ensure_sodium();
+  return crypto_sign_verify_detached(signature.v.data(), bytes.data(), bytes.size(), key.data()) == 0;
+}
+
 Result<> save_key(const std::filesystem::path& path, const SecretKey& key) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {

@@ -23,6 +23,7 @@ enum class SignKind : uint16_t {
   header = 2,
   reveal = 3,     // a requester's or verifier's statement carried by somebody else's transaction
   transport = 4,  // binds a transport key to an account
+  validator = 8,  // a validator's key: it belongs to this account
 };
 
 class SecretKey {
@@ -50,6 +51,8 @@ AccountId account_of(const PublicKey& first_key);
 Signature sign(const SecretKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes);
 bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes,
             const Signature& signature);
+// A plain ed25519 signature by a program of others, of the bytes as they are. Nothing of ours is signed so.
+bool verify_plain(const PublicKey& key, ByteSpan bytes, const Signature& signature);
 
 // Key file: one line `cairn-key-1 <hex of the seed> <first 8 hex of its BLAKE3>`, mode 0600.
 // save refuses to overwrite (`exists`); load refuses any other mode, owner or content (`key_file`).

@@ -32,6 +32,21 @@ function(cairn_program name)
   cairn_link(${name} ${arg_DEPS})
 endfunction()
 
+# cairn_protobuf(NAME ROOT FILE.proto...): a library of messages, compiled as somebody else's code is: without our warnings.
+function(cairn_protobuf name root)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${name})
+  file(MAKE_DIRECTORY ${folder})
+  list(TRANSFORM ARGN PREPEND ${root}/ OUTPUT_VARIABLE protos)
+  list(TRANSFORM ARGN REPLACE "^(.*)\\.proto$" "${folder}/\\1.pb.cc" OUTPUT_VARIABLE sources)
+  list(TRANSFORM ARGN REPLACE "^(.*)\\.proto$" "${folder}/\\1.pb.h" OUTPUT_VARIABLE headers)
+  add_custom_command(OUTPUT ${sources} ${headers} DEPENDS ${protos}
+    COMMAND protobuf::protoc -I ${root} --cpp_out=${folder} ${protos})
+  add_library(${name} STATIC ${sources} ${headers})
+  set_target_properties(${name} PROPERTIES COMPILE_WARNING_AS_ERROR OFF)
+  target_link_libraries(${name} PRIVATE dep::protobuf)
+  target_include_directories(${name} SYSTEM PUBLIC ${folder})
+endfunction()
+
 # One program and one line of ctest a file: to start a process for every case would cost more than the cases.
 # Runs in the root of the sources, so a test may read configs/ and golden files by their path there.
 function(cairn_test name)

@@ -67,6 +67,20 @@ set_target_properties(cairn_blake3 PROPERTIES COMPILE_WARNING_AS_ERROR OFF)
 target_include_directories(cairn_blake3 SYSTEM PUBLIC ${blake3})
 add_library(dep::blake3 ALIAS cairn_blake3)
 
+# ---- CometBFT -----------------------------------------------------------------------------------------------------
+
+# Where scripts/setup --comet has built it: bin/cometbft and the .proto files of the same version. Empty: this build is
+# without that engine.
+if(NOT DEFINED CAIRN_COMET)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/setup --print-comet
+                  OUTPUT_VARIABLE CAIRN_COMET OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+endif()
+if(CAIRN_COMET)
+  message(STATUS "CometBFT: ${CAIRN_COMET}")
+else()
+  message(STATUS "CometBFT: skipped, it is not built (scripts/setup --comet)")
+endif()
+
 # ---- Wheels -------------------------------------------------------------------------------------------------------
 
 set(CAIRN_CUDA OFF)

@@ -44,6 +44,7 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
       state.erase(back);
       return;
     }
+    case Due::validator: return forget_validator(state, deadline.id.as<AccountIdTag>());
   }
 }
 
@@ -81,18 +82,13 @@ attest::MapEntry map_entry(ByteSpan key, ByteSpan value) {
 
 App::App(attest::Genesis genesis) : genesis_(std::move(genesis)), chain_(attest::genesis_hash(genesis_)) {}
 
-u128 App::genesis_supply() const {
-  u128 sum = 0;
-  for (const auto& entry : genesis_.accounts) sum += entry.balance.pebbles;
-  return sum;
-}
-
 Result<> App::init() {
-  if (genesis_supply() > UINT64_MAX)
+  if (genesis_supply(genesis_) > UINT64_MAX)
     return Error{Code::invalid, "the genesis hands out more than can be counted", "lower its balances"};
-  state_.mint(Amount{static_cast<uint64_t>(genesis_supply())});
+  state_.mint(Amount{static_cast<uint64_t>(genesis_supply(genesis_))});
   for (const auto& entry : genesis_.accounts)
     TRY(state_.move(Holder::mint(), Holder::account(entry.account), entry.balance));
+  TRY(found_validators(state_, genesis_));
   floor_ = state_.mark();
   return {};
 }
@@ -147,7 +143,7 @@ Result<> check_state(const View& view, const attest::Genesis& genesis, const att
     tree.add(entry);
     return goes_on();
   }));
-  u128 held = 0, handed_out = 0;
+  u128 held = 0;
   std::optional<Error> wrong;
   view.records({}, [&](ByteSpan key, ByteSpan value) {
     records.add(map_entry(key, value));
@@ -162,8 +158,7 @@ Result<> check_state(const View& view, const attest::Genesis& genesis, const att
   if (wrong) return *wrong;
   if (!(tree == records))
     return Error{Code::internal, "the stored records are not those of header " + std::to_string(number(last.header.height)), kRestore};
-  for (const auto& entry : genesis.accounts) handed_out += entry.balance.pebbles;
-  if (held != handed_out) return Error{Code::internal, "the stored holdings do not add up to what the genesis handed out", kRestore};
+  if (held != genesis_supply(genesis)) return Error{Code::internal, "the stored holdings do not add up to what the genesis handed out", kRestore};
   return {};
 }
 
@@ -292,34 +287,116 @@ Simulation App::simulate(const Transaction& transaction) {
 
 // ---- blocks ----
 
-Result<Finalized> App::finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
-                                std::span<const Bytes> transactions, uint64_t next_event, const Known& signature_known) {
+attest::BeaconEntry App::make_beacon(const PublicKey& producer, const SecretKey& vrf) const {
+  return attest::make_beacon(beacon(), next_height(), producer, vrf);
+}
+
+// The first entry, and the VRF key that its producer has registered.
+Result<attest::BeaconEntry> App::beacon_of(const Proposal& proposal, PublicKey& vrf) const {
+  if (proposal.entries.empty()) return Error{Code::malformed, "a block without a beacon entry", "report its proposer"};
+  TRY_LET(entry, decode<attest::BeaconEntry>(proposal.entries.front()));
+  const auto validator = validator_by_key(state_, entry.producer);
+  if (!validator || attest::address_of(entry.producer) != proposal.proposer)
+    return Error{Code::proof, "the beacon entry is not its proposer's", "report its proposer"};
+  vrf = validator->vrf;
+  return entry;
+}
+
+attest::Header App::successor(uint64_t wall_ms, const attest::BeaconEntry& beacon) const {
+  attest::Header header;
+  header.genesis = chain_;
+  header.height = next_height();
+  header.wall_ms = wall_ms;
+  header.beacon = beacon;
+  if (number(head_.header.height) > 0) {
+    const attest::Header& previous = head_.header;
+    header.wall_ms = std::max(wall_ms, previous.wall_ms);
+    header.time = after(previous.time, std::min(header.wall_ms - previous.wall_ms, 2 * genesis_.params.interval_ms));
+    header.previous = attest::header_id(previous);
+  }
+  return header;
+}
+
+// Says of one transaction after the other whether it may stand in the next block.
+class App::Admission {
+ public:
+  Admission(const App& app, ChainTime now, const Known& known) : app_(app), now_(now), known_(known) {}
+
+  Result<> admit(ByteSpan bytes) {
+    bytes_ += bytes.size();
+    if (bytes.size() > kMaxTransactionBytes || bytes_ > app_.genesis_.params.max_block_bytes)
+      return Error{Code::limit, "a transaction or a block above its bound", "report the proposer"};
+    TRY_LET(tx, decode<Transaction>(bytes));
+    TRY(app_.ladder(tx, bytes.size(), transaction_id(bytes), known_, now_, true));
+    const auto account = app_.state_.account(tx.sender);
+    uint64_t& next = next_.try_emplace(tx.sender, account ? account->nonce : 0).first->second;
+    if (tx.nonce != next) return Error{Code::wrong_nonce, "a sender's transactions are out of order", "report the proposer"};
+    next++;
+    return {};
+  }
+  void leave_out(ByteSpan bytes) { bytes_ -= bytes.size(); }
+
+ private:
+  const App& app_;
+  const ChainTime now_;
+  const Known& known_;
+  size_t bytes_ = 0;
+  std::map<AccountId, uint64_t> next_;
+};
+
+std::vector<Bytes> App::prepare(uint64_t wall_ms, const PublicKey& producer, const SecretKey& vrf, std::span<const Bytes> transactions,
+                                size_t max_bytes, const Overhead& overhead, const Known& known) const {
+  const attest::BeaconEntry entry = make_beacon(producer, vrf);
+  std::vector<Bytes> out{encode(entry)};
+  const auto cost = [&](const Bytes& bytes) { return bytes.size() + (overhead ? overhead(bytes.size()) : 0); };
+  size_t used = cost(out.front());
+  Admission admission(*this, successor(wall_ms, entry).time, known);
+  for (const Bytes& bytes : transactions) {
+    if (used + cost(bytes) > max_bytes) break;
+    if (!admission.admit(bytes)) {
+      admission.leave_out(bytes);
+      continue;
+    }
+    used += cost(bytes);
+    out.push_back(bytes);
+  }
+  return out;
+}
+
+Result<> App::process(const Proposal& proposal, const Known& known) const {
+  PublicKey vrf;
+  TRY_LET(entry, beacon_of(proposal, vrf));
+  if (proposal.height != next_height()) return Error{Code::proof, "not the next height", "report its proposer"};
+  TRY(attest::check_beacon(beacon(), proposal.height, entry, vrf));
+  Admission admission(*this, successor(proposal.wall_ms, entry).time, known);
+  for (const Bytes& bytes : std::span(proposal.entries).subspan(1)) TRY(admission.admit(bytes));
+  return {};
+}
+
+Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, const Known& signature_known) {
   CHECK(state_.mark() == floor_);  // the block before is committed or dropped
   if (const auto fork = first_of<Fork>(state_, 'f'))
     return Error{Code::halted, "the producer signed two headers of height " + std::to_string(number(fork->one.header.height)),
                  "agree on a new chain with whoever holds the last blocks"};
-  const attest::Header* previous = number(head_.header.height) == 0 ? nullptr : &head_.header;
+  PublicKey vrf;
+  TRY_LET(entry, beacon_of(proposal, vrf));
   Finalized out;
   attest::Header& header = out.header;
-  header.genesis = chain_;
-  header.height = height;
-  header.wall_ms = wall_ms;
-  header.beacon = beacon;
-  if (previous) {
-    header.wall_ms = std::max(wall_ms, previous->wall_ms);
-    header.time = after(previous->time, std::min(header.wall_ms - previous->wall_ms, 2 * genesis_.params.interval_ms));
-    header.previous = attest::header_id(*previous);
-  }
-  TRY(attest::check_successor(genesis_, previous, header));
+  header = successor(proposal.wall_ms, entry);
+  header.height = proposal.height;
+  TRY(attest::check_successor(genesis_, number(head_.header.height) == 0 ? nullptr : &head_.header, header, vrf));
 
-  BlockContext block{genesis_, chain_, height, header.time, beacon.beacon, out.events, out.receipts};
+  BlockContext block{genesis_, chain_, header.height, header.time, entry.beacon, out.events, out.receipts};
+  note_absences(state_, block, proposal.absent);
+  for (const auto& equivocation : proposal.equivocations) punish(state_, block, equivocation);
   let_time_pass(state_, block);
   state_.keep(floor_);
   std::vector<Hash> ids;
-  for (const Bytes& bytes : transactions) {
+  for (const Bytes& bytes : std::span(proposal.entries).subspan(1)) {
     out.results.push_back(apply(block, bytes, signature_known));
     ids.push_back(out.results.back().id);
   }
+  out.votes = update_votes(state_, block);
   check_moves();
   header.transactions_root = attest::tree_root(ids);
   header.state_root = state_root();
@@ -345,7 +422,7 @@ Hash App::state_root() {
 // That the block's moves sum to zero per currency (R7), from the journal and not from what the moves say.
 void App::check_moves() const {
   std::map<Currency, u128> before, after;
-  if (number(head_.header.height) == 0) before[{}] = genesis_supply();
+  if (number(head_.header.height) == 0) before[{}] = genesis_supply(genesis_);
   std::set<Bytes, KeyOrder> seen;
   for (const auto& change : state_.journal()) {
     if (change.key.front() != 'h' || !seen.insert(change.key).second) continue;

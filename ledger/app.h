@@ -1,4 +1,6 @@
-// The ledger as one pure state machine: (state, block) -> (state', results, root). Whoever decides the next block drives it.
+// The ledger as one pure state machine: (state, block) -> (state', results, root). Whoever decides the next block drives it:
+// an engine makes a proposal of what prepare() gives, lets every other node process() it, and hands what was decided to
+// finalize(). The same proposal gives the same bytes on every node and whatever the engine is.
 //
 // No clock but the header's, no disk, no thread. A block is finalized on a journalled state, and then either committed, after
 // the caller has made it durable, or dropped. One thread at a time; readers must be kept out between finalize and either.
@@ -12,14 +14,26 @@
 #include "ledger/state.h"
 #include "ledger/state_tree.h"
 #include "ledger/transaction.h"
+#include "ledger/validators.h"
 
 namespace cairn::ledger {
+
+// A block as an engine proposes or decides it: all that its outcome depends on beside the state.
+struct Proposal {
+  Height height{};
+  uint64_t wall_ms = 0;                             // lifted to the last header's if it lies before
+  attest::ValidatorAddress proposer{};
+  std::vector<attest::ValidatorAddress> absent;     // whose votes for the block before are missing
+  std::vector<Equivocation> equivocations;
+  std::vector<Bytes> entries;                       // the proposer's BeaconEntry, then transactions
+};
 
 struct Finalized {
   attest::Header header;  // to be signed by the producer
   std::vector<TxResult> results;
   std::vector<Event> events;  // numbered from the caller's `next_event` on
   std::vector<attest::ReceiptBody> receipts;
+  std::vector<attest::CometValidator> votes;  // validators whose votes change, in force two blocks later
 };
 
 // A transaction that was tried and left no trace.
@@ -78,14 +92,22 @@ class App {
   // nonce may lie ahead. A refusal is a code in the answer, as in a block.
   Simulation simulate(const Transaction& transaction);
 
-  // Applies a block. The wall time may not lie before the last header's: it is lifted to it. `signature_known` is asked for
-  // ids whose signature the caller has already checked. Transactions that the ladder refuses stand in the block, cost
-  // nothing and change nothing. Errors: halted (the producer has forked), proof (height or beacon do not follow); the state
-  // is then as before.
-  // Throws Fault when value was made or lost: the node must halt.
+  // Whether the caller has verified this transaction's signature already.
   using Known = std::function<bool(const TransactionId&)>;
-  Result<Finalized> finalize(Height height, uint64_t wall_ms, const attest::BeaconEntry& beacon,
-                             std::span<const Bytes> transactions, uint64_t next_event = 1, const Known& signature_known = {});
+  // What a proposer puts into the next block: its beacon entry, and of `transactions`, in order, those that process() accepts,
+  // at most `max_bytes` of all together. Each costs `overhead(size)` bytes on top of its own.
+  using Overhead = std::function<size_t(size_t size)>;
+  std::vector<Bytes> prepare(uint64_t wall_ms, const PublicKey& producer, const SecretKey& vrf, std::span<const Bytes> transactions,
+                             size_t max_bytes, const Overhead& overhead = {}, const Known& signature_known = {}) const;
+  // Whether an honest node votes for it: the beacon is the proposer's, and every transaction passes the ladder on the last
+  // block's state but for the balance, with its sender's nonces in order. Errors: malformed, proof, limit, and the ladder's.
+  Result<> process(const Proposal& proposal, const Known& signature_known = {}) const;
+  attest::BeaconEntry make_beacon(const PublicKey& producer, const SecretKey& vrf) const;
+
+  // Applies a block that was decided. Transactions that the ladder refuses stand in the block, cost nothing and change
+  // nothing. Errors: halted (the producer has forked), malformed, proof (height or beacon do not follow); the state is then as
+  // before. Throws Fault when value was made or lost: the node must halt.
+  Result<Finalized> finalize(const Proposal& proposal, uint64_t next_event = 1, const Known& signature_known = {});
   // What the finalized block leaves behind, to be stored before it is committed.
   struct Changes {
     std::vector<RecordChange> records;  // in the order of their keys
@@ -108,11 +130,13 @@ class App {
   attest::MapProof prove(const Hash& key) { return tree_.prove(key); }
 
  private:
+  class Admission;
   Result<> ladder(const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
                   ChainTime now, bool nonce_may_lead) const;
   TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
   void check_moves() const;
-  u128 genesis_supply() const;
+  Result<attest::BeaconEntry> beacon_of(const Proposal& proposal, PublicKey& vrf) const;
+  attest::Header successor(uint64_t wall_ms, const attest::BeaconEntry& beacon) const;
 
   attest::Genesis genesis_;
   Hash chain_;

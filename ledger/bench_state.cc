@@ -10,7 +10,6 @@
 #include <random>
 
 #include "attest/light_client.h"
-#include "base/vrf.h"
 #include "ledger/chain.h"
 #include "ledger/genesis_file.h"
 
@@ -43,9 +42,7 @@ void build(const fs::path& folder, const attest::Genesis& genesis, const Keys& k
   for (uint64_t done = 0; done < accounts;) {
     const Hash before = previous ? previous->beacon.beacon : attest::first_beacon(chain);
     const Height height{number(store->head()) + 1};
-    attest::BeaconEntry beacon;
-    beacon.vrf_proof = vrf_prove(keys.vrf, attest::beacon_input(before, height));
-    beacon.beacon = attest::next_beacon(before, must(vrf_verify(genesis.producer_vrf, attest::beacon_input(before, height), beacon.vrf_proof)));
+    const auto beacon = attest::make_beacon(before, height, keys.producer.public_key(), keys.vrf);
     State& state = app.state();
     for (const uint64_t until = std::min(accounts, done + kAccountsABlock); done < until; done++) {
       const AccountId id = account_numbered(done);

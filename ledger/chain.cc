@@ -68,16 +68,51 @@ void Chain::check_beside() {
   });
 }
 
-Block Chain::extend(uint64_t wall_ms, const attest::BeaconEntry& beacon, std::vector<Bytes> transactions,
-                    const std::function<attest::SignedHeader(const attest::Header&)>& sign) {
+namespace {
+std::vector<Bytes> transactions_of(const Proposal& proposal) { return {proposal.entries.begin() + 1, proposal.entries.end()}; }
+}  // namespace
+
+Block Chain::extend(const Proposal& proposal, const Sign& sign) {
   const auto lock = turn();
   const auto ours = [](const TransactionId&) { return true; };
   try {
-    Finalized done = must(app_.finalize(app_.next_height(), wall_ms, beacon, transactions, store_->last_event() + 1, ours));
-    const Block block{sign(done.header), std::move(transactions), std::move(done.results)};
-    const App::Changes changes = app_.changes();
-    store_->commit({block, changes.records, changes.pages, done.events, done.receipts});
-    app_.committed(block.header, store_->view(store_->head()));
+    Finalized done = must(app_.finalize(proposal, store_->last_event() + 1, ours));
+    const Block block{sign(done.header), transactions_of(proposal), std::move(done.results)};
+    store(block, done);
+    return block;
+  } catch (...) {
+    app_.dropped();
+    throw;
+  }
+}
+
+void Chain::store(const Block& block, const Finalized& done) {
+  const App::Changes changes = app_.changes();
+  store_->commit({block, changes.records, changes.pages, done.events, done.receipts});
+  app_.committed(block.header, store_->view(store_->head()));
+}
+
+Result<Finalized> Chain::finalize(const Proposal& proposal, const App::Known& signature_known) {
+  const auto lock = turn();
+  if (staged_) app_.dropped();
+  staged_.reset();
+  try {
+    TRY_LET(done, app_.finalize(proposal, store_->last_event() + 1, signature_known));
+    staged_ = Staged{done, transactions_of(proposal)};
+    return done;
+  } catch (...) {
+    app_.dropped();
+    throw;
+  }
+}
+
+Block Chain::commit() {
+  const auto lock = turn();
+  CHECK(staged_.has_value());
+  const Staged staged = *std::exchange(staged_, std::nullopt);
+  try {
+    const Block block{{staged.done.header, attest::CometSeal{}}, staged.transactions, staged.done.results};
+    store(block, staged.done);
     return block;
   } catch (...) {
     app_.dropped();

@@ -50,8 +50,14 @@ class Chain {
   // Applies the next block, has its header signed, stores everything in one synced batch: when this returns, the block has
   // happened. The transactions' signatures have been verified. Throws Fault when an invariant or the disk fails; the state is
   // then that of the block before.
-  Block extend(uint64_t wall_ms, const attest::BeaconEntry& beacon, std::vector<Bytes> transactions,
-               const std::function<attest::SignedHeader(const attest::Header&)>& sign);
+  using Sign = std::function<attest::SignedHeader(const attest::Header&)>;
+  Block extend(const Proposal& proposal, const Sign& sign);
+
+  // The same in two steps, for an engine that decides in one and asks for the other: finalize() writes nothing, and may be
+  // repeated; commit() is the last one's, in one synced batch. In between the block is decided: read() may show its state, while
+  // last() is the block before. Errors of finalize: those of App::finalize. Both throw Fault as extend() does.
+  Result<Finalized> finalize(const Proposal& proposal, const App::Known& signature_known);
+  Block commit();
 
   const Store& store() const { return *store_; }
   const attest::Genesis& genesis() const { return genesis_; }
@@ -60,6 +66,7 @@ class Chain {
  private:
   Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store);
   void check_beside();
+  void store(const Block& block, const Finalized& done);
 
   // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
   std::unique_lock<std::mutex> turn() const {
@@ -69,6 +76,11 @@ class Chain {
     return lock;
   }
 
+  struct Staged {
+    Finalized done;
+    std::vector<Bytes> transactions;
+  };
+
   const attest::Genesis genesis_;
   const Hash id_;  // the genesis hash
   mutable std::mutex door_, mutex_;
@@ -77,6 +89,7 @@ class Chain {
   std::optional<Error> damaged_;  // found by the check beside
   std::atomic<bool> stopping_{false};
   std::thread checker_;
+  std::optional<Staged> staged_;  // finalized, not committed
 };
 
 }  // namespace cairn::ledger

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -9,14 +10,10 @@
 
 namespace cairn::ledger {
 
-Result<attest::Genesis> make_devnet_genesis(const std::string& name, const PublicKey& producer, const PublicKey& vrf,
-                                            const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
-                                            std::vector<attest::GenesisAccount> extra) {
-  attest::Genesis genesis;
-  genesis.name = name;
-  genesis.created_wall_ms = created_wall_ms;
-  genesis.producer = producer;
-  genesis.producer_vrf = vrf;
+namespace {
+
+Result<attest::Genesis> with_accounts(attest::Genesis genesis, const AccountId& faucet, Amount faucet_amount,
+                                      std::vector<attest::GenesisAccount> extra) {
   genesis.faucet = faucet;
   genesis.accounts = std::move(extra);
   genesis.accounts.push_back({faucet, faucet_amount});
@@ -25,17 +22,55 @@ Result<attest::Genesis> make_devnet_genesis(const std::string& name, const Publi
   return genesis;
 }
 
+}  // namespace
+
+Result<attest::Genesis> make_devnet_genesis(const std::string& name, const PublicKey& producer, const PublicKey& vrf,
+                                            const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
+                                            std::vector<attest::GenesisAccount> extra) {
+  attest::Genesis genesis;
+  genesis.name = name;
+  genesis.created_wall_ms = created_wall_ms;
+  genesis.validators = {{account_of(producer), producer, vrf, {}}};
+  return with_accounts(std::move(genesis), faucet, faucet_amount, std::move(extra));
+}
+
+Result<attest::Genesis> make_comet_genesis(const std::string& name, std::vector<attest::GenesisValidator> validators,
+                                           const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
+                                           std::vector<attest::GenesisAccount> extra) {
+  attest::Genesis genesis;
+  genesis.name = name;
+  genesis.created_wall_ms = created_wall_ms;
+  genesis.engine = attest::Engine::comet;
+  genesis.validators = std::move(validators);
+  genesis.params.interval_ms = 500;
+  genesis.params.secret_window_ms = 2'000;
+  genesis.params.window_ms = 2'000;
+  return with_accounts(std::move(genesis), faucet, faucet_amount, std::move(extra));
+}
+
 Result<> check_genesis(const attest::Genesis& genesis) {
   const auto invalid = [](const std::string& text, const std::string& next) { return Error{Code::invalid, "the genesis " + text, next}; };
   if (genesis.name.empty() || genesis.name.size() > 64) return invalid("has no name, or one above 64 bytes", "name it, as in devnet-1");
-  if (genesis.producer == genesis.producer_vrf)
-    return invalid("uses one key to sign and for the VRF", "make a key for each");
+  if (genesis.validators.empty()) return invalid("has no validator", "name one, for a solo chain");
+  const bool solo = genesis.engine == attest::Engine::solo;
+  if (solo && genesis.validators.size() != 1) return invalid("names several producers of a solo chain", "name one, or another engine");
+  std::set<PublicKey> keys;
+  std::set<AccountId> owners;
+  for (const auto& validator : genesis.validators) {
+    if (!keys.insert(validator.key).second || !keys.insert(validator.vrf).second || !owners.insert(validator.account).second)
+      return invalid("uses one key twice, or one account for two validators", "make a key for each purpose: to sign, and for the VRF");
+    if (!solo && validator.stake < Amount{genesis.params.validator_stake})
+      return invalid("has a validator below the least stake", "give each at least " + pretty(Amount{genesis.params.validator_stake}));
+  }
+  if (genesis.validators.size() > genesis.params.max_validators) return invalid("has too many validators", "name fewer");
+  if (genesis.params.validator_stake < Amount::kPerCrn) return invalid("lets validators in without a vote", "set validator_stake to 1 CRN or more");
+  if (genesis.params.unbonding_ms < 10 * genesis.params.interval_ms)
+    return invalid("frees stake before it could be slashed", "set unbonding_ms to ten block intervals or more");
   if (genesis.params.interval_ms == 0) return invalid("has no block interval", "set interval_ms, 100 on a devnet");
   if (genesis.params.max_block_bytes < kMaxTransactionBytes)
     return invalid("has blocks that are too small for a transaction", "set max_block_bytes to " + std::to_string(kMaxTransactionBytes) + " or more");
-  u128 sum = 0;
+  const u128 sum = attest::genesis_supply(genesis);
   for (const auto& entry : genesis.accounts) {
-    sum += entry.balance.pebbles;
     if (&entry != genesis.accounts.data() && !((&entry - 1)->account < entry.account))
       return invalid("names account " + entry.account.hex().substr(0, 16) + " out of order or twice", "list each account once, sorted");
   }

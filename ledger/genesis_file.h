@@ -16,6 +16,10 @@ namespace cairn::ledger {
 Result<attest::Genesis> make_devnet_genesis(const std::string& name, const PublicKey& producer, const PublicKey& vrf,
                                             const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
                                             std::vector<attest::GenesisAccount> extra = {});
+// The same for several validators, each with this stake, on CometBFT: slower blocks, and windows that fit them.
+Result<attest::Genesis> make_comet_genesis(const std::string& name, std::vector<attest::GenesisValidator> validators,
+                                           const AccountId& faucet, Amount faucet_amount, uint64_t created_wall_ms,
+                                           std::vector<attest::GenesisAccount> extra = {});
 // What any genesis must be before a chain starts from it. Error: invalid.
 Result<> check_genesis(const attest::Genesis& genesis);
 

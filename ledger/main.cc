@@ -4,11 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "ledger/comet/run.h"
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
 #include "ledger/node_config.h"
 #include "ledger/openapi.h"
 #include "ledger/search.h"
+#include "ledger/solo.h"
 
 namespace cairn::ledger {
 namespace {
@@ -16,6 +18,8 @@ namespace {
 // Flags go before the file, the file before the defaults.
 struct Flags {
   std::string config, genesis, folder, listen, producer_key, vrf_key, log_level;
+  std::vector<std::string> arguments;  // all of them, as they came
+  int progress_fd = -1;                // of the supervisor, for its application
 };
 
 Result<NodeConfig> configured(const Flags& flags) {
@@ -52,6 +56,7 @@ Result<> run(const Flags& flags) {
   TRY_LET(level, config.level());
   set_log_level(level);
   TRY_LET(genesis, load_genesis(config.genesis));
+  if (genesis.engine == attest::Engine::comet) return comet::run(config, genesis, flags.arguments, flags.progress_fd);
   TRY_LET(producer, load_key(config.producer_key));
   TRY_LET(vrf, load_key(config.vrf_key));
   TRY_LET(chain, Chain::open(config.folder, genesis));
@@ -104,6 +109,8 @@ int report(const Result<>& result) {
 int main(int argc, char** argv) {
   CLI::App app{"The node of a Cairn chain."};
   Flags flags;
+  flags.arguments.assign(argv, argv + argc);
+  app.add_option("--progress-fd", flags.progress_fd)->group("");  // of the supervisor alone
   app.add_option("--config", flags.config, "settings, configs/node.yaml shows them all");
   app.add_option("--genesis", flags.genesis, "the chain's genesis file");
   app.add_option("--folder", flags.folder, "blocks and state");

@@ -103,8 +103,8 @@ std::string block_json(const Block& block) {
 
 }  // namespace
 
-Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed, Search& search) {
-  std::unique_ptr<Node> node(new Node(chain, solo, feed, search));
+Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, Engine& engine, Feed& feed, Search& search) {
+  std::unique_ptr<Node> node(new Node(chain, engine, feed, search));
   TRY_LET(server, HttpServer::start(http, [n = node.get()](const HttpRequest& request, Reply reply) { n->answer(request, reply); }));
   node->server_ = std::move(server);
   return node;
@@ -160,7 +160,7 @@ Result<> Node::submit(const HttpRequest& request, const Reply& reply) {
     feed_.answer_by(kBlockWaitMs, reply,
                     error_response({Code::timed_out, "no block has taken the transaction yet; it still waits",
                                     "check its nonce and fee; ask for /v1/transactions/" + transaction_id(request.body).hex()}));
-  solo_.submit(request.body, waits ? Solo::Until::committed : Solo::Until::admitted,
+  engine_.submit(request.body, waits ? Engine::Until::committed : Engine::Until::admitted,
                [reply, raw](const Result<TxResult>& result) { reply->send(response_of(result, raw)); });
   return {};
 }
@@ -229,13 +229,16 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
   }
   if (noun == "receipts") {
     TRY_LET(job_id, id_of<JobId>(id));
-    TRY_LET(whole, receipt(job_id, request));
-    reply->send(raw_response(encode(whole)));
-    return {};
+    return receipt(job_id, request, reply);
   }
   if (noun == "state") {
     TRY_LET(answer, proven(id, request));
-    return send(request, reply, answer);
+    engine_.seal({answer.header}, [answer, request, reply](Result<std::vector<attest::SignedHeader>> sealed) mutable {
+      if (!sealed) return reply->send(error_response(sealed.error()));
+      answer.header = sealed->front();
+      static_cast<void>(send(request, reply, answer));
+    });
+    return {};
   }
   if (noun == "transactions") {
     TRY_LET(transaction, id_of<TransactionId>(id));
@@ -299,7 +302,7 @@ Result<std::vector<Job>> Node::jobs(const HttpRequest& request) const {
   return out;
 }
 
-Result<attest::Receipt> Node::receipt(const JobId& job, const HttpRequest& request) {
+Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply& reply) {
   std::optional<attest::ReceiptBody> body;
   if (request.query.contains("try")) {
     TRY_LET(attempt, number_in(request, "try", 0));
@@ -313,13 +316,20 @@ Result<attest::Receipt> Node::receipt(const JobId& job, const HttpRequest& reque
   TRY_LET(committed, chain_.last());
   out.header = committed.header;
   out.path = committed.prove(attest::receipt_key(job, body->attempt));
+  std::vector<attest::SignedHeader> headers{out.header};
   for (const auto& draw : body->draws) {
     const auto header = chain_.store().header(draw.height);
     CHECK(header.has_value());
-    out.draw_headers.push_back(*header);
+    headers.push_back(*header);
   }
   out.body = *std::move(body);
-  return out;
+  engine_.seal(std::move(headers), [out = std::move(out), reply](Result<std::vector<attest::SignedHeader>> sealed) mutable {
+    if (!sealed) return reply->send(error_response(sealed.error()));
+    out.header = sealed->front();
+    out.draw_headers.assign(sealed->begin() + 1, sealed->end());
+    reply->send(raw_response(encode(out)));
+  });
+  return {};
 }
 
 Result<attest::ProvenState> Node::proven(const std::string& keys, const HttpRequest& request) const {
@@ -364,22 +374,22 @@ Status Node::status() const {
     if (number(head.height) > 0) out.header = attest::header_id(head);
     out.deadlines = app.state().count('d');
   });
-  out.pending = solo_.waiting();
+  out.pending = engine_.waiting();
   out.next_event = chain_.store().last_event() + 1;
-  if (const auto halted = solo_.halted()) out.halted = halted->text;
+  if (const auto halted = engine_.halted()) out.halted = halted->text;
   return out;
 }
 
 Result<Health> Node::health() const {
-  if (const auto halted = solo_.halted()) return *halted;
-  const EngineFigures figures = solo_.figures();
+  if (const auto halted = engine_.halted()) return *halted;
+  const EngineFigures figures = engine_.figures();
   if (figures.due_since_ns != 0 && SystemClock().steady_ns() > figures.due_since_ns + kStalledNs)
     return Error{Code::timed_out, "transactions wait, and no block has come for more than 10 s", "see the node's log; is its disk slow or full?"};
   return Health{chain_.store().head(), search_.indexed(), figures.waiting};
 }
 
 FeeEstimate Node::fees() const {
-  const EngineFigures figures = solo_.figures();
+  const EngineFigures figures = engine_.figures();
   const auto& params = chain_.genesis().params;
   FeeEstimate out{params.fee_per_byte, params.fee_per_byte, figures.waiting, figures.waiting_bytes, params.max_block_bytes};
   if (figures.full_block_fee != 0 && figures.waiting_bytes >= params.max_block_bytes) out.next_block = std::max(out.least, figures.full_block_fee + 1);
@@ -427,7 +437,7 @@ Result<Simulation> Node::simulate(const Transaction& transaction) const {
 
 std::string Node::metrics() const {
   using F = MetricFamily;
-  const EngineFigures engine = solo_.figures();
+  const EngineFigures engine = engine_.figures();
   const HttpServer::Counts http = server_->counts();
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
@@ -439,7 +449,7 @@ std::string Node::metrics() const {
   F cpu{"process_cpu_seconds_total", "Processor time.", F::Kind::counter, {{{}, seconds(used.ru_utime) + seconds(used.ru_stime), {}}}};
   return metrics_text({
       F::gauge("cairn_chain_height", "Height of the last block.", static_cast<double>(number(chain_.store().head()))),
-      F::gauge("cairn_chain_halted", "1 when the node makes no more blocks.", solo_.halted() ? 1 : 0),
+      F::gauge("cairn_chain_halted", "1 when the node makes no more blocks.", engine_.halted() ? 1 : 0),
       F::gauge("cairn_search_height", "Up to this block transactions can be searched for.", static_cast<double>(number(search_.indexed()))),
       F::counter("cairn_events_total", "Events of the chain.", chain_.store().last_event()),
       F::counter("cairn_blocks_total", "Blocks made since the start.", engine.blocks),
@@ -465,8 +475,8 @@ std::string Node::metrics() const {
 
 Supply Node::supply() const {
   Supply out;
-  u128 genesis = 0, held = 0;
-  for (const auto& account : chain_.genesis().accounts) genesis += account.balance.pebbles;
+  const u128 genesis = attest::genesis_supply(chain_.genesis());
+  u128 held = 0;
   std::map<HolderKind, HeldByKind> kinds;
   chain_.read([&](const App& app) {
     app.state().scan<Holding>(make_key('h'), [&](const Holding& holding) {

@@ -24,9 +24,10 @@
 
 #include "attest/light_client.h"
 #include "base/http.h"
+#include "ledger/chain.h"
+#include "ledger/engine.h"
 #include "ledger/feed.h"
 #include "ledger/search.h"
-#include "ledger/solo.h"
 
 namespace cairn::ledger {
 
@@ -85,12 +86,12 @@ struct TransactionPage {
 class Node {
  public:
   // Listens at once. Errors: io. What it is given must outlive it.
-  static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Solo& solo, Feed& feed, Search& search);
+  static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Engine& engine, Feed& feed, Search& search);
   uint16_t port() const { return server_->port(); }
 
  private:
   using Reply = std::shared_ptr<HttpReply>;
-  Node(Chain& chain, Solo& solo, Feed& feed, Search& search) : chain_(chain), solo_(solo), feed_(feed), search_(search) {}
+  Node(Chain& chain, Engine& engine, Feed& feed, Search& search) : chain_(chain), engine_(engine), feed_(feed), search_(search) {}
   void answer(const HttpRequest& request, const Reply& reply);
   Result<> route(const HttpRequest& request, const Reply& reply);
   Result<> get(const std::string& noun, const std::string& id, const HttpRequest& request, const Reply& reply);
@@ -98,7 +99,7 @@ class Node {
   Result<> events(const HttpRequest& request, const Reply& reply);
   Result<> submit(const HttpRequest& request, const Reply& reply);
   Result<std::vector<Job>> jobs(const HttpRequest& request) const;
-  Result<attest::Receipt> receipt(const JobId& job, const HttpRequest& request);
+  Result<> receipt(const JobId& job, const HttpRequest& request, const Reply& reply);
   Result<attest::ProvenState> proven(const std::string& keys, const HttpRequest& request) const;
   Result<AccountView> account(const AccountId& id) const;
   Status status() const;
@@ -110,7 +111,7 @@ class Node {
   std::string metrics() const;
 
   Chain& chain_;
-  Solo& solo_;
+  Engine& engine_;
   Feed& feed_;
   Search& search_;
   std::unique_ptr<HttpServer> server_;

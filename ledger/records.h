@@ -35,11 +35,12 @@ enum class HolderKind : uint8_t {
   fees = 9,
   burned = 10,
   mint = 11,  // what genesis has not given out: nothing, once it has run
+  validator = 12,  // a validator's stake
 };
-constexpr bool is_valid(HolderKind k) { return k >= HolderKind::account && k <= HolderKind::mint; }
+constexpr bool is_valid(HolderKind k) { return k >= HolderKind::account && k <= HolderKind::validator; }
 constexpr std::string_view name(HolderKind k) {
   constexpr std::string_view kNames[] = {"?",    "account", "stake",   "bond", "unbonding", "escrow",
-                                         "job_stake", "game", "deposit", "fees", "burned",    "mint"};
+                                         "job_stake", "game", "deposit", "fees", "burned",    "mint", "validator"};
   return kNames[static_cast<uint8_t>(k)];
 }
 
@@ -60,6 +61,7 @@ struct Holder {
   static Holder fees() { return {HolderKind::fees, {}}; }
   static Holder burned() { return {HolderKind::burned, {}}; }
   static Holder mint() { return {HolderKind::mint, {}}; }
+  static Holder validator(const AccountId& a) { return {HolderKind::validator, a.as<HashTag>()}; }
 };
 
 // What is held. CRN is the zero id and, today, the only currency.
@@ -105,12 +107,30 @@ struct Verifier {
   }
 };
 
+// Who may propose and vote on blocks. Its stake is what validator(account) holds.
+struct Validator {
+  AccountId account;
+  PublicKey key;            // signs votes, or solo's headers
+  PublicKey vrf;            // makes the beacon
+  uint64_t votes = 0;       // as last told to the engine; in force two blocks later
+  uint64_t absent = 0;      // blocks in a row without its vote
+  bool resigned = false;    // the record goes when its stake is free
+  bool equivocated = false; // it signed two blocks of one height: never again a validator
+  std::optional<ChainTime> jailed_until;
+  static constexpr auto fields() {
+    using V = Validator;
+    return std::tuple{field("account", &V::account), field("key", &V::key),           field("vrf", &V::vrf),
+                      field("votes", &V::votes),     field("absent", &V::absent),     field("resigned", &V::resigned),
+                      field("equivocated", &V::equivocated), field("jailed_until", &V::jailed_until)};
+  }
+};
+
 // ---- the deadline queue -------------------------------------------------------------------------------------------
 
-enum class Due : uint8_t { job = 1, game = 2, offer = 3, unbonding = 4, prune = 5 };
-constexpr bool is_valid(Due d) { return d >= Due::job && d <= Due::prune; }
+enum class Due : uint8_t { job = 1, game = 2, offer = 3, unbonding = 4, prune = 5, validator = 6 };
+constexpr bool is_valid(Due d) { return d >= Due::job && d <= Due::validator; }
 constexpr std::string_view name(Due d) {
-  constexpr std::string_view kNames[] = {"?", "job", "game", "offer", "unbonding", "prune"};
+  constexpr std::string_view kNames[] = {"?", "job", "game", "offer", "unbonding", "prune", "validator"};
   return kNames[static_cast<uint8_t>(d)];
 }
 

@@ -1,7 +1,6 @@
 #include "ledger/solo.h"
 
 #include "base/log.h"
-#include "base/vrf.h"
 
 namespace cairn::ledger {
 namespace {
@@ -23,8 +22,9 @@ Result<std::unique_ptr<Solo>> Solo::start(Chain& chain, const SecretKey& produce
     return Error{Code::unauthorised, std::string("the ") + what + " key is not the one that genesis " + chain.genesis().name + " names",
                  "use the key file that the genesis was made with"};
   };
-  if (producer.public_key() != chain.genesis().producer) return differs("producer's");
-  if (vrf.public_key() != chain.genesis().producer_vrf) return differs("producer's VRF");
+  CHECK(chain.genesis().engine == attest::Engine::solo);
+  if (producer.public_key() != chain.genesis().validators.front().key) return differs("producer's");
+  if (vrf.public_key() != chain.genesis().validators.front().vrf) return differs("producer's VRF");
   std::unique_ptr<Solo> solo(new Solo(chain, producer, vrf, clock, config));
   const unsigned verifiers = config.verifiers ? config.verifiers : std::max(1u, std::thread::hardware_concurrency());
   for (unsigned i = 0; i < verifiers; i++) solo->threads_.emplace_back([s = solo.get()] { s->verify_signatures(); });
@@ -243,23 +243,23 @@ void Solo::admit(std::vector<Checked> checked) {
 }
 
 void Solo::make_block() {
-  const attest::Genesis& genesis = chain_.genesis();
-  const auto [height, beacon] = chain_.read([](const App& app) { return std::pair(app.next_height(), app.beacon()); });
-  const Bytes input = attest::beacon_input(beacon, height);
-  attest::BeaconEntry entry;
-  entry.vrf_proof = vrf_prove(vrf_, input);
-  entry.beacon = attest::next_beacon(beacon, must(vrf_verify(genesis.producer_vrf, input, entry.vrf_proof)));
+  const PublicKey key = producer_.public_key();
+  Proposal proposal;
+  proposal.wall_ms = clock_.wall_ms();
+  proposal.proposer = attest::address_of(key);
+  chain_.read([&](const App& app) {
+    proposal.height = app.next_height();
+    proposal.entries.push_back(encode(app.make_beacon(key, vrf_)));
+  });
 
-  const auto taken = mempool_.take(genesis.params.max_block_bytes);
+  const auto taken = mempool_.take(chain_.genesis().params.max_block_bytes);
   std::map<AccountId, uint64_t> nonces;
-  std::vector<Bytes> transactions;
   for (const Waiting* waiting : taken) {
     nonces[waiting->sender] = 0;
-    transactions.push_back(waiting->bytes);
+    proposal.entries.push_back(waiting->bytes);
   }
   const uint64_t begun_ns = clock_.steady_ns();
-  const Block block = chain_.extend(clock_.wall_ms(), entry, std::move(transactions),
-                                    [&](const attest::Header& header) { return attest::sign_header(producer_, header); });
+  const Block block = chain_.extend(proposal, [&](const attest::Header& header) { return attest::sign_header(producer_, header); });
 
   for (const auto& result : block.results) mempool_.drop(result.id);
   const ChainTime now = block.header.header.time;
@@ -282,7 +282,7 @@ void Solo::make_block() {
     figures_.transactions += block.results.size();
     for (const auto& result : block.results) figures_.failed += result.code != 0;
     figures_.block_s.observe(static_cast<double>(clock_.steady_ns() - begun_ns) * 1e-9);
-    figures_.full_block_fee = mempool_.fee_of_full_block(genesis.params.max_block_bytes);
+    figures_.full_block_fee = mempool_.fee_of_full_block(chain_.genesis().params.max_block_bytes);
     figures_.due_since_ns = 0;
   }
   finish(std::move(ended));

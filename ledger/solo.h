@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "ledger/chain.h"
+#include "ledger/engine.h"
 #include "ledger/mempool.h"
 
 namespace cairn::ledger {
@@ -28,39 +29,21 @@ struct SoloConfig {
   std::function<void(const Block&)> on_block;  // called after every block from the engine's thread: quick
 };
 
-// What an engine has done since its start, and what waits.
-struct EngineFigures {
-  uint64_t blocks = 0;
-  uint64_t transactions = 0;  // in blocks, whatever became of them
-  uint64_t failed = 0;        // of these, with another code than success
-  uint64_t refused = 0;       // never in a block: by their signature, the ladder or the mempool's bounds
-  HistogramCounts block_s;    // from the choice of a block's transactions to its sync
-  uint64_t waiting = 0, waiting_bytes = 0;
-  uint64_t full_block_fee = 0;     // Mempool::fee_of_full_block, as of the last block
-  uint64_t due_since_ns = 0;       // on the steady clock: since then a block should come; 0: none should
-};
-
-class Solo {
+class Solo final : public Engine {
  public:
   // Errors: unauthorised (the keys are not those that the genesis names).
   static Result<std::unique_ptr<Solo>> start(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock,
                                              SoloConfig config = {});
   // Finishes the block under way, answers what waits with `unreachable`.
-  ~Solo();
+  ~Solo() override;
   Solo(const Solo&) = delete;
   Solo& operator=(const Solo&) = delete;
 
-  enum class Until { admitted, committed };
-  // Called once, from one of the engine's threads: must be quick and may not call the engine.
-  using Answer = std::function<void(Result<TxResult>)>;
-  // Hands over an encoded transaction. Any thread; never blocks. Admitted: answered with height 0. Committed: with the height
-  // and code of its block. One that is known already: `already` (with the height of its block, if it is in one), or, until
-  // committed, the same answer that its first sender gets.
-  void submit(Bytes transaction, Until until, Answer answer);
-
-  size_t waiting() const { return waiting_; }      // in the mempool
-  std::optional<Error> halted() const;
-  EngineFigures figures() const;
+  void submit(Bytes transaction, Until until, Answer answer) override;
+  void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) override { sealed(std::move(headers)); }  // they are
+  size_t waiting() const override { return waiting_; }
+  std::optional<Error> halted() const override;
+  EngineFigures figures() const override;
 
  private:
   struct Arrived {

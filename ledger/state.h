@@ -79,6 +79,12 @@ struct Fork {
   }
 };
 
+// A block that changed validators' votes: where a light client must look.
+struct VotesChange {
+  Height height{};
+  static constexpr auto fields() { return std::tuple{field("height", &VotesChange::height)}; }
+};
+
 template <class... Parts>
 Bytes make_key(char table, const Parts&... parts) {
   Bytes out;
@@ -94,6 +100,7 @@ inline Bytes key_of(const Holder& h, const Currency& c) { return make_key('h', s
 inline Bytes key_of(const Holding& r) { return key_of(r.holder, r.currency); }
 inline Bytes key_of(const Unbonding& r) { return make_key('u', r.seq); }
 inline Bytes key_of(const Verifier& r) { return make_key('v', r.account); }
+inline Bytes key_of(const Validator& r) { return make_key('V', r.account); }
 inline Bytes key_of(const Deadline& r) { return make_key('d', ms(r.timer.due), r.timer.seq); }
 inline Bytes key_of(const Offer& r) { return make_key('o', r.id); }
 inline Bytes key_of(const BookEntry& r) {
@@ -109,6 +116,7 @@ inline Bytes key_of(const Asset& r) { return make_key('s', r.id); }
 inline Bytes key_of(const ContentAsset& r) { return make_key('c', r.content); }
 inline Bytes key_of(const Reservation& r) { return make_key('r', r.hash); }
 inline Bytes key_of(const Fork& r) { return make_key('f', number(r.one.header.height)); }
+inline Bytes key_of(const VotesChange& r) { return make_key('X', number(r.height)); }
 inline Bytes key_of(const ReceiptRoot& r) { return make_key(kReceiptTable, r.key); }
 
 // ---- the map ----
@@ -128,6 +136,7 @@ class State {
   const std::optional<Bytes>& bytes(const Bytes& key) const;  // lives until the next call
   std::optional<Account> account(const AccountId& id) const { return find<Account>(make_key('a', id)); }
   std::optional<Verifier> verifier(const AccountId& id) const { return find<Verifier>(make_key('v', id)); }
+  std::optional<Validator> validator(const AccountId& id) const { return find<Validator>(make_key('V', id)); }
   std::optional<Offer> offer(const OfferId& id) const { return find<Offer>(make_key('o', id)); }
   std::optional<Job> job(const JobId& id) const { return find<Job>(make_key('j', id)); }
   std::optional<Dispute> dispute(const GameId& id) const { return find<Dispute>(make_key('g', id)); }

@@ -18,6 +18,8 @@
 #include "ledger/tx/challenge.h"
 #include "ledger/tx/commit.h"
 #include "ledger/tx/commit_verdict.h"
+#include "ledger/tx/join_validators.h"
+#include "ledger/tx/leave_jail.h"
 #include "ledger/tx/open_job.h"
 #include "ledger/tx/play_move.h"
 #include "ledger/tx/post_offer.h"
@@ -25,6 +27,7 @@
 #include "ledger/tx/report_fork.h"
 #include "ledger/tx/report_undelivered.h"
 #include "ledger/tx/reserve.h"
+#include "ledger/tx/resign_validator.h"
 #include "ledger/tx/reveal_secret.h"
 #include "ledger/tx/reveal_verdict.h"
 #include "ledger/tx/rotate_key.h"
@@ -39,7 +42,7 @@ namespace cairn::ledger {
 using Body =
     std::variant<Transfer, RotateKey, PostOffer, WithdrawOffer, Stake, Unstake, Bond, Unbond, OpenJob, CancelJob, Accept, Commit,
                  RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, PlayMove, Reserve, Publish, ReportUndelivered,
-                 ReportFork>;
+                 ReportFork, JoinValidators, ResignValidator, LeaveJail>;
 
 struct Transaction {
   Hash genesis;         // of the chain it is for

@@ -13,6 +13,8 @@ namespace fs = std::filesystem;
 
 struct Wish {
   std::string name;
+  std::string member;  // of kill and heal
+  uint32_t validators = 0;
   uint32_t providers = 1;
   uint32_t verifiers = 1;
   std::vector<std::string> prices;
@@ -58,6 +60,7 @@ Result<std::string> program_at(const std::string& path) {
 Result<DevnetWish> understood(const Wish& wish, uint32_t providers, uint32_t verifiers) {
   DevnetWish out;
   out.name = wish.name;
+  out.validators = wish.validators;
   TRY_LET(bond, amount_of(wish.bond));
   out.bonds.assign(verifiers, bond);
   out.providers.resize(providers);
@@ -137,6 +140,27 @@ Result<> status(const Cli& cli) {
   return {};
 }
 
+Result<> kill(const Cli& cli, const Wish& wish) {
+  Devnet devnet(cli.devnet_folder());
+  TRY_LET(member, devnet.kill(wish.member));
+  cli.out.line(member.name + " is dead; cairn net heal starts it again");
+  cli.out.object(shown(member));
+  return {};
+}
+
+Result<> heal(const Cli& cli) {
+  Devnet devnet(cli.devnet_folder());
+  TRY_LET(old, devnet.state());
+  std::vector<std::string> healed;
+  for (const auto& member : old.members)
+    if (member.has_process() && !member.running()) healed.push_back(member.name);
+  TRY_LET(state, devnet.restart(bar(cli)));
+  cli.out.line(healed.empty() ? "everything runs" : std::to_string(healed.size()) + " processes run again");
+  list(cli, state);
+  cli.out.object(shown(devnet, state).add("healed", healed));
+  return {};
+}
+
 Result<> add(const Cli& cli, const Wish& wish, bool provider) {
   Wish numbered = wish;
   for (auto& worker : numbered.workers)
@@ -165,6 +189,9 @@ void add_net_verbs(CLI::App& app, Cli& cli) {
   };
   auto* make = verb("up", "Make and start one, or start one again", up);
   make->add_option("--name", wish->name, "of the chain; made up when missing");
+  make->add_option("--validators", wish->validators, "of a chain on CometBFT, which must be built; 0: one producer alone")
+      ->check(CLI::Range(0, 16))
+      ->capture_default_str();
   make->add_option("--providers", wish->providers, "how many")->check(CLI::Range(0, 16))->capture_default_str();
   make->add_option("--verifiers", wish->verifiers, "how many")->check(CLI::Range(0, 16))->capture_default_str();
   make->add_option("--price", wish->prices, "of an hour of each provider's machine, in their order; the last counts for the rest (100 CRN)");
@@ -172,6 +199,10 @@ void add_net_verbs(CLI::App& app, Cli& cli) {
   make->add_option("--bond", wish->bond, "of a verifier")->capture_default_str();
   verb("status", "Who is in it and what runs", [](const Cli& c, const Wish&) { return status(c); });
   verb("down", "End the processes that `net up` started, and nothing else", [](const Cli& c, const Wish&) { return down(c); });
+  verb("kill", "Kill one process and all that it started, as a power cut would", [](const Cli& c, const Wish& w) { return kill(c, w); })
+      ->add_option("name", wish->member, "validator-2, provider-1, ...")
+      ->required();
+  verb("heal", "Start again whatever of it does not run", [](const Cli& c, const Wish&) { return heal(c); });
   auto* provider = verb("add-provider", "One more provider", [](const Cli& c, const Wish& w) { return add(c, w, true); });
   provider->add_option("--price", wish->prices, "of an hour")->expected(1);
   provider->add_option("--worker", wish->workers, "another worker program")->expected(1);

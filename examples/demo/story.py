@@ -76,8 +76,9 @@ def tampered(receipt, where):
 
 
 class Story:
-    def __init__(self, console):
+    def __init__(self, console, validators=0):
         self.show = console
+        self.validators = validators
         self.net = Network()
         self.data = {"curves": [], "receipts": [], "payments": [], "balances": []}
         self.summary = {}
@@ -85,7 +86,7 @@ class Story:
     # 1 -----------------------------------------------------------------------------------------------------------------
     def devnet(self):
         self.show.act("A network starts on this machine")
-        up = self.net.run("net", "up", "--dir", NET, "--providers", 2, "--verifiers", 1, "--price", "10000 CRN", "--price", "18000 CRN",
+        up = self.net.run("net", "up", "--dir", NET, "--validators", self.validators, "--providers", 2, "--verifiers", 1, "--price", "10000 CRN", "--price", "18000 CRN",
                           "--provider-worker", f"2={BIN / 'cairn-cheating-worker'}")
         self.genesis = pathlib.Path(up["genesis"])
         self.members = {member["name"]: member for member in up["accounts"]}
@@ -265,13 +266,14 @@ def main():
     arguments = argparse.ArgumentParser(prog="scripts/demo")
     arguments.add_argument("--json", action="store_true")
     arguments.add_argument("--stay", action="store_true")
+    arguments.add_argument("--validators", type=int, default=0)
     options = arguments.parse_args()
     show = Console()
     if NET.exists():
         subprocess.run([str(BIN / "cairn"), "net", "down", "--dir", str(NET)], capture_output=True)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
-    story = Story(show)
+    story = Story(show, options.validators)
     try:
         for act in (story.devnet, story.assets, story.quote, story.honest, story.cheat, story.receipts, story.balances, story.keep):
             act()

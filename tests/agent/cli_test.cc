@@ -170,7 +170,7 @@ struct PlayedNode {
       const auto send = [&](const Bytes& bytes) { reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}); };
       const SecretKey producer = SecretKey::from_seed({1});
       attest::Genesis genesis;
-      genesis.producer = producer.public_key();
+      genesis.validators = {{{}, producer.public_key(), {}, {}}};
       if (request.path == "/v1/genesis") return send(encode(genesis));
       if (request.path.starts_with("/v1/state/")) return send(encode(proven(request.path.substr(10), genesis, producer)));
       const auto found = records.find(request.path);

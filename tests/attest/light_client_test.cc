@@ -27,7 +27,7 @@ class Chain {
     const SecretKey producer = SecretKey::from_seed({1});
     std::vector<MapEntry> sorted;
     genesis.name = "test";
-    genesis.producer = producer.public_key();
+    genesis.validators = {{{}, producer.public_key(), {}, {}}};
     for (uint64_t n = 0; n < 300; n++) {
       records[numbered("key ", n)] = numbered("value ", n);
       sorted.push_back({blake3(numbered("key ", n)), blake3(numbered("value ", n))});

@@ -26,8 +26,7 @@ struct Chain {
 
   Chain() {
     genesis.name = "test";
-    genesis.producer = key_of(1).public_key();
-    genesis.producer_vrf = key_of(2).public_key();
+    genesis.validators = {{account_of(key_of(1).public_key()), key_of(1).public_key(), key_of(2).public_key(), {}}};
   }
   const SignedHeader& block(const Hash& state_root) {
     Header header;
@@ -38,10 +37,8 @@ struct Chain {
     header.time = ChainTime{130 * headers.size()};
     if (previous) header.previous = header_id(*previous);
     header.state_root = state_root;
-    const Hash before = previous ? previous->beacon.beacon : first_beacon(header.genesis);
-    header.beacon.vrf_proof = vrf_prove(key_of(2), beacon_input(before, header.height));
-    header.beacon.beacon = next_beacon(before, *vrf_verify(genesis.producer_vrf, beacon_input(before, header.height), header.beacon.vrf_proof));
-    EXPECT_TRUE(check_successor(genesis, previous, header));
+    header.beacon = make_beacon(previous ? previous->beacon.beacon : first_beacon(header.genesis), header.height, genesis.validators[0].key, key_of(2));
+    EXPECT_TRUE(check_successor(genesis, previous, header, genesis.validators[0].vrf));
     headers.push_back(sign_header(key_of(1), header));
     return headers.back();
   }

@@ -227,17 +227,10 @@ void apply(ByteSpan bytes) {
   Transaction tx = scene.draft(who, *std::move(body));
   tx.key = scene.actor(who).key.public_key();
   tx.fee = Amount{static_cast<uint64_t>(encode(tx).size()) * scene.params().fee_per_byte};
-  const std::vector<Bytes> block = {encode(tx)};
-  static const BeaconEntry beacon = [&] {
-    BeaconEntry entry;
-    const Bytes input = beacon_input(app.beacon(), app.next_height());
-    const SecretKey key = SecretKey::from_seed(seed_named("vrf"));
-    entry.vrf_proof = vrf_prove(key, input);
-    entry.beacon = next_beacon(app.beacon(), must(vrf_verify(key.public_key(), input, entry.vrf_proof)));
-    return entry;
-  }();
+  static const Bytes beacon = encode(app.make_beacon(app.genesis().validators.front().key, SecretKey::from_seed(seed_named("vrf"))));
+  const Proposal proposal{app.next_height(), app.head().header.wall_ms + 100, address_of(app.genesis().validators.front().key), {}, {}, {beacon, encode(tx)}};
   const Hash before = app.state_root();
-  (void)must(app.finalize(app.next_height(), app.head().header.wall_ms + 100, beacon, block, 1, [](const TransactionId&) { return true; }));
+  (void)must(app.finalize(proposal, 1, [](const TransactionId&) { return true; }));
   app.dropped();
   CHECK(app.state_root() == before);
 }

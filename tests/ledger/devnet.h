@@ -13,6 +13,7 @@
 #include "base/blake3.h"
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
+#include "ledger/solo.h"
 
 namespace cairn::ledger {
 

@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "base/vrf.h"
 #include "devnet.h"
 #include "tests/ledger/faulty_disk.h"
 
@@ -32,15 +31,11 @@ class Plot {
     App app(genesis);
     must(app.init());
     for (uint64_t n = 1; n <= kBlocks; n++) {
-      const Hash before = app.beacon();
-      attest::BeaconEntry beacon;
-      beacon.vrf_proof = vrf_prove(key_named("vrf"), attest::beacon_input(before, Height{n}));
-      beacon.beacon = attest::next_beacon(before, must(vrf_verify(genesis.producer_vrf, attest::beacon_input(before, Height{n}), beacon.vrf_proof)));
-      beacons.push_back(beacon);
-      std::vector<Bytes> some;
-      for (int i = 0; i < 5; i++) some.push_back(transfer(genesis, "A", i % 2 ? "B" : "new account " + std::to_string(n * 10 + static_cast<uint64_t>(i)), nonce_++, 100 + n));
-      transactions.push_back(some);
-      Finalized done = must(app.finalize(Height{n}, n * 10, beacon, some));
+      Proposal proposal{Height{n}, n * 10, attest::address_of(key_named("producer").public_key()), {}, {}, {}};
+      proposal.entries.push_back(encode(app.make_beacon(key_named("producer").public_key(), key_named("vrf"))));
+      for (int i = 0; i < 5; i++) proposal.entries.push_back(transfer(genesis, "A", i % 2 ? "B" : "new account " + std::to_string(n * 10 + static_cast<uint64_t>(i)), nonce_++, 100 + n));
+      Finalized done = must(app.finalize(proposal));
+      proposals.push_back(std::move(proposal));
       app.committed(sign(done.header));
       ids.push_back(attest::header_id(done.header));
     }
@@ -48,7 +43,7 @@ class Plot {
   static attest::SignedHeader sign(const attest::Header& header) { return attest::sign_header(key_named("producer"), header); }
   void extend(Chain& chain) const {
     const uint64_t n = number(chain.store().head());
-    chain.extend((n + 1) * 10, beacons[n], transactions[n], sign);
+    chain.extend(proposals[n], sign);
   }
   // Writes on from wherever the chain is, with a start every few blocks. Gives the last height that was acknowledged.
   uint64_t write(rocksdb::Env* files, const std::filesystem::path& folder = kFolder) const {
@@ -74,15 +69,15 @@ class Plot {
     TRY(head == 0 ? Result<>() : chain.check());
     for (uint64_t n = 1; n <= head; n++) {
       const auto block = chain.store().block(Height{n});
-      if (!block || attest::header_id(block->header.header) != ids[n - 1] || block->transactions != transactions[n - 1])
+      if (!block || attest::header_id(block->header.header) != ids[n - 1] || encode(block->header.header.beacon) != proposals[n - 1].entries[0] ||
+          !std::equal(block->transactions.begin(), block->transactions.end(), proposals[n - 1].entries.begin() + 1, proposals[n - 1].entries.end()))
         return Error{Code::internal, "block " + std::to_string(n) + " is another", ""};
     }
     return head;
   }
 
   const attest::Genesis genesis;
-  std::vector<attest::BeaconEntry> beacons;
-  std::vector<std::vector<Bytes>> transactions;
+  std::vector<Proposal> proposals;
   std::vector<Hash> ids;
 
  private:

@@ -33,7 +33,7 @@ TEST_F(NodeTest, ATransferIsInABlockWhenItIsAnswered) {
   EXPECT_EQ(account("A").account.nonce, 1u);
   const auto block = record<Block>(port(), "/v1/blocks/1");
   EXPECT_TRUE(attest::check_header(genesis_, block.header));
-  EXPECT_TRUE(attest::check_successor(genesis_, nullptr, block.header.header));
+  EXPECT_TRUE(attest::check_successor(genesis_, nullptr, block.header.header, genesis_.validators[0].vrf));
   EXPECT_EQ(transaction_id(block.transactions.at(0)).hex(), answer.at("id"));
   const auto supply = record<Supply>(port(), "/v1/supply");
   EXPECT_TRUE(supply.conserved);
@@ -276,6 +276,14 @@ TEST(Genesis, FilesAndTheirErrors) {
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{0}, 0)), "invalid");
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{1}, 0, {{faucet, Amount{1}}})), "invalid");
   EXPECT_EQ(code_of(make_devnet_genesis("n", one, two, faucet, Amount{1}, 0, {{account_named("A"), Amount{UINT64_MAX}}})), "invalid");
+  auto two_producers = genesis;
+  two_producers.validators.push_back({account_named("A"), key_named("A").public_key(), key_named("B").public_key(), {}});
+  EXPECT_EQ(check_genesis(two_producers).error().code, Code::invalid);
+  auto without_votes = genesis;
+  without_votes.engine = attest::Engine::comet;
+  EXPECT_EQ(check_genesis(without_votes).error().code, Code::invalid);
+  without_votes.validators[0].stake = Amount{Amount::kPerCrn};
+  EXPECT_TRUE(check_genesis(without_votes));
   auto small = genesis;
   small.params.max_block_bytes = 1000;  // a large transaction would wait for ever
   EXPECT_EQ(check_genesis(small).error().code, Code::invalid);

@@ -20,6 +20,14 @@ inline std::array<uint8_t, 32> seed_named(std::string_view text) { return hash_n
 inline constexpr uint16_t kOk = 0;
 inline std::string code_name(uint16_t code) { return code == 0 ? "ok" : std::string(name(static_cast<Code>(code))); }
 
+// What was decided, of a block that solo has stored.
+inline Proposal proposal_of(const Block& block) {
+  const attest::Header& header = block.header.header;
+  Proposal out{header.height, header.wall_ms, attest::address_of(header.beacon.producer), {}, {}, {encode(header.beacon)}};
+  out.entries.insert(out.entries.end(), block.transactions.begin(), block.transactions.end());
+  return out;
+}
+
 struct Actor {
   std::string name;
   SecretKey key;
@@ -47,8 +55,7 @@ class Scene {
       : producer_(SecretKey::from_seed(seed_named("producer"))), vrf_(SecretKey::from_seed(seed_named("vrf"))) {
     attest::Genesis genesis;
     genesis.name = "test";
-    genesis.producer = producer_.public_key();
-    genesis.producer_vrf = vrf_.public_key();
+    genesis.validators = {{account_of(producer_.public_key()), producer_.public_key(), vrf_.public_key(), {}}};
     genesis.params = params;
     for (const auto& name : names) {
       const SecretKey key = SecretKey::from_seed(seed_named(name));
@@ -89,13 +96,11 @@ class Scene {
 
   // One block, `passed_ms` of wall time after the last.
   std::vector<TxResult> block(const std::vector<Bytes>& transactions = {}, uint64_t passed_ms = 100) {
-    const Height height = app_->next_height();
-    const Hash before = app_->beacon();
-    attest::BeaconEntry beacon;
-    beacon.vrf_proof = vrf_prove(vrf_, attest::beacon_input(before, height));
-    beacon.beacon = attest::next_beacon(before, must(vrf_verify(vrf_.public_key(), attest::beacon_input(before, height), beacon.vrf_proof)));
     wall_ms_ += passed_ms;
-    Finalized done = must(app_->finalize(height, wall_ms_, beacon, transactions, next_event_));
+    Proposal proposal{app_->next_height(), wall_ms_, attest::address_of(producer_.public_key()), {}, {}, {}};
+    proposal.entries.push_back(encode(app_->make_beacon(producer_.public_key(), vrf_)));
+    proposal.entries.insert(proposal.entries.end(), transactions.begin(), transactions.end());
+    Finalized done = must(app_->finalize(proposal, next_event_));
     app_->committed(attest::sign_header(producer_, done.header));
     next_event_ += done.events.size();
     blocks_.push_back({app_->head(), transactions, done.results});

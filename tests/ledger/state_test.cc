@@ -215,7 +215,7 @@ TEST(State, RandomVillagesLoseNothingAndReplayToTheSameRoots) {
     for (const Block& block : scene.blocks()) {
       const auto& header = block.header.header;
       for (int time = 0; time < 2; time++) {
-        const auto done_again = must(again.finalize(header.height, header.wall_ms, header.beacon, block.transactions));
+        const auto done_again = must(again.finalize(proposal_of(block)));
         ASSERT_EQ(encode(done_again.header), encode(header));
         if (time == 0) again.dropped();
       }
@@ -228,8 +228,7 @@ TEST(State, RandomVillagesLoseNothingAndReplayToTheSameRoots) {
     App writer(scene.app().genesis());
     must(writer.init());
     for (const Block& block : scene.blocks()) {
-      const auto& header = block.header.header;
-      must(writer.finalize(header.height, header.wall_ms, header.beacon, block.transactions));
+      must(writer.finalize(proposal_of(block)));
       const auto changes = writer.changes();
       stored->apply(changes.records, changes.pages);
       writer.committed(block.header, stored);

@@ -242,7 +242,7 @@ TEST(ReportFork, TwoHeadersOfOneHeightEndTheChain) {
   const attest::SignedHeader other = scene.signed_header(forged);
   scene.expect("A", ReportFork{one, one}, Code::proof);
   scene.expect("A", ReportFork{one, scene.blocks().front().header}, Code::proof);
-  scene.expect("A", ReportFork{one, {forged, one.signature}}, Code::bad_signature);
+  scene.expect("A", ReportFork{one, {forged, one.seal}}, Code::bad_signature);
   auto strange = other;
   strange.header.genesis.v[0] ^= 1;
   scene.expect("A", ReportFork{one, strange}, Code::wrong_chain);
@@ -261,7 +261,7 @@ TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
       RevealSecret{job, {}}, CommitVerdict{job, 1, {}}, AnswerCheck{job, 1, {}, run.segment(1)},
       RevealVerdict{job, 1, {}, {}, std::nullopt}, Challenge{job, 1, {}, run.segment(1)},
       PlayMove{{}, attest::Pick{1, {}}}, Reserve{{}}, Publish{AssetKind::model, "t", {}, {}, {}, {}, {}, {}}, ReportUndelivered{job, 0},
-      ReportFork{}};
+      ReportFork{}, JoinValidators{}, ResignValidator{}, LeaveJail{}};
   EXPECT_EQ(bodies.size(), std::variant_size_v<Body>);
   uint64_t random = 1;
   for (const Body& body : bodies) {
@@ -316,13 +316,14 @@ TEST(Codec, GoldenBytes) {
       AnswerCheck{job, 1, hash_named("call"), claim.segment(1)},
       RevealVerdict{job, 1, hash_named("salt"), {hash_named("call"), hash_named("end")}, std::nullopt},
       Challenge{job, 1, hash_named("end"), claim.segment(1)}, PlayMove{hash_named("g").as<GameIdTag>(), attest::Pick{1, hash_named("mine")}},
-      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{}};
+      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{}, JoinValidators{tx.key, tx.key, {}, crn(5)},
+      ResignValidator{}, LeaveJail{}};
   Hasher all;
   for (const Body& body : bodies) {
     tx.body = body;
     all.update(encode(tx));
   }
-  EXPECT_EQ(all.finish().hex(), "fb351d113c650f7dd92255636f31997c715e6e3a29e737b4c7810aea9a759541");
+  EXPECT_EQ(all.finish().hex(), "3f499b7e0efc792e7d6e0cff42034802b1761d8970732630e658bb14f8ea470c");
 }
 
 }  // namespace

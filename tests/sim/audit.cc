@@ -127,7 +127,7 @@ void Audit::check_block(const Block& block) const {
   const attest::Header& header = block.header.header;
   require(static_cast<bool>(attest::check_header(genesis_, block.header)), "a header is not signed by its producer");
   const attest::Header* previous = number(header.height) == 1 ? nullptr : &blocks_[number(header.height) - 2].header.header;
-  require(static_cast<bool>(attest::check_successor(genesis_, previous, header)), "a header does not follow the one before");
+  require(static_cast<bool>(attest::check_successor(genesis_, previous, header, genesis_.validators.front().vrf)), "a header does not follow the one before");
   if (previous)
     require(ms(header.time) - ms(previous->time) <= 2 * genesis_.params.interval_ms, "chain time ran faster than two intervals a block");
 }
@@ -481,7 +481,10 @@ void Audit::finish(const Chain& chain) {
   uint64_t next_event = 1;
   for (uint64_t h = 1; h <= number(chain.store().head()); h++) {
     const Block& block = this->block(Height{h});
-    const auto done = must(again.finalize(Height{h}, block.header.header.wall_ms, block.header.header.beacon, block.transactions, next_event));
+    const attest::Header& header = block.header.header;
+    ledger::Proposal proposal{header.height, header.wall_ms, attest::address_of(header.beacon.producer), {}, {}, {encode(header.beacon)}};
+    proposal.entries.insert(proposal.entries.end(), block.transactions.begin(), block.transactions.end());
+    const auto done = must(again.finalize(proposal, next_event));
     next_event += done.events.size();
     require(attest::header_id(done.header) == attest::header_id(block.header.header), "a replay gives another block " + std::to_string(h));
     again.committed(block.header);

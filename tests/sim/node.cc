@@ -1,6 +1,5 @@
 #include "tests/sim/node.h"
 
-#include "base/vrf.h"
 
 namespace cairn::sim {
 namespace {
@@ -77,12 +76,7 @@ bool Node::wants_block() const {
 }
 
 attest::BeaconEntry Node::beacon_entry() const {
-  const auto [height, before] = chain_->read([](const App& app) { return std::pair(app.next_height(), app.beacon()); });
-  const Bytes input = attest::beacon_input(before, height);
-  attest::BeaconEntry entry;
-  entry.vrf_proof = vrf_prove(keys_.vrf, input);
-  entry.beacon = attest::next_beacon(before, must(vrf_verify(keys_.vrf.public_key(), input, entry.vrf_proof)));
-  return entry;
+  return chain_->read([&](const App& app) { return app.make_beacon(keys_.producer.public_key(), keys_.vrf); });
 }
 
 Proposal Node::propose(uint32_t round) {
@@ -120,27 +114,14 @@ Result<> Node::consider(const Proposal& proposal) const {
     TRY(check_signature(decoded, chain_->id()));
   }
   if (bytes > genesis_.params.max_block_bytes) return refuse(Code::limit, "too large");
-  return chain_->read([&](const App& app) -> Result<> {
-    const attest::Header* previous = number(height_) == 0 ? nullptr : &app.head().header;
-    attest::Header header;
-    header.genesis = chain_->id();
-    header.height = proposal.height;
-    header.wall_ms = proposal.wall_ms;
-    header.beacon = proposal.beacon;
-    if (previous) {
-      header.wall_ms = std::max(proposal.wall_ms, previous->wall_ms);
-      header.time = after(previous->time, std::min(header.wall_ms - previous->wall_ms, 2 * genesis_.params.interval_ms));
-      header.previous = attest::header_id(*previous);
-    }
-    return attest::check_successor(genesis_, previous, header);
-  });
+  if (proposal.beacon.producer != keys_.producer.public_key()) return refuse(Code::proof, "another's beacon");
+  return chain_->read([&](const App& app) { return attest::check_beacon(app.beacon(), proposal.height, proposal.beacon, keys_.vrf.public_key()); });
 }
 
 bool Node::commit(const Proposal& proposal) {
   Block block;
   try {
-    block = chain_->extend(proposal.wall_ms, proposal.beacon, proposal.transactions,
-                           [&](const attest::Header& header) { return attest::sign_header(keys_.producer, header); });
+    block = chain_->extend(decided(proposal), [&](const attest::Header& header) { return attest::sign_header(keys_.producer, header); });
   } catch (const Fault& fault) {
     if (!disk_.failed()) throw Violation(std::string("a node halted: ") + fault.what());
     world_.note("node " + std::to_string(place_) + " loses power in block " + std::to_string(number(proposal.height)));

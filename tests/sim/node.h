@@ -21,6 +21,13 @@ struct Proposal {
   }
 };
 
+// The same as the ledger has it.
+inline ledger::Proposal decided(const Proposal& proposal) {
+  ledger::Proposal out{proposal.height, proposal.wall_ms, attest::address_of(proposal.beacon.producer), {}, {}, {encode(proposal.beacon)}};
+  out.entries.insert(out.entries.end(), proposal.transactions.begin(), proposal.transactions.end());
+  return out;
+}
+
 struct Keys {
   SecretKey producer;
   SecretKey vrf;

@@ -56,8 +56,7 @@ class Simulation {
  private:
   void choose_rules(Rng& rng) {
     genesis_.name = "sim";
-    genesis_.producer = keys_.producer.public_key();
-    genesis_.producer_vrf = keys_.vrf.public_key();
+    genesis_.validators = {{account_of(keys_.producer.public_key()), keys_.producer.public_key(), keys_.vrf.public_key(), {}}};
     auto& p = genesis_.params;
     p.interval_ms = 200;
     p.draw_delay_blocks = rng.between(1, 3);

@@ -49,6 +49,7 @@ namespace {
   std::abort();
 }
 }  // namespace
+bool verify_plain(const PublicKey&, ByteSpan, const Signature&) { not_simulated(); }
 SecretKey SecretKey::generate() { not_simulated(); }
 Result<> save_key(const std::filesystem::path&, const SecretKey&) { not_simulated(); }
 Result<SecretKey> load_key(const std::filesystem::path&) { not_simulated(); }

@@ -1,0 +1,77 @@
+// CometBFT as the node's engine: transactions go into its mempool over RPC, and come back in blocks that the Application commits.
+//
+// Threads of its own talk to the RPC. While CometBFT is away, what was handed over waits for it some seconds, since its supervisor
+// starts it again.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "base/clock.h"
+#include "ledger/chain.h"
+#include "ledger/comet/rpc.h"
+#include "ledger/engine.h"
+
+namespace cairn::ledger::comet {
+
+struct CometConfig {
+  std::filesystem::path home;
+  unsigned senders = 4;         // threads that broadcast
+  uint64_t stall_ms = 30'000;   // without a block: halted() says why
+};
+
+class Comet final : public Engine {
+ public:
+  Comet(Chain& chain, const Clock& clock, CometConfig config);
+  ~Comet() override;
+  Comet(const Comet&) = delete;
+  Comet& operator=(const Comet&) = delete;
+
+  void on_block(const Block& block);  // after every Commit
+
+  void submit(Bytes transaction, Until until, Answer answer) override;
+  void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) override;
+  size_t waiting() const override;
+  std::optional<Error> halted() const override;
+  EngineFigures figures() const override;
+
+ private:
+  struct Waiter {
+    Answer answer;
+    uint64_t until_ns = 0;
+  };
+  struct Outgoing {
+    Bytes bytes;
+    TransactionId id;
+    Answer admitted;  // null when the sender waits for the block
+  };
+  struct Sealing {
+    std::vector<attest::SignedHeader> headers;
+    Sealed sealed;
+    uint64_t until_ns = 0;
+  };
+
+  void send();
+  void complete_seals();
+  Result<attest::CometSeal> seal_of(Rpc& rpc, Height height);
+  void finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result);
+  bool pause_ms(uint64_t time_ms);  // false: stopping
+
+  Chain& chain_;
+  const Clock& clock_;
+  const CometConfig config_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable send_wake_, seal_wake_;
+  std::deque<Outgoing> outgoing_;
+  std::multimap<TransactionId, Waiter> waiters_;
+  std::deque<Sealing> sealing_;
+  std::map<Height, attest::SetChange> set_changes_;  // the sealing thread alone
+  EngineFigures figures_;
+  uint64_t last_block_ns_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace cairn::ledger::comet

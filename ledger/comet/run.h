@@ -1,0 +1,15 @@
+// cairnd of a chain whose engine is CometBFT.
+#pragma once
+
+#include "ledger/node_config.h"
+#include "attest/header.h"
+
+namespace cairn::ledger::comet {
+
+// Without a progress descriptor: makes CometBFT's folder and supervises two processes, this program with `arguments` as the
+// application, and CometBFT. With one: is the application. Until SIGTERM or SIGINT, which are blocked already.
+// Errors: unauthorised (the keys are no validator's that has joined under them... any key may follow), not_found (no cometbft
+// beside this program; or this build has no CometBFT), and those of what it starts.
+Result<> run(const NodeConfig& config, const attest::Genesis& genesis, const std::vector<std::string>& arguments, int progress_fd);
+
+}  // namespace cairn::ledger::comet
