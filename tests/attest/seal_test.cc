@@ -1,0 +1,92 @@
+// CometBFT's own bytes: what four validators of v0.38.26 signed, recorded from a network in which a fifth joined and resigned.
+//
+//   tests/attest/comet_seal.golden    genesis, then a sealed header; canonical bytes in hexadecimal, a line each
+//
+// Anew, where a record has changed: CAIRN_LONG=1 CAIRN_RECORD=tests/attest/comet_seal.golden comet_net_test --gtest_filter=*OneJoins*
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+
+#include "attest/header.h"
+
+namespace cairn::attest {
+namespace {
+
+struct Golden {
+  Genesis genesis;
+  SignedHeader header;
+  Golden() {
+    std::ifstream in("tests/attest/comet_seal.golden");
+    std::string first, second;
+    std::getline(in, first);
+    std::getline(in, second);
+    genesis = must(decode<Genesis>(*from_hex(first)));
+    header = must(decode<SignedHeader>(*from_hex(second)));
+  }
+  CometSeal& seal() { return std::get<CometSeal>(header.seal); }
+  CometVote& vote() {  // the first that counts
+    return *std::find_if(seal().commit.votes.begin(), seal().commit.votes.end(), [](const CometVote& v) { return v.flag == CometVoteFlag::commit; });
+  }
+};
+
+TEST(Seal, RecordedOnesHold) {
+  Golden golden;
+  const auto checked = check_header(golden.genesis, golden.header);
+  ASSERT_TRUE(checked) << checked.error().text;
+  ASSERT_EQ(golden.seal().changes.size(), 2u);
+  EXPECT_EQ(header_hash(golden.seal().header).hex(), golden.seal().commit.block.hash.hex());
+  std::vector<CometValidator> set;
+  for (const auto& validator : golden.genesis.validators) set.push_back({validator.key, votes_of(validator.stake)});
+  sort_set(set);
+  EXPECT_EQ(set_hash(set), golden.seal().changes[0].header.validators);
+  EXPECT_EQ(set_hash(golden.seal().changes[0].next), golden.seal().changes[0].header.next_validators);
+}
+
+TEST(Seal, Table) {
+  const struct {
+    const char* what;
+    void (*damage)(Golden&);
+    Code code;
+  } rows[] = {
+      {"another state root", [](Golden& g) { g.header.header.state_root.v[0] ^= 1; }, Code::proof},
+      {"another app hash", [](Golden& g) { g.seal().header.app.v[0] ^= 1; }, Code::proof},
+      {"another height", [](Golden& g) { g.seal().header.height = Height{number(g.seal().header.height) + 1}; }, Code::proof},
+      {"another chain", [](Golden& g) { g.seal().header.chain_id = "other"; }, Code::proof},
+      {"a false vote", [](Golden& g) { g.vote().signature.v[5] ^= 1; }, Code::bad_signature},
+      {"a vote of another time", [](Golden& g) { g.vote().time.nanos ^= 1; }, Code::bad_signature},
+      {"a vote of another round", [](Golden& g) { g.seal().commit.round++; }, Code::bad_signature},
+      {"too few votes", [](Golden& g) { g.vote().flag = CometVoteFlag::nil, g.vote().flag = CometVoteFlag::nil; }, Code::proof},
+      {"a vote missing", [](Golden& g) { g.seal().commit.votes.pop_back(); }, Code::proof},
+      {"a change left out", [](Golden& g) { g.seal().changes.pop_back(); }, Code::proof},
+      {"changes out of order", [](Golden& g) { std::swap(g.seal().changes[0], g.seal().changes[1]); }, Code::proof},
+      {"another next set", [](Golden& g) { g.seal().changes[0].next[0].votes++; }, Code::proof},
+      {"no votes at all", [](Golden& g) { g.header.seal = ProducerSeal{}; }, Code::proof},
+  };
+  for (const auto& row : rows) {
+    Golden golden;
+    row.damage(golden);
+    const auto checked = check_header(golden.genesis, golden.header);
+    ASSERT_FALSE(checked) << row.what;
+    EXPECT_EQ(name(checked.error().code), name(row.code)) << row.what << ": " << checked.error().text;
+  }
+}
+
+// Whatever is done to the bytes: no other header of ours is ever believed.
+TEST(Seal, MutationsNeverSealAnotherHeader) {
+  const Golden golden;
+  const Bytes bytes = encode(golden.header);
+  std::mt19937 random(1);
+  for (int round = 0; round < 3'000; round++) {
+    Bytes bad = bytes;
+    for (unsigned k = 0; k <= random() % 3; k++) bad[random() % bad.size()] ^= static_cast<uint8_t>(1 + random() % 255);
+    if (random() % 4 == 0) bad.resize(random() % bad.size());
+    const auto header = decode<SignedHeader>(bad);
+    if (!header || !check_header(golden.genesis, *header)) continue;
+    EXPECT_EQ(header_id(header->header), header_id(golden.header.header));
+  }
+}
+
+}  // namespace
+}  // namespace cairn::attest
