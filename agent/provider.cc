@@ -340,6 +340,8 @@ class Provider {
       if (!ran && ran.error().code == Code::cancelled) return;
       if (!ran) throw Fault(ran.error());
       log_info("job.ran", {{"job", job.id}, {"steps", job.spec.steps}, {"elapsed_ms", (clock.steady_ns() - began_ns) / 1'000'000}});
+      // A machine that computes wrong by now loses a deadline's part of the stake, not all of it.
+      if (const auto known = kernels::self_test(kernels::best_isa()); !known) throw Fault(known.error());
       record.ran = *std::move(ran);
       record.served.leaves = record.ran->leaves;
       record.served.states = record.ran->states;

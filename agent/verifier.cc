@@ -2,9 +2,8 @@
 
 #include <map>
 
-#include "agent/computer.h"
 #include "agent/follower.h"
-#include "attest/tree.h"
+#include "agent/segment.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -206,29 +205,13 @@ class VerifierDaemon {
     return call;
   }
 
-  // What the segment is run from, whole and checked, in the store: plan, inputs, and its opening state. Empty for segment 0,
-  // whose state follows from the job. Errors: what the parties said, or served. Throws Fault (io) for what is this machine's.
+  // What the segment is run from, whole and checked, in the store. Errors: what the parties said, or served. Throws Fault (io) for
+  // what is this machine's.
   Result<StateIds> gather(NodeClient& node, const ledger::Job& job, uint64_t segment) {
-    const TransportKeys own = transport_keys(chain_.key());
-    std::vector<Caller> sources;
-    if (const auto key = key_of(node, job.provider)) sources.emplace_back(job.provider_endpoint, *key, own);
-    if (const auto key = key_of(node, job.requester)) sources.emplace_back(job.spec.endpoint, *key, own);
-    if (sources.size() < 2 || !job.commitment) return Error{Code::unreachable, "a party of the job has no key on the chain", ""};
-    Caller& provider = sources.front();
-    const auto from_any = [&](const Hash& id, uint64_t max_bytes) -> Result<> {
-      Result<> last;
-      for (auto& source : sources)
-        if (last = fetch(source, id, max_bytes, store_); last) break;
-      return last;
-    };
     const auto gathered = [&]() -> Result<StateIds> {
-      TRY(from_any(job.spec.plan, attest::kMaxPlanBytes));
-      for (const auto& input : job.spec.inputs) TRY(from_any(input.id, job.spec.memory_bytes));
-      if (segment == 0) return StateIds{};
-      TRY_LET(leaves, fetch_leaves(provider, job.id, job.commitment->checkpoint_root, job.spec.segments()));
-      TRY_LET(opening, fetch_state(provider, job.id, job.spec.segment_start(segment), leaves.at(segment - 1)));
-      for (const auto& id : opening.ids) TRY(fetch(provider, id, job.spec.memory_bytes, store_));
-      return opening;
+      TRY_LET(parties, JobParties::of(node, job, chain_.key()));
+      TRY(parties.fetch_inputs(store_));
+      return parties.fetch_opening(segment, store_);
     }();
     if (!gathered && gathered.error().code == Code::io) throw Fault(gathered.error());
     return gathered;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/subtree.h"
+
 namespace cairn::attest {
 namespace {
 
@@ -109,15 +111,6 @@ void split(const ChunkRange& node, ChunkRange& left, ChunkRange& right) {
   right = {node.first + left.count, node.count - left.count};
 }
 
-// `bytes` begins at chunk range.first.
-ChainingValue subtree_cv(ByteSpan bytes, const ChunkRange& range) {
-  if (range.count == 1) return chunk_cv(chunk_of(bytes, 0), range.first);
-  ChunkRange left, right;
-  split(range, left, right);
-  const size_t cut = static_cast<size_t>(left.count) * kChunkBytes;
-  return parent_cv(subtree_cv(bytes.first(cut), left), subtree_cv(bytes.subspan(cut), right));
-}
-
 ChainingValue fold_values(const ChunkRange& node, int levels, std::span<const ChainingValue>& values, bool root) {
   if (levels == 0 || node.count == 1) {
     const ChainingValue value = values.front();
@@ -142,7 +135,7 @@ void prove_range(ByteSpan content, const ChunkRange& range, std::span<const uint
   const ByteSpan bytes = content.subspan(static_cast<size_t>(range.first) * kChunkBytes);
   if (chunks.empty()) {
     const size_t size = std::min(bytes.size(), static_cast<size_t>(range.count) * kChunkBytes);
-    proof.siblings.push_back(subtree_cv(bytes.first(size), range));
+    proof.siblings.push_back(subtree_cv(bytes.first(size), range.first));
   } else if (range.count == 1) {
     const ByteSpan chunk = chunk_of(content, range.first);
     proof.data.emplace_back(chunk.begin(), chunk.end());
@@ -336,9 +329,8 @@ ChainingValue range_cv(ByteSpan range_bytes, const ChunkRange& range, bool root)
   split(range, left, right);
   const size_t cut = static_cast<size_t>(left.count) * kChunkBytes;
   CHECK(range_bytes.size() > cut);
-  const ChainingValue a = subtree_cv(range_bytes.first(cut), left);
-  const ChainingValue b = subtree_cv(range_bytes.subspan(cut), right);
-  return root ? root_of_parent(a, b) : parent_cv(a, b);
+  if (!root) return subtree_cv(range_bytes, range.first);
+  return root_of_parent(subtree_cv(range_bytes.first(cut), left.first), subtree_cv(range_bytes.subspan(cut), right.first));
 }
 
 ChainingValue fold_descendants(const ChunkRange& node, std::span<const ChainingValue> values, bool root) {

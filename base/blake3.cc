@@ -1,4 +1,6 @@
-#include "base/blake3.h"
+#include "base/subtree.h"
+
+#include <algorithm>
 
 extern "C" {
 #include <blake3.h>
@@ -70,6 +72,37 @@ Hash Hasher::finish() const {
 Hash blake3(ByteSpan bytes) { return Hasher().update(bytes).finish(); }
 
 ChainingValue chunk_cv(ByteSpan chunk, uint64_t index) { return to_hash(compress_chunk(chunk, index, 0)); }
+
+// Level by level: pairs of neighbours, and a node without one goes up as it is, which is the tree that BLAKE3 defines.
+ChainingValue subtree_cv(ByteSpan bytes, uint64_t first) {
+  CHECK(!bytes.empty());
+  constexpr size_t kTogether = MAX_SIMD_DEGREE;
+  const size_t whole = bytes.size() / kChunkBytes, count = (bytes.size() - 1) / kChunkBytes + 1;
+  Bytes level(count * BLAKE3_OUT_LEN);
+  const uint8_t* inputs[kTogether];
+  for (size_t c = 0; c < whole; c += kTogether) {
+    const size_t n = std::min(kTogether, whole - c);
+    for (size_t i = 0; i < n; i++) inputs[i] = bytes.data() + (c + i) * kChunkBytes;
+    blake3_hash_many(inputs, n, kChunkBytes / BLAKE3_BLOCK_LEN, IV, first + c, true, 0, CHUNK_START, CHUNK_END, level.data() + c * BLAKE3_OUT_LEN);
+  }
+  if (whole < count) {
+    const Hash last = chunk_cv(bytes.subspan(whole * kChunkBytes), first + whole);
+    std::memcpy(level.data() + whole * BLAKE3_OUT_LEN, last.data(), BLAKE3_OUT_LEN);
+  }
+  for (size_t nodes = count; nodes > 1; nodes = (nodes + 1) / 2) {
+    const size_t pairs = nodes / 2;
+    for (size_t p = 0; p < pairs; p += kTogether) {
+      const size_t n = std::min(kTogether, pairs - p);
+      for (size_t i = 0; i < n; i++) inputs[i] = level.data() + (p + i) * BLAKE3_BLOCK_LEN;
+      uint8_t parents[kTogether * BLAKE3_OUT_LEN];  // hash_many reads all inputs while it writes
+      blake3_hash_many(inputs, n, 1, IV, 0, false, PARENT, 0, 0, parents);
+      std::memcpy(level.data() + p * BLAKE3_OUT_LEN, parents, n * BLAKE3_OUT_LEN);
+    }
+    if (nodes % 2) std::memmove(level.data() + pairs * BLAKE3_OUT_LEN, level.data() + (nodes - 1) * BLAKE3_OUT_LEN, BLAKE3_OUT_LEN);
+  }
+  return *Hash::from(ByteSpan(level).first(BLAKE3_OUT_LEN));
+}
+
 Hash root_of_chunk(ByteSpan chunk) { return to_hash(compress_chunk(chunk, 0, ROOT)); }
 ChainingValue parent_cv(const ChainingValue& left, const ChainingValue& right) { return compress_parent(left, right, 0); }
 Hash root_of_parent(const ChainingValue& left, const ChainingValue& right) {

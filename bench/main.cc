@@ -4,6 +4,7 @@
 //   cairn-bench kernels [--json] [--quick] [--only TEXT]   operator by operator, attention, convolution, whole steps
 //   cairn-bench classes FOLDER                        accuracy of the numeric classes, written as a page
 //   cairn-bench ledger [--json] [--quick] [--full]    the chain; it starts the cairnd that lies beside it
+//   cairn-bench attest [--json] [--quick]             what proofs cost: commitments, checks, disputes, receipts
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 
 #include "attest/tree.h"
 #include "base/file.h"
+#include "bench/attest.h"
 #include "bench/classes.h"
 #include "bench/kernels.h"
 #include "bench/ledger.h"
@@ -173,8 +175,7 @@ int run_kernels(const Options& options) {
   return 0;
 }
 
-int run_ledger(const Options& options) {
-  const std::vector<Row> rows = measure_ledger({options.quick, options.full});
+int tell(const std::vector<Row>& rows, const Options& options) {
   if (!options.json) {
     std::printf("%d threads\n\n| figure | ours | beside | ratio or value | quartiles | must | aim |\n|---|---|---|---|---|---|---|\n", threads_here());
     for (const Row& row : rows) {
@@ -211,9 +212,10 @@ int main(int argc, char** argv) {
   options.worker = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "cairn-worker").string();
   CLI::App app("Cairn beside its peers: ratios from one run on this machine. Run it from the root of the sources.", "cairn-bench");
   CLI::App* kernels = app.add_subcommand("kernels", "operator by operator, beside those of libtorch");
+  CLI::App* attest = app.add_subcommand("attest", "what proofs cost: commitments, checks, disputes, receipts");
   CLI::App* ledger = app.add_subcommand("ledger", "the chain: rates, latencies, sizes");
   ledger->add_flag("--full", options.full, "how figures grow, too");
-  for (CLI::App* command : {&app, kernels, ledger}) {
+  for (CLI::App* command : {&app, kernels, ledger, attest}) {
     command->add_flag("--json", options.json, "one JSON object instead of a table");
     command->add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
   }
@@ -227,7 +229,8 @@ int main(int argc, char** argv) {
       cairn::bench::measure_classes(options.folder, cairn::bench::threads_here());
       return 0;
     }
-    if (ledger->parsed()) return cairn::bench::run_ledger(options);
+    if (ledger->parsed()) return cairn::bench::tell(cairn::bench::measure_ledger({options.quick, options.full}), options);
+    if (attest->parsed()) return cairn::bench::tell(cairn::bench::measure_attest(options.worker, options.quick), options);
     return kernels->parsed() ? cairn::bench::run_kernels(options) : cairn::bench::run(options);
   } catch (const cairn::Fault& fault) {
     std::fprintf(stderr, "%s\n", fault.error().message().c_str());

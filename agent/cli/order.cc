@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "attest/economics.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "runtime/program_files.h"
@@ -39,17 +40,6 @@ Result<> name_assets(NodeClient& node, const JobFile& job, const std::vector<run
     return Error{Code::usage, "`assets` names `" + what + "`, which is no input of this job", "name one of its inputs, `data` or `weights`"};
   }
   return {};
-}
-
-// A hundredth of the job and ten reference minutes at most, but so long that hashing and writing the state stay below 0.3 % of
-// the work.
-uint64_t usual_interval(const attest::JobSpec& spec, uint64_t state_bytes) {
-  constexpr uint64_t kHashBytesPerNs = 2;
-  constexpr uint64_t kTenMinutesNs = 600'000'000'000;
-  const uint64_t step_ns = std::max<uint64_t>(1, spec.step_work_ns);
-  const uint64_t for_hashing = state_bytes / kHashBytesPerNs * 1000 / 3 / step_ns + 1;
-  const uint64_t short_enough = std::min((spec.steps + 99) / 100, kTenMinutesNs / step_ns);
-  return std::clamp<uint64_t>(std::max(short_enough, for_hashing), 1, std::max<uint64_t>(1, (spec.steps + 3) / 4));
 }
 
 }  // namespace
@@ -107,7 +97,7 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, No
   spec.initial_state = prepared.initial.root;
   spec.seed = job.seed;
   spec.steps = traced.steps;
-  spec.interval = std::min(job.interval ? job.interval : usual_interval(spec, facts.state_bytes), spec.steps);
+  spec.interval = std::min(job.interval ? job.interval : attest::checkpoint_interval(spec, facts.state_bytes), spec.steps);
   spec.klass.device = job.device;
   spec.memory_bytes = facts.peak_bytes;
   spec.policy = job.policy;

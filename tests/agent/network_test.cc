@@ -1,134 +1,10 @@
 // One network of real processes: node, provider, verifier, workers. The requester is this test.
-#include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
+#include "tests/agent/network.h"
 
-#include <fstream>
 #include <random>
-
-#include "agent/desk.h"
-#include "agent/devnet.h"
-#include "agent/exchange.h"
-#include "agent/follower.h"
-#include "agent/node_client.h"
-#include "attest/receipt.h"
-#include "base/clock.h"
-#include "ledger/genesis_file.h"
-#include "ledger/node.h"
-#include "tests/agent/scratch.h"
-#include "tests/agent/small_job.h"
 
 namespace cairn::agent {
 namespace {
-
-namespace fs = std::filesystem;
-using ledger::JobState;
-
-const fs::path kBin = fs::weakly_canonical(fs::read_symlink("/proc/self/exe").parent_path() / "../bin");
-
-int run_program(const std::string& command) {
-  const int status = std::system((command + " >/dev/null 2>&1").c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-// Serves a job's inputs to its parties, reveals the secret, and waits.
-class Requester {
- public:
-  explicit Requester(const DevnetState& net, const fs::path& folder)
-      : node_(net.node),
-        store_(folder / "store"),
-        key_(must(load_key(net.find("requester")->key))),
-        sender_(must(Sender::make(node_, key_))),
-        desk_(store_, [this](const AccountId&, const TellProgress& told) { told_step_ = told.step; }),
-        server_("tcp://127.0.0.1:0", transport_keys(key_), [this](const CurveKey& k) { return desk_.allow(k); },
-                [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }) {}
-
-  ArtifactStore& store() { return store_; }
-  NodeClient& node() { return node_; }
-  const SecretKey& key() const { return key_; }
-  uint64_t told_step() const { return told_step_; }
-
-  JobId open(Assignment& job) {
-    job.spec.endpoint = server_.endpoint();
-    secret_ = random_hash();
-    job.spec.secret_hash = tagged_hash("cairn.secret.v1", {secret_.span()});
-    return must(sender_.send(ledger::OpenJob{job.spec})).id.as<JobIdTag>();
-  }
-
-  // Until `done`, or a minute; then the job as it stands.
-  template <class Done>
-  ledger::Job attend(const JobId& id, Done&& done, bool serve = true) {
-    const SystemClock clock;
-    const uint64_t end_ns = clock.steady_ns() + 90'000'000'000;
-    ledger::Job job;
-    while (clock.steady_ns() < end_ns) {
-      job = must(node_.job(id));
-      if (done(job)) break;
-      Served served;
-      if (!job.provider.is_zero()) served.guests.push_back(job.provider);
-      for (const auto& check : job.checks) served.guests.push_back(check.record.draw.verifier);
-      introduce(node_, desk_, served.guests);
-      served.artefacts.push_back(job.spec.plan);
-      for (const auto& input : job.spec.inputs) served.artefacts.push_back(input.id);
-      if (serve) desk_.serve(id, served);
-      if (job.phase == ledger::JobPhase::secret && !job.secret) static_cast<void>(sender_.send(ledger::RevealSecret{id, secret_}));
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
-    return job;
-  }
-
- private:
-  NodeClient node_;
-  ArtifactStore store_;
-  SecretKey key_;
-  Sender sender_;
-  std::atomic<uint64_t> told_step_{0};
-  Desk desk_;
-  Server server_;
-  Hash secret_;
-};
-
-struct Network : testing::Test {
-  Scratch scratch;
-  Devnet devnet{scratch.path / "net"};
-  DevnetState net;
-
-  // The first provider with a worker of its own, if one is named; then it is also the cheapest.
-  void start(const std::string& worker = "", size_t providers = 1, size_t verifiers = 1) {
-    ::setenv("PATH", (kBin.string() + ":" + std::getenv("PATH")).c_str(), 1);
-    DevnetWish wish;
-    wish.providers.resize(providers);
-    wish.providers[0].worker = worker;
-    for (size_t i = 1; i < providers; i++) wish.providers[i].price = Amount::of_pebbles(1'000'000'000);
-    wish.bonds.assign(verifiers, Amount::of_pebbles(1'000'000));
-    const auto made = devnet.make(wish, [](const std::string&, double) {});
-    ASSERT_TRUE(made) << made.error().message();
-    net = *made;
-  }
-  // kill -9, and back: the network as it is after a crash.
-  void crash(std::initializer_list<const char*> names) {
-    for (const char* name : names) {
-      const DevnetMember* member = net.find(name);
-      ASSERT_EQ(::kill(member->pid, SIGKILL), 0);
-      while (member->running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    const auto again = devnet.restart([](const std::string&, double) {});
-    ASSERT_TRUE(again) << again.error().message();
-    net = *again;
-  }
-  void TearDown() override {
-    if (HasFailure())
-      for (const auto& member : net.members) {
-        if (member.log.empty()) continue;
-        std::ifstream log(member.log);
-        const std::string text((std::istreambuf_iterator<char>(log)), {});
-        std::cerr << "---- " << member.name << "\n" << text << "\n";
-      }
-    static_cast<void>(devnet.stop());
-  }
-};
-
-bool ended(const ledger::Job& job) { return ledger::is_terminal(job.state); }
 
 TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   ASSERT_NO_FATAL_FAILURE(start());
@@ -149,6 +25,9 @@ TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   ASSERT_TRUE(state) << state.error().message();
   EXPECT_EQ(leaves->back(), job.commitment->outputs_root);
   for (const auto& slot : state->ids) ASSERT_TRUE(fetch(caller, slot, 1 << 20, requester.store()));
+
+  // Its requester can run it again, from the provider's checkpoints.
+  EXPECT_EQ(run_program((kBin / "cairn-verify").string() + " audit " + id.hex() + " --config " + net.config + " --segment 0 --segment 99"), 0);
 
   // The receipt: accepted as it is; refused with any byte changed, cut or added, and for another genesis.
   const Bytes receipt = must(requester.node().raw("/v1/receipts/" + id.hex()));
@@ -321,6 +200,75 @@ TEST_F(Network, ARequesterThatServesNothingLetsTheMatchLapseWithoutFault) {
   const auto job = requester.attend(id, [](const ledger::Job& j) { return j.state == JobState::open && j.tries == 1; }, false);
   EXPECT_EQ(job.state, JobState::open);
   EXPECT_EQ(must(requester.node().account(*provider)).stake, before.stake);
+}
+
+// kill -9 whenever the verifier is next to act, once in each phase and at each of its moves: it goes on from the chain and its
+// journal, and the liar is found all the same.
+TEST_F(Network, AVerifierKilledInEveryPhaseStillFindsTheLiar) {
+  ::setenv("CAIRN_LIE", "137 0 300", 1);
+  ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string(), 1));
+  ::unsetenv("CAIRN_LIE");
+  Requester requester(net, scratch.path / "requester");
+  Assignment wanted = small_job(requester.store(), 300, 60);
+  wanted.spec.policy = attest::Policy::all;
+  const JobId id = requester.open(wanted);
+  std::set<std::string> killed;
+  const auto moment = [&](const ledger::Job& job) -> std::string {
+    if (job.games.empty()) return std::string(name(job.phase));
+    const auto dispute = requester.node().record<ledger::Dispute>("/v1/games/" + job.games.front().hex());
+    if (!dispute || dispute->game.over() || dispute->game.to_move != attest::Party::challenger) return "";
+    return "move " + std::to_string(dispute->game.challenger_moves) + ", " + std::string(name(dispute->game.phase));
+  };
+  const auto to_kill = [&](const ledger::Job& job) {
+    const std::string now = moment(job);
+    const bool busy = now == "verdicts" || now == "answers" || now == "reveals" || now.starts_with("move");
+    return busy && !killed.contains(now);
+  };
+  const auto over = [](const ledger::Job& job) { return job.state == JobState::open && job.tries == 1; };
+  ledger::Job job;
+  for (int crashes = 0; crashes < 30; crashes++) {
+    job = requester.attend(id, [&](const ledger::Job& j) { return over(j) || ended(j) || to_kill(j); });
+    if (over(job) || ended(job)) break;
+    killed.insert(moment(job));
+    ASSERT_NO_FATAL_FAILURE(crash({"verifier-1"}));
+  }
+  EXPECT_TRUE(over(job)) << name(job.state) << ": " << job.sentence;
+  EXPECT_TRUE(killed.contains("verdicts"));
+  EXPECT_GE(killed.size(), 5u);
+  const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?try=0")));
+  ASSERT_TRUE(receipt);
+  EXPECT_EQ(receipt->body.state, attest::Ended::slashed);
+  ASSERT_EQ(receipt->body.games.size(), 1u);
+  EXPECT_FALSE(receipt->body.games[0].by_clock) << receipt->body.games[0].reason;
+  EXPECT_EQ(receipt->body.games[0].challenger.hex(), net.find("verifier-1")->account);
+  const auto view = must(requester.node().account(*AccountId::from_hex(net.find("verifier-1")->account)));
+  EXPECT_EQ(view.bond, Amount::of_pebbles(1'000'000));
+}
+
+// Nobody drew the lie, and the verifier is away: the requester audits its own job, disputes what it finds and plays the game.
+TEST_F(Network, AnAuditFindsWhatNobodyDrew) {
+  ::setenv("CAIRN_LIE", "137 0 300", 1);
+  ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string(), 1));
+  ::unsetenv("CAIRN_LIE");
+  ASSERT_NO_FATAL_FAILURE(kill("verifier-1"));  // the job waits for its verdict meanwhile
+  Requester requester(net, scratch.path / "requester");
+  Assignment wanted = small_job(requester.store(), 300, 30);
+  const JobId id = requester.open(wanted);
+  requester.attend(id, [](const ledger::Job& j) { return j.phase == ledger::JobPhase::verdicts; });
+  const std::string audit = (kBin / "cairn-verify").string() + " audit " + id.hex() + " --config " + net.config + " --json";
+  EXPECT_EQ(run_program(audit + " --segment 3 --segment 5"), 0);
+  EXPECT_EQ(run_program(audit + " --segment 4"), 9);
+  EXPECT_EQ(run_program(audit + " --segment 10"), 2);
+  EXPECT_EQ(run_program((kBin / "cairn-verify").string() + " economics " + id.hex() + " --node " + net.node + " --json"), 0);
+  EXPECT_EQ(run_program(audit + " --challenge"), 9);
+  const auto job = must(requester.node().job(id));
+  EXPECT_EQ(job.state, JobState::open);
+  const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?try=0")));
+  ASSERT_TRUE(receipt);
+  EXPECT_EQ(receipt->body.state, attest::Ended::slashed);
+  ASSERT_EQ(receipt->body.games.size(), 1u);
+  EXPECT_FALSE(receipt->body.games[0].by_clock);
+  EXPECT_EQ(receipt->body.games[0].challenger.hex(), net.find("requester")->account);
 }
 
 }  // namespace

@@ -1,19 +1,21 @@
 // Disputes between an honest party and a liar: the liar loses, whoever it is and wherever it lied.
 //
-//   dispute_test --faults=10000      random faults instead of the few hundred of an ordinary run
+//   dispute_test --faults=10000      as many random faults and as many false accusations; 100 of each in an ordinary run
 #include "attest/dispute.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <set>
 
 #include "attest/referee.h"
 #include "tests/attest/trial.h"
+#include "tests/attest/vast.h"
 
 namespace cairn::attest {
 namespace {
 
-int faults = 400;
+int faults = 100;
 
 constexpr uint64_t kSeed = 77;
 
@@ -55,19 +57,24 @@ TEST(Dispute, EveryOperatorIsALeaf) {
   EXPECT_LE(largest, kMaxMoveBytes);
 }
 
-// The liar as a table of kinds, both as provider and as challenger.
-TEST(Dispute, RandomFaultsInRandomPrograms) {
+// The liar as a table of kinds: a fault is the provider's, an accusation the challenger's, as many of each. A fault that reaches no
+// state is found by the id of the call, as a drawn check finds it.
+TEST(Dispute, RandomFaultsAndAccusationsInRandomPrograms) {
   std::mt19937_64 rng(2026);
-  int played = 0, by_referee = 0, by_link = 0, by_clock = 0, without_effect = 0;
+  int played[2] = {0, 0};  // accusations, faults
+  int by_referee = 0, by_link = 0, by_clock = 0, by_claim = 0;
   uint32_t most_moves = 0;
-  while (played < faults) {
+  std::set<uint16_t> judged;  // operators whose block the referee recomputed
+  while (played[0] < faults || played[1] < faults) {
     const Example example = random_example(rng, 1 + rng() % 40);
     ASSERT_TRUE(validate(example.plan, WorkTable{})) << validate(example.plan, WorkTable{}).error().message();
     const uint64_t start = rng() % 4, steps = rng() % 3 == 0 ? 1 : 1 + rng() % 20, end = start + steps;
     Trial honest(example, kSeed, start, end, example.start);
-    for (int i = 0; i < 25 && played < faults; i++) {
+    for (int i = 0; i < 50; i++) {
+      const bool accused = i % 2;
+      if (played[accused] >= faults) continue;
       Lie lie;
-      constexpr Lie::Kind kKinds[] = {Lie::value, Lie::value, Lie::value, Lie::state, Lie::skip, Lie::seed, Lie::end_root};
+      constexpr Lie::Kind kKinds[] = {Lie::value, Lie::value, Lie::value, Lie::value, Lie::state, Lie::skip, Lie::seed, Lie::end_root};
       lie.kind = kKinds[rng() % std::size(kKinds)];
       lie.step = start + rng() % steps;
       lie.call = static_cast<uint32_t>(rng() % example.plan.calls.size());
@@ -76,40 +83,43 @@ TEST(Dispute, RandomFaultsInRandomPrograms) {
       lie.at = rng();
       lie.flip = rng() % 2 ? uint64_t{1} << rng() % 32 : rng();
       Trial liar(example, kSeed, start, end, example.start, lie);
-      if (liar.step_roots().back() == honest.step_roots().back()) {
-        without_effect++;  // a fault in what nobody reads: a matter of call claims, below
-        continue;
-      }
-      const bool accused = rng() % 2;
       Trial& provider = accused ? liar : honest;
       Trial& challenger = accused ? honest : liar;
       const Party honest_party = accused ? Party::challenger : Party::provider;
-      const Played p = play_out(terms_of(example, kSeed, start, end, provider, challenger), example.plan, provider, challenger,
-                                [&](Game& game, Party mover, Move& move) {
-                                  if (mover == honest_party || rng() % 16 != 0) return;
-                                  // A liar that lies about carries too, and picks at random.
-                                  if (auto* carries = std::get_if<ShowCarries>(&move))
-                                    for (size_t c = rng() % carries->carries.size(); c < carries->carries.size(); c++)
-                                      carries->carries[c].lo ^= rng() & 0xffffffff;
-                                  if (auto* pick = std::get_if<Pick>(&move)) pick->child = static_cast<uint8_t>(rng() % (pick->child + 1u));
-                                  if (auto* pick = std::get_if<PickCarry>(&move)) pick->part = static_cast<uint8_t>(rng() % (pick->part + 1u));
-                                  (void)game;
-                                });
+      GameTerms terms = terms_of(example, kSeed, start, end, provider, challenger);
+      if (terms.end_root == terms.challenger_end_root) {
+        if (lie.kind != Lie::value) continue;  // a seed that nothing reads, a step that changes nothing: no fault at all
+        terms.claim = CallClaim{lie.step, lie.call, provider.call_ids(lie.step)[lie.call], challenger.call_ids(lie.step)[lie.call]};
+        by_claim++;
+      }
+      const Played p = play_out(terms, example.plan, provider, challenger, [&](Game& game, Party mover, Move& move) {
+        if (mover == honest_party || rng() % 16 != 0) return;
+        // A liar that lies about carries too, and picks at random.
+        if (auto* carries = std::get_if<ShowCarries>(&move))
+          for (size_t c = rng() % carries->carries.size(); c < carries->carries.size(); c++) carries->carries[c].lo ^= rng() & 0xffffffff;
+        if (auto* pick = std::get_if<Pick>(&move)) pick->child = static_cast<uint8_t>(rng() % (pick->child + 1u));
+        if (auto* pick = std::get_if<PickCarry>(&move)) pick->part = static_cast<uint8_t>(rng() % (pick->part + 1u));
+        (void)game;
+      });
       ASSERT_EQ(p.game.winner, honest_party) << "kind " << lie.kind << " step " << lie.step << " call " << lie.call << "\n" << story(p.game);
       if (p.by_clock) {
         ASSERT_EQ(p.game.to_move, other(honest_party)) << story(p.game);
       }
-      played++;
+      played[accused]++;
       by_clock += p.by_clock;
       by_link += !p.by_clock && p.game.slot_id.provider != Hash{};
       by_referee += p.game.found.has_value();
+      if (p.game.found) judged.insert(p.game.leaf.op);
       most_moves = std::max({most_moves, p.game.provider_moves, p.game.challenger_moves});
     }
   }
-  std::printf("%d faults: referee %d, link %d, clock %d; %d more had no effect; at most %u moves a side\n", played, by_referee, by_link,
-              by_clock, without_effect, most_moves);
+  std::printf("%d faults, %d false accusations, 0 wrong verdicts: referee %d (%zu of %zu operators), link %d, clock %d; %d about a call's id; at most %u moves a side\n",
+              played[1], played[0], by_referee, judged.size(), kernels::operators().size(), by_link, by_clock, by_claim, most_moves);
   EXPECT_GT(by_referee, 0);
   EXPECT_GT(by_link, 0);
+  if (faults >= 10'000) {
+    EXPECT_EQ(judged.size(), kernels::operators().size()) << "some operator's block was never recomputed";
+  }
 }
 
 // Equal ends, but the drawn call's id differs: decidable, whoever lied about it.
@@ -242,95 +252,22 @@ TEST(Dispute, FuzzedStatesAndMoves) {
   }
 }
 
-// A party in a job of the largest size: its trees are made up, but for the one call that is disputed.
-class Vast final : public Replay {
- public:
-  static constexpr uint64_t kSteps = 100'000, kStep = 67'890;
-  static constexpr uint32_t kCalls = 100'000, kCall = 77'777;
-
-  Vast(const Example& example, Bytes output, bool liar) : example_(example), output_(std::move(output)) {
-    for (uint64_t i = 0; i < kSteps; i++) roots_.push_back(made_up("step", i, liar && i >= kStep));
-    for (uint64_t i = 0; i < kCalls; i++) calls_.push_back(made_up("call", i, liar && i > kCall));
-    calls_[kCall] = call_id(output_ids(kStep, kCall));
-  }
-  std::vector<Hash> step_roots() override { return roots_; }
-  std::vector<Hash> call_ids(uint64_t) override { return calls_; }
-  std::vector<Hash> output_ids(uint64_t, uint32_t) override { return {blake3(output_)}; }
-  std::vector<Hash> state_ids(uint64_t) override { return {}; }
-  Bytes value(uint64_t, const ValueRef& ref) override { return ref.from == From::input ? example_.inputs[ref.index] : output_; }
-
- private:
-  static Hash made_up(std::string_view what, uint64_t i, bool lie) {
-    return tagged_hash(what, {encode(i), encode(lie)});
-  }
-  const Example& example_;
-  Bytes output_;
-  std::vector<Hash> roots_, calls_;
-};
-
-void play_vast(int64_t rows, int64_t depth, int64_t columns) {
-  using kernels::DType;
-  const kernels::Operator& matmul = *kernels::find_operator("matmul.f32.v1");
-  Example example;
-  Call call;
-  call.op = matmul.id;
-  call.attrs = {0, 0};
-  call.inputs = {{From::input, 0, 0}, {From::input, 1, 0}};
-  call.input_types = {{DType::f32, {rows, depth}}, {DType::f32, {depth, columns}}};
-  call.output_types = {{DType::f32, {rows, columns}}};
-  example.plan.calls.assign(Vast::kCalls, call);
-  example.plan.state.resize(1);
-  std::mt19937_64 rng(1);
-  for (const TensorType& type : call.input_types) {
-    Bytes bytes(static_cast<size_t>(kernels::bytes(type)));
-    for (size_t i = 0; i < bytes.size(); i += 4) {
-      const float value = static_cast<float>(static_cast<int64_t>(rng() % 2001) - 1000) / 997.0f;
-      std::memcpy(bytes.data() + i, &value, 4);
-    }
-    example.plan.inputs.push_back({"input" + std::to_string(example.inputs.size()), type});
-    example.inputs.push_back(std::move(bytes));
-  }
-  // Only the disputed element of the output needs to be what the call gives.
-  const int64_t element = rows * columns * 3 / 4;
-  const kernels::CallShape shape{call.input_types, call.output_types, call.attrs};
-  const void* in[] = {example.inputs[0].data(), example.inputs[1].data()};
-  void* none[] = {nullptr};
-  kernels::MemorySource source(shape, in, none);
-  const int64_t blocks = matmul.blocks(shape, 0);
-  kernels::Carry carry;
-  for (int64_t b = 0; b < blocks; b++) carry = matmul.fold(shape, {kSeed, Vast::kStep}, 0, element, b, carry, source);
-  Bytes truth(static_cast<size_t>(kernels::bytes(call.output_types[0])));
-  std::memcpy(truth.data() + element * 4, &carry.lo, 4);
-  Bytes lie = truth;
-  lie[static_cast<size_t>(element) * 4] ^= 1;
-
-  Vast honest(example, truth, false), liar(example, lie, true);
-  GameTerms terms;
-  terms.plan_root = plan_root(example.plan);
-  terms.calls = Vast::kCalls;
-  terms.state_slots = 1;
-  for (const Bytes& input : example.inputs) terms.input_ids.push_back(blake3(input));
-  terms.seed = kSeed;
-  terms.end_step = Vast::kSteps;
-  terms.end_root = liar.step_roots().back();
-  terms.challenger_end_root = honest.step_roots().back();
-  const Played p = play_out(terms, example.plan, liar, honest);
-  EXPECT_EQ(p.game.winner, Party::challenger) << story(p.game);
-  EXPECT_TRUE(p.game.found);
-  EXPECT_LE(p.game.provider_moves, 18u);
-  EXPECT_LE(p.referee_ms, 10.0);
-  EXPECT_LE(p.game.move_bytes - p.largest_move, 14u << 10);
-  EXPECT_LE(p.largest_move, kMaxMoveBytes);
-  std::printf("10^5 steps, 10^5 calls, %llu chunks, %lld blocks: %u + %u moves, %llu bytes before the opening, opening %llu bytes, %.3f ms; state %zu bytes\n",
-              static_cast<unsigned long long>(chunk_count(truth.size())), static_cast<long long>(blocks), p.game.provider_moves,
-              p.game.challenger_moves, static_cast<unsigned long long>(p.game.move_bytes - p.largest_move),
-              static_cast<unsigned long long>(p.largest_move), p.referee_ms, encode(p.game).size());
-}
-
 TEST(Dispute, LargestGames) {
-  play_vast(1600, 512, 1600);    // 10^4 chunks
-  play_vast(4, 131'072, 4);      // 512 blocks, reading one strided chunk a row
-  play_vast(1, 131'072, 256);    // the same with a whole chunk for every element read
+  const auto expect = [](const Played& p, int64_t chunks, int64_t blocks) {
+    EXPECT_EQ(p.game.winner, Party::challenger) << story(p.game);
+    EXPECT_TRUE(p.game.found);
+    EXPECT_LE(p.game.provider_moves, 18u);
+    EXPECT_LE(p.referee_ms, 10.0);
+    EXPECT_LE(p.game.move_bytes - p.largest_move, 14u << 10);
+    EXPECT_LE(p.largest_move, kMaxMoveBytes);
+    std::printf("10^5 steps, 10^5 calls, %lld chunks, %lld blocks: %u + %u moves, %llu bytes before the opening, opening %llu bytes, %.3f ms; state %zu bytes\n",
+                static_cast<long long>(chunks), static_cast<long long>(blocks), p.game.provider_moves, p.game.challenger_moves,
+                static_cast<unsigned long long>(p.game.move_bytes - p.largest_move), static_cast<unsigned long long>(p.largest_move), p.referee_ms,
+                encode(p.game).size());
+  };
+  expect(play_vast("matmul.f32.v1", 1600, 512, 1600), 10'000, 2);
+  expect(play_vast("matmul.f32.v1", 4, 131'072, 4), 1, 512);     // reading one strided chunk a row
+  expect(play_vast("matmul.f32.v1", 1, 131'072, 256), 1, 512);   // the same with a whole chunk for every element read
 }
 
 // A requester's false plan: the leaf breaks its operator's rule.

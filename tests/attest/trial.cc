@@ -125,8 +125,9 @@ Example example_of(const Operator& op) {
   return example;
 }
 
-Trial::Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie)
-    : example_(example), start_(start_step), lie_(lie) {
+Trial::Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie,
+             Meddling meddling)
+    : example_(example), start_(start_step), lie_(lie), meddling_(std::move(meddling)) {
   steps_.push_back({start, {}, {}});
   for (uint64_t step = start_step; step < end_step; step++)
     run_step(step, lie.kind == Lie::seed && step >= lie.step ? seed + 1 : seed);
@@ -149,6 +150,9 @@ void Trial::run_step(uint64_t step, uint64_t seed) {
     const bool here = step == lie_.step && c == lie_.call;
     const size_t o = lie_.output % outputs.size();
     if (here && lie_.kind == Lie::value) flip(outputs[o], call.output_types[o], lie_.at, lie_.flip);
+    if (meddling_.output)
+      for (size_t out_number = 0; out_number < outputs.size(); out_number++)
+        meddling_.output(step, static_cast<uint32_t>(c), static_cast<uint8_t>(out_number), outputs[out_number]);
     std::vector<Hash> ids;
     for (const Bytes& bytes : outputs) ids.push_back(blake3(bytes));
     if (here && lie_.kind == Lie::id_only) ids[o] = blake3(as_bytes("no output has this id"));
@@ -162,6 +166,7 @@ void Trial::run_step(uint64_t step, uint64_t seed) {
     const size_t s = lie_.slot % next.state.size();
     flip(next.state[s], plan.state[s].type, lie_.at, lie_.flip);
   }
+  if (meddling_.state) meddling_.state(step + 1, next.state);
   steps_.push_back(std::move(next));
 }
 

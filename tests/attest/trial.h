@@ -30,9 +30,16 @@ struct Lie {
   uint64_t flip = 1;   // bits of the element that are turned
 };
 
+// What else may be changed, by code: an output as it is written, the state as a step leaves it.
+struct Meddling {
+  std::function<void(uint64_t step, uint32_t call, uint8_t output, std::span<uint8_t> bytes)> output;
+  std::function<void(uint64_t step, std::vector<Bytes>& state)> state;  // `step` steps have run
+};
+
 class Trial final : public Replay {
  public:
-  Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie = {});
+  Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie = {},
+        Meddling meddling = {});
 
   std::vector<Hash> step_roots() override;
   std::vector<Hash> call_ids(uint64_t step) override;
@@ -56,6 +63,7 @@ class Trial final : public Replay {
   const Example& example_;
   uint64_t start_;
   Lie lie_;
+  Meddling meddling_;
   std::vector<Step> steps_;  // one more than were run: the end state
 };
 

@@ -1,5 +1,8 @@
 // Real programs on the ledger: a liar is found down to one number and slashed, an honest provider never is.
+#include <functional>
 #include <random>
+#include <set>
+#include <tuple>
 
 #include "ledger/disputes.h"
 #include "tests/attest/trial.h"
@@ -80,6 +83,7 @@ class Court {
     return {index, attest::plan_head(example_.plan), example_.plan.calls[index], attest::plan_path(example_.plan, index)};
   }
 
+  void let_verifier_lie(Lie lie) { verifier_lie_ = lie; }
   // Verdicts, answers, reveals; what the provider answers may be a lie of its own.
   void checks(Lie answer_lie = {}, bool show_call = true) {
     const Hash salt = hash_named("salt");
@@ -103,24 +107,47 @@ class Court {
       scene.expect("V", RevealVerdict{id, draw.segment, salt, known[i], call});
     }
   }
-  // Both sides play every open game of the job to its end, from their own runs.
-  void play(Lie provider_in_game = {}) {
+  // Somebody else's challenge, by its own run; it plays by `lie`, or not at all when `silent`.
+  GameId challenge(const std::string& who, uint64_t segment, Lie lie, bool silent = false) {
+    Trial theirs = rerun(segment, lie);
+    others_[scene.id(who)] = {lie, silent};
+    const size_t before = job().games.size();
+    scene.expect(who, Challenge{id, segment, theirs.step_roots().back(), roots(segment)});
+    EXPECT_EQ(job().games.size(), before + 1);
+    return job().games.back();
+  }
+  // Both sides play every open game of the job to its end, from their own runs. `before` is called ahead of every move.
+  void play(Lie provider_in_game = {}, const std::function<void(const std::string& mover)>& before = {}) {
     for (int moves = 0; moves < 400; moves++) {
       const auto now = scene.state().job(id);
       if (!now || now->games.empty()) return;
-      Dispute dispute = scene.state().dispute(now->games.front()).value();  // the one whose clock is shortest
-      for (const GameId& game : now->games)
-        if (const Dispute other = scene.state().dispute(game).value(); ms(other.clock.due) < ms(dispute.clock.due)) dispute = other;
+      // The one whose clock is shortest, of those that somebody will still play.
+      std::optional<Dispute> next;
+      for (const bool waits : {false, true})
+        for (const GameId& game : now->games) {
+          const Dispute one = scene.state().dispute(game).value();
+          if (stuck_.contains(game) != waits || (waits && next && !stuck_.contains(next->id))) continue;
+          if (!next || ms(one.clock.due) < ms(next->clock.due)) next = one;
+        }
+      const Dispute dispute = next.value();
+      if (stuck_.contains(dispute.id)) {
+        scene.pass(ms(dispute.clock.due) - ms(scene.now()) + 200);
+        continue;
+      }
       const Party mover = dispute.game.to_move;
       const uint64_t segment = dispute.game.terms.segment;
       Lie lie = mover == Party::challenger ? verifier_lie_ : provider_lie_;
+      bool silent = false;
       if (mover == Party::provider && provider_in_game.kind != Lie::none) lie = provider_in_game;
+      if (const auto other = others_.find(dispute.challenger); mover == Party::challenger && other != others_.end()) std::tie(lie, silent) = other->second;
       Trial replay = rerun(segment, lie);
       const auto move = attest::next_move(dispute.game, mover, example_.plan, replay);
-      if (move && scene.send(mover == Party::provider ? "P" : "V", PlayMove{dispute.id, *move}).code == kOk) continue;
+      const std::string who = scene.name_of(mover == Party::provider ? dispute.provider : dispute.challenger);
+      if (before) before(who);
+      if (move && !silent && scene.send(who, PlayMove{dispute.id, *move}).code == kOk) continue;
       // No case, or nothing to show that proves the lie: silence.
-      EXPECT_NE(lie.kind, Lie::none);
-      scene.pass(ms(dispute.clock.due) - ms(scene.now()) + 200);
+      EXPECT_TRUE(lie.kind != Lie::none || silent);
+      stuck_.insert(dispute.id);
     }
     FAIL() << "a game without an end";
   }
@@ -135,7 +162,19 @@ class Court {
   Trial whole_;
   attest::JobSpec spec_;
   std::vector<Hash> roots_;
+  std::map<AccountId, std::pair<Lie, bool>> others_;
+  std::set<GameId> stuck_;  // games whose mover has nothing to say
 };
+
+// A number of the state that is flipped after a segment's last step, so that its end shows it; segments have two steps.
+Lie lie_in(uint64_t step, uint64_t random) {
+  Lie lie;
+  lie.kind = Lie::state;
+  lie.step = step;
+  lie.slot = static_cast<uint32_t>(random);
+  lie.at = random * 7;
+  return lie;
+}
 
 TEST(Court, ALiarIsSlashedByAGame) {
   for (uint64_t random = 1; random <= 6; random++) {
@@ -220,6 +259,155 @@ TEST(Court, TheDrawnCallIsTheOneThatDoesTheDrawnWork) {
   const Hash root = court.job().spec.plan_root;
   for (uint32_t call = 0; call < court.job().spec.calls; call++)
     EXPECT_EQ(static_cast<bool>(check(court.drawn_call(call), root, draw.work_offset)), call == court.call_of(draw));
+}
+
+// The verifier says what the provider wants. Anybody who has run the segment disputes it, and both pay.
+TEST(Court, AColludingVerifierIsOverruledByAnybody) {
+  const Lie lie = lie_in(3, 5);
+  Court court(51, attest::Policy::all, lie, lie);
+  court.checks();
+  EXPECT_TRUE(court.job().games.empty());
+  EXPECT_EQ(name(court.job().phase), "window");
+  const Amount bond = court.scene.bond("V"), requester = court.scene.balance("A"), stake = court.job().stake;
+  const uint64_t game_fee = court.scene.params().game_fee;
+  const Amount challenger = court.scene.balance("B");
+  court.challenge("B", 1, {});
+  court.play();
+  const auto& receipt = court.scene.receipts().back();
+  EXPECT_EQ(receipt.state, attest::Ended::slashed);
+  EXPECT_EQ(receipt.fault, attest::Blame::provider);
+  EXPECT_EQ(court.scene.bond("V").pebbles, subtract(bond, std::min(bond, stake))->pebbles) << "a verdict proven false forfeits the job's stake";
+  EXPECT_GE(court.scene.balance("A").pebbles, requester.pebbles + stake.pebbles * 3 / 10);
+  EXPECT_GT(court.scene.balance("B").pebbles + 100'000, challenger.pebbles + stake.pebbles / 5 + game_fee);
+}
+
+// A challenger that is in league with the provider opens a game and does not play it. R1: that acquits nobody.
+TEST(Court, AnAccompliceThatThrowsItsGameAcquitsNobody) {
+  Court court(52, attest::Policy::all, lie_in(3, 2));
+  const Amount before = court.scene.balance("C");
+  court.challenge("C", 1, lie_in(3, 3), true);
+  court.checks();
+  ASSERT_EQ(court.job().games.size(), 2u);
+  court.play();
+  ASSERT_FALSE(court.scene.receipts().empty());
+  EXPECT_EQ(court.scene.receipts().back().state, attest::Ended::slashed);
+  EXPECT_LT(court.scene.balance("C"), before);
+  EXPECT_EQ(court.scene.bond("V"), crn(1));
+}
+
+// Whoever lies about an honest job pays its fee and the provider's re-run, as often as it likes.
+TEST(Court, LyingChallengersPayAndTheProviderIsPaid) {
+  Court court(53, attest::Policy::all, {});
+  const Amount fees{court.scene.params().game_fee};
+  const char* names[] = {"B", "C", "Q", "R"};
+  std::map<std::string, Amount> before;
+  for (const char* who : names) before[who] = court.scene.balance(who);
+  for (size_t i = 0; i < 4; i++) court.challenge(names[i], i % 3, lie_in(2 * (i % 3) + 1, i), i == 3);
+  court.checks();
+  const Amount provider = court.scene.balance("P");
+  court.play();
+  for (int i = 0; i < 100 && court.job().state != JobState::settled; i++) court.scene.block({}, 200);
+  EXPECT_EQ(name(court.job().state), "settled");
+  EXPECT_EQ(court.job().audit, attest::Audit::as_ordered);
+  EXPECT_EQ(court.scene.stake("P"), crn(1000));
+  for (const char* who : names) EXPECT_LE(court.scene.balance(who).pebbles + fees.pebbles, before[who].pebbles);
+  EXPECT_GT(court.scene.balance("P").pebbles + 200'000, provider.pebbles + 4 * 2 * fees.pebbles);
+  for (const auto& game : court.scene.receipts().back().games) EXPECT_EQ(game.winner, Party::provider) << game.reason;
+}
+
+// The chain stops in mid-dispute for an hour, at every move: chain time stops with it, and nobody loses by a clock (R2).
+TEST(Court, AHaltInMidDisputeStopsTheClocks) {
+  Court court(54, attest::Policy::all, lie_in(3, 4));
+  court.checks();
+  ASSERT_EQ(court.job().games.size(), 1u);
+  const GameId game = court.job().games[0];
+  court.play({}, [&](const std::string&) { court.scene.block({}, 3'600'000); });
+  const Dispute over = court.scene.state().dispute(game).value();
+  EXPECT_EQ(over.game.winner, Party::challenger);
+  EXPECT_TRUE(over.game.found.has_value() || over.game.slot_id.provider != Hash{}) << "decided by what was shown, not by a clock";
+}
+
+// Both sides change their keys ahead of every move: state names accounts, keys come and go (R9).
+TEST(Court, KeysRotateAtEveryMove) {
+  Court court(55, attest::Policy::all, lie_in(3, 4));
+  court.checks();
+  ASSERT_EQ(court.job().games.size(), 1u);
+  const GameId game = court.job().games[0];
+  int rotations = 0;
+  court.play({}, [&](const std::string& mover) {
+    court.scene.rotate(mover, mover + std::to_string(rotations));
+    rotations++;
+  });
+  EXPECT_GT(rotations, 4);
+  const Dispute over = court.scene.state().dispute(game).value();
+  EXPECT_EQ(over.game.winner, Party::challenger);
+  EXPECT_TRUE(over.game.found.has_value() || over.game.slot_id.provider != Hash{});
+}
+
+// Whoever has the blocks can play the game again: the same end, and the same hash as the receipt keeps.
+TEST(Court, ADisputeReplayedFromTheBlocksEndsTheSame) {
+  for (uint64_t random = 61; random <= 64; random++) {
+    Court court(random, attest::Policy::all, lie_in(1 + 2 * (random % 3), random));
+    court.checks();
+    court.play();
+    ASSERT_FALSE(court.scene.receipts().empty()) << random;
+    const auto& receipt = court.scene.receipts().back();
+    ASSERT_EQ(receipt.games.size(), 1u);
+    const auto& record = receipt.games[0];
+    attest::Game game = attest::open_game(record.terms);
+    for (const Block& block : court.scene.blocks())
+      for (size_t i = 0; i < block.transactions.size(); i++) {
+        const auto tx = must(decode<Transaction>(block.transactions[i]));
+        const auto* move = std::get_if<PlayMove>(&tx.body);
+        if (!move || block.results[i].code != kOk) continue;
+        const bool challenger = tx.sender == record.challenger;
+        EXPECT_TRUE(attest::play(game, challenger ? Party::challenger : Party::provider, move->move));
+      }
+    if (record.by_clock) attest::forfeit(game);
+    EXPECT_EQ(game.winner, record.winner);
+    EXPECT_EQ(game.reason, record.reason);
+    EXPECT_EQ(attest::record_of(game, record.challenger, record.by_clock).game, record.game);
+  }
+}
+
+// A verifier that did not run the segment knows its end root, which the provider serves, and guesses the id of the drawn call: that is a
+// game which it cannot play (R5).
+TEST(Court, ALazyVerifierThatGuessesPays) {
+  Court court(71, attest::Policy::standard, {});
+  const auto draw = court.job().checks.at(0).record.draw;
+  Lie guess;
+  guess.kind = Lie::id_only;
+  guess.step = draw.step;
+  guess.call = court.call_of(draw);
+  court.let_verifier_lie(guess);
+  const Amount before = court.scene.balance("V"), fee{court.scene.params().game_fee};
+  court.checks();
+  ASSERT_EQ(court.job().games.size(), 1u);
+  court.play();
+  for (int i = 0; i < 100 && court.job().state != JobState::settled; i++) court.scene.block({}, 200);
+  EXPECT_EQ(name(court.job().state), "settled");
+  EXPECT_EQ(court.job().audit, attest::Audit::unaudited);
+  EXPECT_EQ(court.job().paid_verifiers.pebbles, 0u);
+  EXPECT_LE(court.scene.balance("V").pebbles + fee.pebbles, before.pebbles);
+  EXPECT_EQ(court.scene.bond("V").pebbles, crn(1).pebbles - court.scene.params().verifier_silence);
+  EXPECT_EQ(court.scene.stake("P"), crn(1000));
+}
+
+// Many games at once: each challenger's own, decided one by one, and the job is paid when the last is over.
+TEST(Court, ManyDisputesAtOnce) {
+  Court court(72, attest::Policy::all, {});
+  const char* names[] = {"B", "W"};
+  size_t games = 0;
+  for (const char* who : names)
+    for (uint64_t segment = 0; segment < 3; segment++, games++) court.challenge(who, segment, lie_in(2 * segment + 1, games));
+  ASSERT_EQ(court.job().games.size(), 6u);
+  court.checks();
+  court.play();
+  for (int i = 0; i < 100 && court.job().state != JobState::settled; i++) court.scene.block({}, 200);
+  EXPECT_EQ(name(court.job().state), "settled");
+  EXPECT_EQ(court.scene.receipts().back().games.size(), games);
+  for (const auto& game : court.scene.receipts().back().games) EXPECT_EQ(game.winner, Party::provider) << game.reason;
+  EXPECT_EQ(court.scene.stake("P"), crn(1000));
 }
 
 }  // namespace

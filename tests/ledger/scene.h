@@ -78,18 +78,19 @@ class Scene {
   }
   ChainTime now() const { return app_->head().header.time; }
 
-  Transaction draft(const std::string& who, Body body) {
+  // `ahead`: how many of the sender's own transactions stand before it in the same block.
+  Transaction draft(const std::string& who, Body body, uint64_t ahead = 0) {
     Transaction tx;
     tx.genesis = app_->chain();
     tx.sender = id(who);
     const auto account = state().account(tx.sender);
-    tx.nonce = account ? account->nonce : 0;
+    tx.nonce = (account ? account->nonce : 0) + ahead;
     tx.expiry = after(now(), 60'000);
     tx.body = std::move(body);
     return tx;
   }
-  Bytes signed_tx(const std::string& who, Body body) {
-    Transaction tx = draft(who, std::move(body));
+  Bytes signed_tx(const std::string& who, Body body, uint64_t ahead = 0) {
+    Transaction tx = draft(who, std::move(body), ahead);
     sign(tx, actors_.at(who).key, params().fee_per_byte);
     return encode(tx);
   }
@@ -116,10 +117,28 @@ class Scene {
     return result.id;
   }
   TransactionId expect(const std::string& who, Body body, Code code) { return expect(who, std::move(body), static_cast<uint16_t>(code)); }
+  // One block with what `say` gives, (sender, body), for each of `list`; all must be taken.
+  template <class List, class Say>
+  void all_at_once(const List& list, Say&& say) {
+    std::map<std::string, uint64_t> ahead;
+    std::vector<Bytes> transactions;
+    for (const auto& element : list) {
+      auto [who, body] = say(element);
+      transactions.push_back(signed_tx(who, std::move(body), ahead[who]++));
+    }
+    for (const auto& result : block(transactions)) EXPECT_EQ(code_name(result.code), "ok") << result.text;
+  }
   // Blocks without transactions until so much chain time has passed.
   void pass(uint64_t wait_ms) {
     const uint64_t until = ms(now()) + wait_ms;
     while (ms(now()) < until) block({}, 2 * params().interval_ms);
+  }
+
+  // From the next transaction on `who` signs with another key.
+  void rotate(const std::string& who, const std::string& key) {
+    const SecretKey fresh = SecretKey::from_seed(seed_named(key));
+    expect(who, RotateKey{fresh.public_key()});
+    actors_.at(who).key = fresh;
   }
 
   Amount balance(const std::string& who) { return state().balance(Holder::account(id(who))); }
@@ -130,6 +149,7 @@ class Scene {
   const std::vector<Block>& blocks() const { return blocks_; }
   const std::vector<Event>& events() const { return events_; }
   const std::vector<attest::ReceiptBody>& receipts() const { return receipts_; }
+  size_t count_offers() { return state().all<Offer>(make_key('o')).size(); }
   size_t count_events(std::string_view kind) const {
     return static_cast<size_t>(std::count_if(events_.begin(), events_.end(), [&](const Event& e) { return e.kind == kind; }));
   }

@@ -1,0 +1,63 @@
+#include "agent/segment.h"
+
+#include "agent/follower.h"
+
+namespace cairn::agent {
+
+Result<JobParties> JobParties::of(NodeClient& node, const ledger::Job& job, const SecretKey& own) {
+  const TransportKeys keys = transport_keys(own);
+  std::vector<Caller> peers;
+  const auto add = [&](const AccountId& account, const std::string& endpoint) {
+    if (endpoint.empty() || account == account_of(own.public_key())) return;
+    if (const auto key = key_of(node, account)) peers.emplace_back(endpoint, *key, keys);
+  };
+  add(job.provider, job.provider_endpoint);
+  add(job.requester, job.spec.endpoint);
+  if (peers.empty()) return Error{Code::unreachable, "a party of the job has no key on the chain", "wait until one has signed"};
+  std::set<AccountId> holders;
+  for (const auto& check : job.checks)
+    if (!check.record.verdict.is_zero()) holders.insert(check.record.draw.verifier);
+  if (!holders.empty())
+    if (const auto verifiers = node.verifiers())
+      for (const auto& view : *verifiers)
+        if (holders.contains(view.verifier.account)) add(view.verifier.account, view.verifier.endpoint);
+  return JobParties(job, std::move(peers));
+}
+
+// The first answer that is good; else what the first party said, which is the provider where it has a key.
+template <class Ask>
+auto JobParties::from_any(Ask&& ask) {
+  auto first = ask(peers_.front());
+  for (size_t i = 1; i < peers_.size() && !first && first.error().code != Code::io; i++)
+    if (auto other = ask(peers_[i])) return other;
+  return first;
+}
+
+Result<> JobParties::fetch_inputs(ArtifactStore& store) {
+  TRY(from_any([&](Caller& peer) { return fetch(peer, job_.spec.plan, attest::kMaxPlanBytes, store); }));
+  for (const auto& input : job_.spec.inputs)
+    TRY(from_any([&](Caller& peer) { return fetch(peer, input.id, job_.spec.memory_bytes, store); }));
+  return {};
+}
+
+Result<std::vector<Hash>> JobParties::leaves() {
+  if (!job_.commitment) return Error{Code::wrong_state, "nothing is committed yet", "look at the job again"};
+  if (leaves_.empty()) {
+    const Hash root = job_.commitment->checkpoint_root;
+    TRY_LET(found, from_any([&](Caller& peer) { return fetch_leaves(peer, job_.id, root, job_.spec.segments()); }));
+    leaves_ = std::move(found);
+  }
+  return leaves_;
+}
+
+Result<StateIds> JobParties::fetch_opening(uint64_t segment, ArtifactStore& store) {
+  if (segment == 0) return StateIds{};
+  TRY_LET(roots, leaves());
+  const uint64_t step = job_.spec.segment_start(segment);
+  TRY_LET(opening, from_any([&](Caller& peer) { return fetch_state(peer, job_.id, step, roots.at(segment - 1)); }));
+  for (const auto& id : opening.ids)
+    TRY(from_any([&](Caller& peer) { return fetch(peer, id, job_.spec.memory_bytes, store); }));
+  return opening;
+}
+
+}  // namespace cairn::agent

@@ -1,0 +1,288 @@
+#include "bench/attest.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <random>
+#include <set>
+
+#include "attest/economics.h"
+#include "attest/freivalds.h"
+#include "attest/receipt.h"
+#include "attest/referee.h"
+#include "base/file.h"
+#include "ledger/genesis_file.h"
+#include "runtime/artefacts.h"
+#include "runtime/trace.h"
+#include "runtime/worker_client.h"
+#include "tests/attest/vast.h"
+#include "tests/kernels/family.h"
+
+namespace cairn::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+double cpu_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
+}
+double wall_ms() { return 1e-6 * static_cast<double>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1)); }
+
+// At most `must`, and better `aim`.
+Row at_most(std::string name, std::string peer, const std::vector<double>& values, double ours, double theirs, std::string unit, double must, double aim) {
+  return {std::move(name), std::move(peer), ours, theirs, std::move(unit), median(values), quantile(values, 0.25), quantile(values, 0.75), must, aim, true};
+}
+Row figure(std::string name, double value, std::string unit, double must, double aim) {
+  return at_most(std::move(name), "", {value}, value, 0, std::move(unit), must, aim);
+}
+
+// ---- a training job by a real worker ----
+
+// The digits job: commitments at the interval that the requester's tool chooses, and one drawn segment of 200.
+std::vector<Row> training(const std::string& program, bool quick) {
+  std::string folder = (fs::temp_directory_path() / "cairn-bench-XXXXXX").string();
+  const fs::path store = ::mkdtemp(folder.data());
+  auto worker = must(runtime::WorkerClient::start(program));
+  const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
+  const auto data = must(runtime::parse_tensors(file));
+  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}, {}};
+  std::map<std::string, Hash> ids;
+  for (const auto& tensor : data.tensors) {
+    ask.request.data.push_back({tensor.name, tensor.type});
+    ids[tensor.name] = must(runtime::write_artefact(store, tensor.bytes));
+  }
+  constexpr uint64_t kSteps = 40'000;
+  ask.request.steps = kSteps;
+  const auto traced = must(worker->trace(ask));
+  ids["schedule"] = traced.schedule.value();
+  runtime::Work work;
+  work.store = store.string();
+  work.plan = traced.plan;
+  work.seed = 1;
+  for (const auto& input : traced.inputs) work.inputs.push_back(ids.at(input));
+  attest::JobSpec spec;
+  spec.step_work_ns = traced.step_work_ns;
+  spec.steps = kSteps;
+  const uint64_t interval = attest::checkpoint_interval(spec, traced.state_bytes);
+  const auto first = must(worker->initial(work));
+  std::vector<double> overheads, shares;
+  double run_ms = 0, checkpoint_ms = 0, check_ms = 0;
+  for (int i = 0; i < (quick ? 2 : 7); i++) {
+    const auto ran = must(worker->run({work, first.state, kSteps, interval, attest::Tier::exact}));
+    run_ms = double(ran.run_ns) / 1e6;
+    checkpoint_ms = double(ran.checkpoint_ns) / 1e6;
+    overheads.push_back(checkpoint_ms / run_ms);
+    std::vector<double> checks;
+    for (int c = 0; c < 5; c++) {  // one is a few ms: the median of some
+      const double began = wall_ms();
+      must(worker->check({work, first.state, kSteps / 200, 17, 5}));
+      checks.push_back(wall_ms() - began);
+    }
+    check_ms = median(checks);
+    shares.push_back(check_ms / (run_ms + checkpoint_ms));
+  }
+  worker.reset();
+  fs::remove_all(store);
+  return {at_most("commitments of a training job, a checkpoint in " + std::to_string(interval) + " steps", "its steps", overheads, checkpoint_ms, run_ms, "ms", 0.01, 0.003),
+          at_most("audit of a job at `standard`, one verifier, n = 200", "the job", shares, check_ms, run_ms + checkpoint_ms, "ms", 0.015, 0.007)};
+}
+
+// ---- Freivalds ----
+
+Row freivalds(bool quick) {
+  constexpr int64_t kSide = 2048;
+  const kernels::Operator& op = *kernels::find_operator("matmul.int2.row.v1");
+  const std::vector<kernels::TensorType> in(2, {kernels::DType::f32, {kSide, kSide}});
+  const std::vector<int64_t> attrs{0, 0};
+  const auto out = must(op.infer(in, attrs));
+  std::vector<kernels::Buffer> buffers;
+  for (const auto& types : {in, out})
+    for (const auto& type : types) buffers.emplace_back(static_cast<size_t>(kernels::bytes(type)));
+  std::mt19937 rng(1);
+  for (int k = 0; k < 2; k++)
+    for (int64_t i = 0; i < kSide * kSide; i++) buffers[static_cast<size_t>(k)].as<float>()[i] = static_cast<float>(static_cast<int>(rng() % 2001) - 1000) / 997.0f;
+  const std::array<const void*, 2> inputs{buffers[0].data.get(), buffers[1].data.get()};
+  const std::array<void*, 3> outputs{buffers[2].data.get(), buffers[3].data.get(), buffers[4].data.get()};
+  const auto compute = [&] { op.host({in, out, attrs}, {1, 1}, inputs, outputs, {kernels::best_isa(), nullptr}); };
+  compute();
+  const auto span = [&](int k) { return std::span<const float>(buffers[static_cast<size_t>(k)].as<float>(), static_cast<size_t>(kSide * kSide)); };
+  const auto exponents = [&](int k) { return std::span<const int32_t>(buffers[static_cast<size_t>(k)].as<int32_t>(), static_cast<size_t>(kSide)); };
+  const auto a = attest::digits_by_row(span(0), kSide, kSide, exponents(2)), b = attest::digits_by_column(span(1), kSide, kSide, exponents(3));
+  const auto sums = attest::product_sums(a, b);
+  const Hash seed = blake3(as_bytes("bench"));
+  const auto check = [&] { must(attest::check_product(a, b, sums, seed)); };
+  const Row pair = compare("", "", check, compute, quick);
+  return at_most("Freivalds of an int2.row product 2048^3, one core", "computing it", {1 / pair.q3, 1 / pair.ratio, 1 / pair.q1}, pair.ours, pair.theirs, "ms",
+                 1.0 / 80, 1.0 / 120);
+}
+
+// ---- disputes ----
+
+std::vector<Row> dispute() {
+  const auto played = attest::play_vast("matmul.int2.v1", 1600, 65'536, 1600);  // 10^4 tiles, 512 blocks
+  CHECK(played.game.winner == attest::Party::challenger && played.game.found);
+  const auto moves = std::max(played.game.provider_moves, played.game.challenger_moves);
+  return {figure("dispute of 10^5 steps, 10^5 operators, 10^4 tiles, 512 blocks: moves a side", moves, "moves", 20, 18),
+          figure("... bytes on the chain, before the opening", static_cast<double>(played.game.move_bytes - played.largest_move) / 1024, "KiB", 20, 14)};
+}
+
+// Which chunks a fold reads, of made-up operands.
+class Reads final : public kernels::Source {
+ public:
+  explicit Reads(const kernels::CallShape& call) {
+    for (const auto& types : {call.in, call.out})
+      for (const auto& type : types) types_.push_back(type);
+  }
+  uint64_t bits(size_t operand, int64_t element) override {
+    if (operand >= types_.size() || element < 0 || element >= kernels::elements(types_[operand])) throw kernels::SourceMissing{operand, element};
+    chunks[operand].insert(static_cast<uint64_t>(element * kernels::size_of(types_[operand].dtype)) / kChunkBytes);
+    return types_[operand].dtype == kernels::DType::f32 ? std::bit_cast<uint32_t>(0.5f) : 0;
+  }
+  std::map<size_t, std::set<uint64_t>> chunks;
+
+ private:
+  std::vector<kernels::TensorType> types_;
+};
+
+// A slice of content that is zeros or halves where it is opened, under values that are made up elsewhere; and its content id.
+std::pair<attest::SliceProof, Hash> made_up(const kernels::TensorType& type, const std::set<uint64_t>& chunks) {
+  attest::SliceProof proof;
+  proof.size_bytes = static_cast<uint64_t>(kernels::bytes(type));
+  const uint32_t half = std::bit_cast<uint32_t>(0.5f);
+  for (const uint64_t chunk : chunks) {
+    Bytes data(std::min<uint64_t>(kChunkBytes, proof.size_bytes - chunk * kChunkBytes));
+    if (type.dtype == kernels::DType::f32)
+      for (size_t i = 0; i + 4 <= data.size(); i += 4) std::memcpy(data.data() + i, &half, 4);
+    proof.chunks.push_back(chunk);
+    proof.data.push_back(std::move(data));
+  }
+  size_t next = 0;
+  const std::function<Hash(uint64_t, uint64_t, bool)> node = [&](uint64_t first, uint64_t count, bool root) -> Hash {
+    if (next == proof.chunks.size() || proof.chunks[next] >= first + count) {
+      proof.siblings.push_back(blake3(encode(first)));
+      return proof.siblings.back();
+    }
+    if (count == 1) {
+      const Bytes& chunk = proof.data[next++];
+      return root ? root_of_chunk(chunk) : chunk_cv(chunk, first);
+    }
+    const uint64_t left = left_chunks(count);
+    const Hash a = node(first, left, false), b = node(first + left, count - left, false);
+    return root ? root_of_parent(a, b) : parent_cv(a, b);
+  };
+  const Hash id = node(0, attest::chunk_count(proof.size_bytes), true);
+  return {std::move(proof), id};
+}
+
+// One block of one element of `output`, opened in full, as the ledger judges it.
+struct Leaf {
+  double ms = 0;
+  double kib = 0;
+};
+Leaf leaf_of(const kernels::Operator& op, const kernels::Case& largest, const std::vector<kernels::TensorType>& out, size_t output, int64_t element, int64_t block) {
+  const kernels::CallShape shape{largest.in, out, largest.attrs};
+  Reads reads(shape);
+  op.fold(shape, {1, 5}, output, element, block, {}, reads);
+  attest::Game game;
+  game.leaf.op = op.id;
+  game.leaf.attrs = largest.attrs;
+  game.leaf.input_types = largest.in;
+  game.leaf.output_types = out;
+  game.terms.seed = 1;
+  game.step = 5;
+  game.output = static_cast<uint32_t>(output);
+  game.element = static_cast<uint64_t>(element);
+  game.first_block = static_cast<uint64_t>(block);
+  game.output_ids.resize(out.size());
+  game.terms.input_ids.resize(largest.in.size());
+  attest::OpenBlock opening;
+  for (size_t k = 0; k < largest.in.size(); k++) game.leaf.inputs.push_back({attest::From::input, static_cast<uint32_t>(k), 0});
+  for (const auto& [operand, chunks] : reads.chunks) {
+    const bool earlier = operand >= largest.in.size();
+    auto [proof, id] = made_up(earlier ? out[operand - largest.in.size()] : largest.in[operand], chunks);
+    (earlier ? game.output_ids[operand - largest.in.size()] : game.terms.input_ids[operand]) = id;
+    opening.operands.push_back({static_cast<uint32_t>(operand), {}, std::move(proof)});
+  }
+  Leaf leaf;
+  leaf.kib = static_cast<double>(encode(opening).size()) / 1024;
+  leaf.ms = 1e9;
+  for (int i = 0; i < 3; i++) {  // the least of three: a busy machine only adds
+    const double began = cpu_ms();
+    must(attest::referee(game, opening));
+    leaf.ms = std::min(leaf.ms, cpu_ms() - began);
+  }
+  return leaf;
+}
+
+std::vector<Row> leaves() {
+  Leaf slowest, widest;
+  std::string slow_name, wide_name;
+  size_t operators = 0;
+  for (const kernels::Family& family : kernels::families())
+    for (const kernels::Case& largest : family.largest) {
+      const kernels::Operator& op = *kernels::find_operator(std::string_view(largest.op));
+      const auto out = must(op.infer(largest.in, largest.attrs));
+      operators++;
+      for (size_t o = 0; o < out.size(); o++) {
+        const int64_t last = kernels::elements(out[o]) - 1, blocks = op.blocks({largest.in, out, largest.attrs}, o);
+        for (const int64_t element : {int64_t{0}, last / 2, last})
+          for (const int64_t block : {int64_t{0}, blocks - 1}) {
+            const Leaf leaf = leaf_of(op, largest, out, o, element, block);
+            if (leaf.ms > slowest.ms) slowest = leaf, slow_name = largest.op;
+            if (leaf.kib > widest.kib) widest = leaf, wide_name = largest.op;
+          }
+      }
+    }
+  const std::string of = ", worst of " + std::to_string(operators) + " operators at their largest (";
+  return {figure("leaf in the ledger: time" + of + slow_name + ")", slowest.ms, "ms", 10, 4),
+          figure("leaf in the ledger: bytes" + of + wide_name + ")", widest.kib / 1024, "MiB", 1, 0.6)};
+}
+
+// ---- receipts, hashes ----
+
+std::vector<Row> receipts() {
+  const auto genesis = must(ledger::load_genesis("examples/genesis.json"));
+  const Bytes bytes = must(read_file("examples/receipt.cairn", 1 << 20));
+  std::vector<double> times;
+  for (int i = 0; i < 50; i++) {
+    const double began = cpu_ms();
+    must(attest::check_receipt(bytes, genesis));
+    times.push_back(cpu_ms() - began);
+  }
+  return {figure("receipt: bytes", static_cast<double>(bytes.size()) / 1024, "KiB", 64, 16),
+          at_most("receipt: offline check", "", times, median(times), 0, "ms", 50, 10)};
+}
+
+Row hashes(bool quick) {
+  Bytes content(32 << 20);
+  std::mt19937_64 rng(1);
+  for (size_t i = 0; i < content.size(); i += 8) {
+    const uint64_t word = rng();
+    std::memcpy(content.data() + i, &word, 8);
+  }
+  const std::vector<uint64_t> chunks{3, 777, 20'000};
+  Hash id;
+  const auto proven = [&] { must(attest::check_slices(id, attest::prove_slices(content, chunks))); };
+  const auto plain = [&] { id = blake3(content); };
+  plain();
+  Row row = compare("BLAKE3 of 32 MiB with slice proofs", "plain BLAKE3", proven, plain, quick);
+  row.target = 0.8;
+  row.aim = 0.95;
+  return row;
+}
+
+}  // namespace
+
+std::vector<Row> measure_attest(const std::string& worker, bool quick) {
+  std::vector<Row> rows = training(worker, quick);
+  rows.push_back(freivalds(quick));
+  for (auto&& more : {dispute(), leaves(), receipts()}) rows.insert(rows.end(), more.begin(), more.end());
+  rows.push_back(hashes(quick));
+  return rows;
+}
+
+}  // namespace cairn::bench

@@ -1,0 +1,93 @@
+// Lies of the corpus told by real processes: a provider with a cheating worker, found by an honest verifier under policy `all`.
+//
+//   processes_test --all      every row of the corpus: scripts/cheats; a sample in an ordinary run
+#include "tests/agent/network.h"
+#include "tests/cheats/corpus.h"
+
+namespace cairn::cheats {
+namespace {
+
+using namespace agent;
+
+bool all = false;
+constexpr uint64_t kSegments = 20, kInterval = 5;
+
+Assignment training_job(ArtifactStore& store) {
+  const Training made = training(kSegments * kInterval);
+  Assignment job;
+  job.plan = made.plan;
+  const auto facts = must(attest::validate(job.plan, attest::WorkTable{}));
+  auto& spec = job.spec;
+  spec.title = "training";
+  spec.plan = must(store.put(encode(job.plan)));
+  spec.plan_root = facts.root;
+  spec.calls = static_cast<uint32_t>(job.plan.calls.size());
+  spec.state_slots = static_cast<uint32_t>(job.plan.state.size());
+  spec.step_work_ns = static_cast<uint64_t>(facts.work_ns);
+  for (size_t i = 0; i < made.inputs.size(); i++) spec.inputs.push_back({job.plan.inputs[i].name, must(store.put(made.inputs[i])), {}});
+  spec.seed = 7;
+  spec.steps = kSegments * kInterval;
+  spec.interval = kInterval;
+  spec.memory_bytes = facts.peak_bytes;
+  spec.policy = attest::Policy::all;
+  spec.price_ceiling = Amount::of_pebbles(1'000'000'000'000'000);
+  spec.accept_ms = 20'000;
+  spec.run_ms = 60'000;
+  spec.program = blake3(as_bytes("program"));
+  spec.initial_state = runtime::root_of(must(runtime::initial_state(job.plan, spec.seed, std::vector<ByteSpan>(job.plan.state.size()))));
+  return job;
+}
+
+struct Processes : Network {};
+
+TEST_F(Processes, AnHonestProviderIsPaid) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  Requester requester(net, scratch.path / "requester");
+  Assignment wanted = training_job(requester.store());
+  const auto job = requester.attend(requester.open(wanted), ended);
+  EXPECT_EQ(job.state, ledger::JobState::settled) << job.sentence;
+  EXPECT_EQ(job.audit, attest::Audit::as_ordered);
+}
+
+TEST_F(Processes, EveryLiarIsNamed) {
+  for (const Cheat& lie : corpus(kSegments, kInterval)) {
+    const bool sample = lie.name == "one_bit" || lie.name == "truncated_training" || lie.name == "copied_commitment";
+    if (!all && !sample) continue;
+    SCOPED_TRACE(std::string(lie.name));
+    devnet = Devnet(scratch.path / std::string(lie.name) / "net");
+    ::setenv("CAIRN_LIE", (std::string(lie.name) + " " + std::to_string(kSegments) + " " + std::to_string(kInterval)).c_str(), 1);
+    ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string()));
+    ::unsetenv("CAIRN_LIE");
+    {
+      Requester requester(net, scratch.path / std::string(lie.name) / "requester");
+      Assignment wanted = training_job(requester.store());
+      const JobId id = requester.open(wanted);
+      const SystemClock clock;
+      const uint64_t began_ns = clock.steady_ns();
+      const auto job = requester.attend(id, [](const ledger::Job& j) { return ended(j) || (j.state == ledger::JobState::open && j.tries == 1); });
+      ASSERT_EQ(job.state, ledger::JobState::open) << name(job.state) << ": " << job.sentence;
+      const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?try=0")));
+      ASSERT_TRUE(receipt);
+      EXPECT_TRUE(attest::check_receipt(*receipt, must(ledger::load_genesis(net.genesis))));
+      EXPECT_EQ(receipt->body.state, attest::Ended::slashed);
+      EXPECT_EQ(receipt->body.fault, attest::Blame::provider);
+      EXPECT_EQ(receipt->body.provider.hex(), net.find("provider-1")->account);
+      for (const auto& game : receipt->body.games) EXPECT_EQ(game.winner, attest::Party::challenger) << game.reason;
+      std::printf("%-26s slashed after %4.1f s: %s %s\n", std::string(lie.name).c_str(), double(clock.steady_ns() - began_ns) / 1e9, receipt->body.sentence.c_str(),
+                  receipt->body.games.empty() ? "" : ("(" + receipt->body.games.back().reason + ")").c_str());
+      std::fflush(stdout);
+      const auto verifier = must(requester.node().account(*AccountId::from_hex(net.find("verifier-1")->account)));
+      EXPECT_EQ(verifier.bond, Amount::of_pebbles(1'000'000)) << "an honest verifier loses nothing";
+    }
+    static_cast<void>(devnet.stop());
+  }
+}
+
+}  // namespace
+}  // namespace cairn::cheats
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  for (int i = 1; i < argc; i++) cairn::cheats::all |= std::string(argv[i]) == "--all";
+  return RUN_ALL_TESTS();
+}
