@@ -139,7 +139,7 @@ std::vector<Cheat> corpus(uint64_t segments, uint64_t interval) {
   out.back().call_id = true;
   out.push_back(add("forged_proof", "one false number, and proofs in the game that do not open"));
   out.back().output = [=](uint64_t step, uint32_t c, uint8_t, std::span<uint8_t> bytes) {
-    if (step == middle && c == kProduct) bytes[0] ^= 1;
+    if (step == middle && c == kProduct) bytes[2] ^= 0x40;  // so much that tanh does not round it away
   };
   out.back().move = [](attest::Move& move) {
     if (auto* show = std::get_if<attest::ShowNode>(&move)) show->children[0].v[0] ^= 1;
