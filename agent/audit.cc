@@ -28,7 +28,7 @@ class Audit {
       : out_(out),
         wish_(wish),
         stop_(stop_on_signals()),
-        key_(must(load_key(wish.party.key))),
+        key_(must(load_stored_key(wish.party.key))),
         node_(wish.party.node),
         store_(wish.party.folder / "artefacts"),
         steps_(out) {}
@@ -146,7 +146,7 @@ class Audit {
   const Output& out_;
   const AuditWish& wish_;
   const std::atomic<bool>& stop_;
-  const SecretKey key_;
+  const StoredKey key_;
   NodeClient node_;
   ArtifactStore store_;
   attest::WorkTable table_;

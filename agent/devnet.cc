@@ -268,7 +268,7 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
 }
 
 Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage) {
-  TRY_LET(faucet, load_key(folder_ / "faucet" / "faucet.key"));
+  TRY_LET(faucet, load_stored_key(folder_ / "faucet" / "faucet.key"));
   NodeClient client(state.node);
   TRY_LET(sender, Sender::make(client, faucet));
   const auto fund = [&](const std::string& account, uint64_t pebbles) -> Result<> {

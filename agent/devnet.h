@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/amount.h"
-#include "base/keys.h"
+#include "base/key_file.h"
 #include "base/result.h"
 
 namespace cairn::agent {

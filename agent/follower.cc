@@ -2,6 +2,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/log.h"
@@ -31,7 +32,7 @@ std::atomic<bool>& reload_on_hangup() {
   return reload_flag;
 }
 
-Follower::Follower(const std::string& node, const SecretKey& key, const std::atomic<bool>& stop)
+Follower::Follower(const std::string& node, const StoredKey& key, const std::atomic<bool>& stop)
     : node_address_(node), stop_(stop), send_node_(node) {
   for (int attempt = 0; !sender_; attempt++) {
     if (stop_) throw Fault({Code::cancelled, "asked to stop before the node answered", ""});
@@ -134,17 +135,22 @@ bool Follower::try_send_all(const std::vector<ledger::Body>& bodies, const JobId
   return false;
 }
 
-Result<PublicKey> key_of(NodeClient& node, const AccountId& account) {
+Result<PublicKey> key_of(NodeClient& node, const AccountId& account, ledger::Scope role) {
   TRY_LET(view, node.account(account));
-  if (view.account.key.is_zero())
+  for (const auto& hot : view.hot_keys)
+    if (std::find(hot.scopes.begin(), hot.scopes.end(), role) != hot.scopes.end()) return hot.key;
+  if (view.account.keys.keys.empty())
     return Error{Code::not_found, "account " + account.hex().substr(0, 16) + " has never signed, so it has no key", "wait until it has"};
-  return view.account.key;
+  return view.account.keys.keys.front();
 }
 
 void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts) {
   for (const auto& account : accounts) {
     if (account.is_zero() || desk.knows(account)) continue;
-    if (const auto key = key_of(node, account)) desk.know(account, *key);
+    const auto view = node.account(account);
+    if (!view) continue;
+    for (const PublicKey& key : view->account.keys.keys) desk.know(account, key);
+    for (const auto& hot : view->hot_keys) desk.know(account, hot.key);
   }
 }
 

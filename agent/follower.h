@@ -20,11 +20,12 @@ namespace cairn::agent {
 class Follower {
  public:
   // Waits for the node; returns when it answers, or throws Fault (cancelled) when `stop` becomes true.
-  Follower(const std::string& node, const SecretKey& key, const std::atomic<bool>& stop);
+  Follower(const std::string& node, const StoredKey& key, const std::atomic<bool>& stop);
   ~Follower();
 
   const AccountId& account() const { return sender_->account(); }
   const SecretKey& key() const { return sender_->key(); }
+  const StoredKey& stored() const { return sender_->stored(); }
   const attest::ChainParams& params() const { return sender_->genesis().params; }
 
   // Errors: those of Sender::send.
@@ -54,11 +55,12 @@ class Follower {
   std::thread listener_;
 };
 
-// Asks the chain for the keys of accounts that the desk does not know yet; those that never signed are left out.
+// Asks the chain for all keys, own and hot, of accounts that the desk does not know yet; those that never signed are left out.
 void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts);
 
-// The public key of an account. Errors: not_found (it never signed), and the node's.
-Result<PublicKey> key_of(NodeClient& node, const AccountId& account);
+// The key that an account's program in this role answers with: a hot key that is granted the role's scope, else its own. Errors:
+// not_found (it never signed), and the node's.
+Result<PublicKey> key_of(NodeClient& node, const AccountId& account, ledger::Scope role);
 
 // The end of a crash-only daemon: joins its job threads when they are done within two seconds, and otherwise ends the
 // process as it is. What counts is in the journal, and workers die with their thread.

@@ -160,7 +160,7 @@ Result<ledger::AccountView> NodeClient::account(const AccountId& id) {
   for (const Holder& holder : {Holder::account(id), Holder::stake(id), Holder::bond(id), Holder::unbonding(id)})
     keys.push_back(ledger::key_of(holder, {}));
   TRY_LET(values, state(keys));
-  ledger::AccountView view{{id, {}, 0}, {}, {}, {}, {}};
+  ledger::AccountView view{{id, {1, {}}, 0}, {}, {}, {}, {}, {}};
   bool known = false;
   for (const auto& value : values) known |= value.has_value();
   if (!known) return Error{Code::unknown_account, "account " + id.hex().substr(0, 16) + " has never held anything", "send it CRN first"};
@@ -174,7 +174,32 @@ Result<ledger::AccountView> NodeClient::account(const AccountId& id) {
     TRY_LET(holding, decode<ledger::Holding>(*values[i + 1]));
     *amounts[i] = holding.amount;
   }
+  // Which hot keys there are, the node says; what they may do is proven.
+  TRY_LET(told, record<ledger::AccountView>("/v1/accounts/" + id.hex()));
+  keys.clear();
+  for (const auto& hot : told.hot_keys) keys.push_back(ledger::key_of(ledger::Signer{id, hot.key}));
+  TRY_LET(granted, state(keys));
+  for (const auto& value : granted) {
+    if (!value) continue;
+    TRY_LET(hot, decode<ledger::HotKey>(*value));
+    view.hot_keys.push_back(hot);
+  }
   return view;
+}
+
+Result<std::vector<attest::Rules>> NodeClient::rules() {
+  TRY_LET(told, record<std::vector<attest::Rules>>("/v1/rules"));
+  std::vector<Bytes> keys;
+  for (const auto& rules : told) keys.push_back(attest::rules_key(rules.number));
+  TRY_LET(values, state(keys));
+  std::vector<attest::Rules> out;
+  for (const auto& value : values) {
+    if (!value) return Error{Code::proof, "the node names rules that the state does not hold", "ask another node"};
+    TRY_LET(rules, decode<attest::Rules>(*value));
+    out.push_back(rules);
+  }
+  if (out.empty()) return Error{Code::proof, "the node names no rules", "ask another node"};
+  return out;
 }
 
 Result<std::vector<ledger::VerifierView>> NodeClient::verifiers() {
@@ -213,29 +238,57 @@ Result<ledger::TxResult> NodeClient::submit(ByteSpan transaction, bool wait) {
   return decode<ledger::TxResult>(as_bytes(text));
 }
 
-Sender::Sender(NodeClient& node, const SecretKey& key, attest::Genesis genesis)
+Sender::Sender(NodeClient& node, const StoredKey& key, attest::Genesis genesis)
     : node_(&node),
-      key_(key),
+      stored_(key),
       genesis_(std::move(genesis)),
       chain_(attest::genesis_hash(genesis_)),
-      account_(account_of(key.public_key())) {}
+      fee_per_byte_(genesis_.params.fee_per_byte) {}
 
-Result<Sender> Sender::make(NodeClient& node, const SecretKey& key) {
+namespace {
+Result<std::optional<ledger::AccountView>> known(NodeClient& node, const AccountId& id) {
+  auto view = node.account(id);
+  if (view) return std::optional(*std::move(view));
+  if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) return view.error();
+  return std::optional<ledger::AccountView>();
+}
+const ledger::HotKey* hot_key_in(const ledger::AccountView& view, const PublicKey& key) {
+  for (const auto& hot : view.hot_keys)
+    if (hot.key == key) return &hot;
+  return nullptr;
+}
+}  // namespace
+
+Result<Sender> Sender::make(NodeClient& node, const StoredKey& key) {
   TRY_LET(genesis, node.genesis());
-  return Sender(node, key, std::move(genesis));
+  Sender out(node, key, std::move(genesis));
+  TRY_LET(status, node.status());
+  if (status.rules > 1) {
+    TRY_LET(rules, node.rules());
+    out.fee_per_byte_ = rules.at(status.rules - 1).params.fee_per_byte;
+  }
+  TRY_LET(view, known(node, key.account));
+  const PublicKey own = key.key.public_key();
+  if (view && hot_key_in(*view, own)) {
+    out.by_ = ledger::SignedBy::hot_key;
+  } else if (view && !view->account.keys.keys.empty() && !view->account.keys.holds(own)) {
+    return Error{Code::unauthorised, "key " + own.hex().substr(0, 16) + " is none of account " + key.account.hex().substr(0, 16) + "'s",
+                 "use the key file that it was changed to, or have this key granted"};
+  }
+  return out;
 }
 
 Result<ledger::Transaction> Sender::prepared() const {
   TRY_LET(status, node_->status());
   ledger::Transaction transaction;
   transaction.genesis = chain_;
-  transaction.sender = account_;
+  transaction.sender = stored_.account;
+  transaction.by = by_;
   transaction.expiry = after(status.time, kExpiryMs);
-  if (auto view = node_->account(account_)) {
-    transaction.nonce = view->account.nonce;
-  } else if (view.error().code != Code::not_found && view.error().code != Code::unknown_account) {
-    return view.error();
-  }
+  TRY_LET(view, known(*node_, stored_.account));
+  if (!view) return transaction;
+  const ledger::HotKey* hot = hot_key_in(*view, stored_.key.public_key());
+  transaction.nonce = hot ? hot->nonce : view->account.nonce;
   return transaction;
 }
 
@@ -251,12 +304,12 @@ Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
   for (int attempt = 0;; attempt++) {
     TRY_LET(transaction, prepared());
     transaction.body = body;
-    ledger::sign(transaction, key_, genesis_.params.fee_per_byte);
+    ledger::sign(transaction, stored_.key, fee_per_byte_);
     const auto result = node_->submit(encode(transaction), true);
     const Code code = result ? static_cast<Code>(result->code) : result.error().code;
     if (code == Code::wrong_nonce && attempt < kNonceAttempts) continue;
     if (!result) return result.error();
-    if (result->code != 0) return refused(body, code, result->text, account_);
+    if (result->code != 0) return refused(body, code, result->text, stored_.account);
     return result;
   }
 }
@@ -268,14 +321,14 @@ Result<> Sender::send_all(const std::vector<ledger::Body>& bodies) {
   for (size_t i = 0; i < bodies.size(); i++) {
     transaction.body = bodies[i];
     transaction.fee = {};
-    ledger::sign(transaction, key_, genesis_.params.fee_per_byte);
+    ledger::sign(transaction, stored_.key, fee_per_byte_);
     TRY_LET(result, node_->submit(encode(transaction), i + 1 == bodies.size()));
     ids.push_back(result.id);
     transaction.nonce++;
   }
   for (size_t i = 0; i < ids.size(); i++) {
     TRY_LET(result, node_->record<ledger::TxResult>("/v1/transactions/" + ids[i].hex()));
-    if (result.code != 0) return refused(bodies[i], static_cast<Code>(result.code), result.text, account_);
+    if (result.code != 0) return refused(bodies[i], static_cast<Code>(result.code), result.text, stored_.account);
   }
   return {};
 }

@@ -16,6 +16,7 @@
 
 #include "attest/light_client.h"
 #include "attest/receipt.h"
+#include "base/key_file.h"
 #include "ledger/state.h"
 #include "ledger/transaction.h"
 
@@ -44,6 +45,8 @@ class NodeClient {
   Result<std::vector<ledger::Offer>> offers() { return proven_list<ledger::Offer>("/v1/offers"); }
   Result<std::vector<ledger::Asset>> assets() { return proven_list<ledger::Asset>("/v1/assets"); }
   Result<std::vector<ledger::VerifierView>> verifiers();
+  // All there have been, by number, the last of them perhaps announced only.
+  Result<std::vector<attest::Rules>> rules();
   Result<ledger::Quote> quote(const attest::JobSpec& spec);
 
   // Events from number `from` on; waits up to `wait_ms` for the first. An empty list means that nothing happened.
@@ -104,30 +107,34 @@ class NodeClient {
 // Signs and sends for one account. A wrong nonce (another program used the key meanwhile) is mended by asking again.
 class Sender {
  public:
-  // Errors: those of the node.
-  static Result<Sender> make(NodeClient& node, const SecretKey& key);
+  // The account's own key, or a hot key of it, whichever the chain knows it as. Errors: those of the node; unauthorised (the account
+  // has other keys, or asks for several signatures).
+  static Result<Sender> make(NodeClient& node, const StoredKey& key);
 
   // Waits for the block. Errors: those of submit, and the code that the transaction failed with.
   Result<ledger::TxResult> send(const ledger::Body& body);
+  // The same unsigned, for several to sign: all but body, fee and signatures.
+  Result<ledger::Transaction> prepared() const;
 
   // Sends several at once, with consecutive nonces, and waits for the block of the last. Error: that of the first that failed;
   // the others may stand.
   Result<> send_all(const std::vector<ledger::Body>& bodies);
 
-  const AccountId& account() const { return account_; }
-  const SecretKey& key() const { return key_; }
+  const AccountId& account() const { return stored_.account; }
+  const SecretKey& key() const { return stored_.key; }
+  const StoredKey& stored() const { return stored_; }
   const attest::Genesis& genesis() const { return genesis_; }
   const Hash& chain() const { return chain_; }
   NodeClient& node() const { return *node_; }
 
  private:
-  Sender(NodeClient& node, const SecretKey& key, attest::Genesis genesis);
-  Result<ledger::Transaction> prepared() const;  // all but body and signature
+  Sender(NodeClient& node, const StoredKey& key, attest::Genesis genesis);
   NodeClient* node_;
-  SecretKey key_;
+  StoredKey stored_;
   attest::Genesis genesis_;
   Hash chain_;
-  AccountId account_;
+  ledger::SignedBy by_ = ledger::SignedBy::account;
+  uint64_t fee_per_byte_ = 0;
 };
 
 }  // namespace cairn::agent

@@ -94,7 +94,7 @@ class Provider {
         journal_(config.folder / "journal"),
         store_(config.folder / "artefacts"),
         desk_(store_),
-        chain_(config.node, must(load_key(config.key)), stop_),
+        chain_(config.node, must(load_stored_key(config.key)), stop_),
         node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
@@ -297,7 +297,7 @@ class Provider {
       if (refused_.contains(job.id)) return;
     }
     const TransportKeys own = transport_keys(chain_.key());
-    const auto requester = key_of(node, job.requester);
+    const auto requester = key_of(node, job.requester, ledger::Scope::request);
     if (!requester) return;
     Caller caller(job.spec.endpoint, *requester, own);
     const uint64_t most = job.spec.memory_bytes;
@@ -329,7 +329,7 @@ class Provider {
     if (!record.ran) {
       const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
       std::optional<Teller> teller;
-      if (const auto requester = key_of(node, job.requester))
+      if (const auto requester = key_of(node, job.requester, ledger::Scope::request))
         teller.emplace(job.spec.endpoint, *requester, transport_keys(chain_.key()), job.id);
       log_info("job.running", {{"job", job.id}, {"steps", job.spec.steps}});
       const SystemClock clock;

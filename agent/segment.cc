@@ -4,15 +4,15 @@
 
 namespace cairn::agent {
 
-Result<JobParties> JobParties::of(NodeClient& node, const ledger::Job& job, const SecretKey& own) {
-  const TransportKeys keys = transport_keys(own);
+Result<JobParties> JobParties::of(NodeClient& node, const ledger::Job& job, const StoredKey& own) {
+  const TransportKeys keys = transport_keys(own.key);
   std::vector<Caller> peers;
-  const auto add = [&](const AccountId& account, const std::string& endpoint) {
-    if (endpoint.empty() || account == account_of(own.public_key())) return;
-    if (const auto key = key_of(node, account)) peers.emplace_back(endpoint, *key, keys);
+  const auto add = [&](const AccountId& account, const std::string& endpoint, ledger::Scope role) {
+    if (endpoint.empty() || account == own.account) return;
+    if (const auto key = key_of(node, account, role)) peers.emplace_back(endpoint, *key, keys);
   };
-  add(job.provider, job.provider_endpoint);
-  add(job.requester, job.spec.endpoint);
+  add(job.provider, job.provider_endpoint, ledger::Scope::provide);
+  add(job.requester, job.spec.endpoint, ledger::Scope::request);
   if (peers.empty()) return Error{Code::unreachable, "a party of the job has no key on the chain", "wait until one has signed"};
   std::set<AccountId> holders;
   for (const auto& check : job.checks)
@@ -20,7 +20,7 @@ Result<JobParties> JobParties::of(NodeClient& node, const ledger::Job& job, cons
   if (!holders.empty())
     if (const auto verifiers = node.verifiers())
       for (const auto& view : *verifiers)
-        if (holders.contains(view.verifier.account)) add(view.verifier.account, view.verifier.endpoint);
+        if (holders.contains(view.verifier.account)) add(view.verifier.account, view.verifier.endpoint, ledger::Scope::verify);
   return JobParties(job, std::move(peers));
 }
 

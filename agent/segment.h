@@ -14,7 +14,7 @@ class JobParties {
  public:
   // Callers of the provider, the requester, and the verifiers that said they hold what they checked. They connect when asked.
   // Error: unreachable, when neither provider nor requester has a key on the chain.
-  static Result<JobParties> of(NodeClient& node, const ledger::Job& job, const SecretKey& own);
+  static Result<JobParties> of(NodeClient& node, const ledger::Job& job, const StoredKey& own);
 
   // Plan and inputs, into the store. Errors: those of fetch, from the first party.
   Result<> fetch_inputs(ArtifactStore& store);

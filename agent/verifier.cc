@@ -41,7 +41,7 @@ class VerifierDaemon {
         journal_(config.folder / "journal"),
         store_(config.folder / "artefacts"),
         desk_(store_),
-        chain_(config.node, must(load_key(config.key)), stop_),
+        chain_(config.node, must(load_stored_key(config.key)), stop_),
         node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
@@ -209,7 +209,7 @@ class VerifierDaemon {
   // what is this machine's.
   Result<StateIds> gather(NodeClient& node, const ledger::Job& job, uint64_t segment) {
     const auto gathered = [&]() -> Result<StateIds> {
-      TRY_LET(parties, JobParties::of(node, job, chain_.key()));
+      TRY_LET(parties, JobParties::of(node, job, chain_.stored()));
       TRY(parties.fetch_inputs(store_));
       return parties.fetch_opening(segment, store_);
     }();

@@ -13,6 +13,12 @@ Error no_proof(std::string text) { return {Code::proof, std::move(text), "ask an
 }  // namespace
 
 Hash genesis_hash(const Genesis& genesis) { return hash_of("cairn.genesis.v1", genesis); }
+Rules first_rules(const Genesis& genesis) { return {1, Height{1}, genesis.protocol, genesis.params}; }
+Bytes rules_key(uint32_t number) {
+  Bytes key{'P'};
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<uint8_t>(uint64_t{number} >> shift));
+  return key;
+}
 Hash header_id(const Header& header) { return hash_of("cairn.header.v1", header); }
 
 Bytes beacon_input(const Hash& previous_beacon, Height height) {
@@ -98,7 +104,7 @@ Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, cons
   return {};
 }
 
-Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header, const PublicKey& vrf) {
+Result<> check_successor(const Genesis& genesis, const ChainParams& params, const Header* previous, const Header& header, const PublicKey& vrf) {
   const uint64_t height = number(header.height);
   const uint64_t before = previous ? number(previous->height) : 0;
   if (height != before + 1) return no_proof("header " + std::to_string(height) + " does not follow " + std::to_string(before));
@@ -106,7 +112,7 @@ Result<> check_successor(const Genesis& genesis, const Header* previous, const H
     return no_proof("header " + std::to_string(height) + " names another predecessor");
   if (previous) {
     if (header.wall_ms < previous->wall_ms) return no_proof("header " + std::to_string(height) + ": the producer's clock went back");
-    const uint64_t passed = std::min(header.wall_ms - previous->wall_ms, 2 * genesis.params.interval_ms);
+    const uint64_t passed = std::min(header.wall_ms - previous->wall_ms, 2 * params.interval_ms);
     if (header.time != after(previous->time, passed)) return no_proof("header " + std::to_string(height) + ": chain time does not follow rule R2");
   }
   return check_beacon(previous ? previous->beacon.beacon : first_beacon(genesis_hash(genesis)), header.height, header.beacon, vrf);

@@ -39,6 +39,8 @@ struct ChainParams {
   uint32_t slash_requester_permille = 300;   // the rest goes to the challenger
   uint32_t max_block_bytes = 4u << 20;
   uint32_t max_deadlines_per_block = 1000;
+  uint32_t max_looks_per_block = 4096;       // at offers and jobs, by the matcher
+  uint64_t upgrade_notice_blocks = 10;       // between the announcement of new rules and their first block
   uint32_t max_validators = 100;
   uint64_t validator_stake = 1'000'000;     // pebbles, the least; each whole CRN of stake is one vote
   uint32_t equivocation_permille = 500;     // of a validator's stake, burned when it signed two blocks of one height
@@ -70,6 +72,8 @@ struct ChainParams {
                       field("slash_requester_permille", &P::slash_requester_permille),
                       field("max_block_bytes", &P::max_block_bytes),
                       field("max_deadlines_per_block", &P::max_deadlines_per_block),
+                      field("max_looks_per_block", &P::max_looks_per_block),
+                      field("upgrade_notice_blocks", &P::upgrade_notice_blocks),
                       field("max_validators", &P::max_validators),
                       field("validator_stake", &P::validator_stake),
                       field("equivocation_permille", &P::equivocation_permille),
@@ -91,6 +95,28 @@ struct ChainParams {
     return all;
   }
 };
+
+// What the ledger does differently from one protocol to the next; a program knows all from 1 to kProtocol, since a job ends under
+// the protocol of its match.
+//
+//   2   a verifier whose accusation is proven wrong is fined from its unbonding money too, where its bond is short
+inline constexpr uint32_t kProtocol = 2;
+
+// What a chain is ruled by from a height on. Number 1 is the genesis's; each upgrade makes the next. The parameters change in
+// no other way. All of them stay in the state, so that a receipt can show those it ended under:
+//
+//   state key    :  'P' number:u64, big-endian; in the tree, like any record, the BLAKE3 of the key and of the record
+struct Rules {
+  uint32_t number = 1;
+  Height from{1};
+  uint32_t protocol = kProtocol;
+  ChainParams params;
+  static constexpr auto fields() {
+    return std::tuple{field("number", &Rules::number), field("from", &Rules::from), field("protocol", &Rules::protocol),
+                      field("params", &Rules::params)};
+  }
+};
+Bytes rules_key(uint32_t number);
 
 struct GenesisAccount {
   AccountId account;
@@ -122,18 +148,22 @@ struct Genesis {
   uint64_t created_wall_ms = 0;   // comet: the time of the first block; else shown, never used
   Engine engine = Engine::solo;
   std::vector<GenesisValidator> validators;  // solo: a set of one
+  AccountId governor;             // announces upgrades, best by several keys; zero: the rules never change
   AccountId faucet;               // zero outside devnets
   std::vector<GenesisAccount> accounts;
-  ChainParams params;
+  uint32_t protocol = kProtocol;  // the first
+  ChainParams params;             // the first
   static constexpr auto fields() {
     return std::tuple{field("name", &Genesis::name),       field("created_wall_ms", &Genesis::created_wall_ms),
                       field("engine", &Genesis::engine),   field("validators", &Genesis::validators),
-                      field("faucet", &Genesis::faucet),   field("accounts", &Genesis::accounts),
+                      field("governor", &Genesis::governor), field("faucet", &Genesis::faucet),
+                      field("accounts", &Genesis::accounts), field("protocol", &Genesis::protocol),
                       field("params", &Genesis::params)};
   }
 };
 Hash genesis_hash(const Genesis& genesis);
 u128 genesis_supply(const Genesis& genesis);  // all that it hands out, in pebbles
+Rules first_rules(const Genesis& genesis);
 
 // Carried as the block's first entry, checked by every node: beacon = H(previous beacon, VRF output).
 struct BeaconEntry {
@@ -200,8 +230,8 @@ Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, c
 // Errors: those of check_header, proof, too_old.
 Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, const SignedHeader& header);
 // A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
-// `previous` is null at height 1; `vrf` is the key that the header's producer has registered.
-Result<> check_successor(const Genesis& genesis, const Header* previous, const Header& header, const PublicKey& vrf);
+// `params` are those in force at its height; `previous` is null at height 1; `vrf` is the key that the header's producer has registered.
+Result<> check_successor(const Genesis& genesis, const ChainParams& params, const Header* previous, const Header& header, const PublicKey& vrf);
 // The beacon entry alone, for a block of this height after that beacon. Error: proof.
 Result<> check_beacon(const Hash& previous_beacon, Height height, const BeaconEntry& entry, const PublicKey& vrf);
 BeaconEntry make_beacon(const Hash& previous_beacon, Height height, const PublicKey& producer, const SecretKey& vrf);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/blake3.h"
+
 namespace cairn::attest {
 namespace {
 
@@ -26,6 +28,7 @@ class Examination {
   std::vector<Finding> run() {
     chain();
     root();
+    rules();
     job();
     pay();
     commitment();
@@ -65,6 +68,19 @@ class Examination {
     const MapEntry entry{receipt_key(body_.job, body_.attempt), receipt_root(body_)};
     holds("receipt root", brief(entry.value) + " in the state", check_present(receipt_.header.header.state_root, entry, receipt_.path),
           brief(entry.value), count_of(receipt_.path.steps.size(), "hash") + " up to the state root of " + header_name());
+  }
+
+  // The rules of the match: the genesis's, or those that the same state holds under their number.
+  void rules() {
+    params_ = genesis_.params;
+    if (failed() || (body_.rules <= 1 && !receipt_.rules)) return;
+    if (!receipt_.rules) return add("rules", "rules " + std::to_string(body_.rules), "none", "body", false);
+    const Rules& shown = receipt_.rules->rules;
+    same("rules", "rules " + std::to_string(body_.rules), "rules " + std::to_string(shown.number), "body");
+    holds("rules: in the state", blake3(encode(shown)).hex().substr(0, 16),
+          check_present(receipt_.header.header.state_root, {blake3(rules_key(shown.number)), blake3(encode(shown))}, receipt_.rules->path),
+          "from block " + std::to_string(number(shown.from)), header_name());
+    params_ = shown.params;
   }
 
   void job() {
@@ -119,7 +135,7 @@ class Examination {
         std::to_string(ms(signed_header.header.time)) + " ms", block, signed_header.header.time >= body_.committed);
     if (!record.secret.is_zero())
       same("draw: the requester's secret", brief(body_.spec.secret_hash), brief(tagged_hash("cairn.secret.v1", {record.secret.span()})), "body");
-    same("draw: segments ordered", std::to_string(genesis_.params.rule(body_.spec.policy).segments), std::to_string(record.segments), "genesis");
+    same("draw: segments ordered", std::to_string(params_.rule(body_.spec.policy).segments), std::to_string(record.segments), "rules " + std::to_string(body_.rules));
     std::vector<Candidate> candidates;
     bool fit = true;
     for (const CandidateRecord& candidate : record.candidates) {
@@ -212,6 +228,7 @@ class Examination {
   const Receipt& receipt_;
   const ReceiptBody& body_;
   const Genesis& genesis_;
+  ChainParams params_;  // of body_.rules
   std::vector<Finding> findings_;
 };
 

@@ -129,6 +129,7 @@ struct ReceiptBody {
   AccountId requester;
   AccountId provider;                   // zero when never matched
   AccountId payee;
+  uint32_t rules = 0;                   // number of those that the attempt was matched under; 0 when never matched
   OfferId offer;
   Amount price;                         // as matched; pebbles per 10^9 reference seconds
   Amount reward;                        // R = pay_for(spec, price)
@@ -153,6 +154,7 @@ struct ReceiptBody {
                       field("job", &R::job),           field("attempt", &R::attempt),
                       field("spec", &R::spec),         field("requester", &R::requester),
                       field("provider", &R::provider), field("payee", &R::payee),
+                      field("rules", &R::rules),
                       field("offer", &R::offer),       field("price", &R::price),
                       field("reward", &R::reward),     field("held", &R::held),
                       field("opened", &R::opened),     field("matched", &R::matched),
@@ -165,14 +167,21 @@ struct ReceiptBody {
   }
 };
 
+struct RulesProof {
+  Rules rules;
+  MapProof path;  // from the record to the receipt's header
+  static constexpr auto fields() { return std::tuple{field("rules", &RulesProof::rules), field("path", &RulesProof::path)}; }
+};
+
 struct Receipt {
   ReceiptBody body;
   SignedHeader header;                       // a block whose state holds the receipt root
   MapProof path;                             // from the receipt root to header.state_root
   std::vector<SignedHeader> draw_headers;    // of body.draws, in order: the beacons are theirs
+  std::optional<RulesProof> rules;           // of body.rules, where they are not the genesis's
   static constexpr auto fields() {
     return std::tuple{field("body", &Receipt::body), field("header", &Receipt::header), field("path", &Receipt::path),
-                      field("draw_headers", &Receipt::draw_headers)};
+                      field("draw_headers", &Receipt::draw_headers), field("rules", &Receipt::rules)};
   }
 };
 

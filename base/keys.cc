@@ -1,11 +1,8 @@
 #include "base/keys.h"
 
-#include <fcntl.h>
 #include <sodium.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 
 #include "base/blake3.h"
 
@@ -21,10 +18,6 @@ Bytes message(const Hash& genesis, SignKind kind, const AccountId& account, Byte
   const Bytes kind_bytes = encode(static_cast<uint16_t>(kind));
   const Hash hash = tagged_hash("cairn.sign.v1", {genesis.span(), kind_bytes, account.span(), bytes});
   return Bytes(hash.v.begin(), hash.v.end());
-}
-
-Error key_error(const std::filesystem::path& path, const std::string& why, const std::string& next) {
-  return {Code::key_file, path.string() + " " + why, next};
 }
 
 }  // namespace
@@ -60,6 +53,28 @@ AccountId account_of(const PublicKey& first_key) {
   return tagged_hash("cairn.account.v1", {first_key.span()}).as<AccountIdTag>();
 }
 
+bool KeySet::holds(const PublicKey& key) const { return std::binary_search(keys.begin(), keys.end(), key); }
+
+Result<> check(const KeySet& set) {
+  ensure_sodium();
+  if (set.keys.empty() || set.keys.size() > KeySet::kMax)
+    return Error{Code::invalid, "an account has 1 to 16 keys, not " + std::to_string(set.keys.size()), "name fewer keys"};
+  if (set.threshold < 1 || set.threshold > set.keys.size())
+    return Error{Code::invalid, std::to_string(set.threshold) + " of " + std::to_string(set.keys.size()) + " keys cannot sign",
+                 "set the threshold between 1 and the number of keys"};
+  if (std::adjacent_find(set.keys.begin(), set.keys.end(), std::greater_equal<>()) != set.keys.end())
+    return Error{Code::invalid, "the keys are out of order, or one is there twice", "list each key once, sorted"};
+  for (const PublicKey& key : set.keys)
+    if (crypto_core_ed25519_is_valid_point(key.data()) != 1)
+      return Error{Code::invalid, key.hex() + " is no ed25519 key", "take it from `cairn wallet show` or a key file"};
+  return {};
+}
+
+AccountId account_of(const KeySet& first_keys) {
+  if (first_keys.threshold == 1 && first_keys.keys.size() == 1) return account_of(first_keys.keys.front());
+  return tagged_hash("cairn.account.set.v1", {encode(first_keys)}).as<AccountIdTag>();
+}
+
 Signature sign(const SecretKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes) {
   const Bytes text = message(genesis, kind, account, bytes);
   Signature out;
@@ -77,44 +92,6 @@ bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const Acco
 bool verify_plain(const PublicKey& key, ByteSpan bytes, const Signature& signature) {
   ensure_sodium();
   return crypto_sign_verify_detached(signature.v.data(), bytes.data(), bytes.size(), key.data()) == 0;
-}
-
-Result<> save_key(const std::filesystem::path& path, const SecretKey& key) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    if (errno == EEXIST)
-      return Error{Code::exists, path.string() + " exists already", "choose another file, or use the key that is there"};
-    return key_error(path, std::string("cannot be created: ") + std::strerror(errno), "check the folder");
-  }
-  const std::string line =
-      "cairn-key-1 " + to_hex(key.seed()) + " " + blake3(key.seed()).hex().substr(0, 8) + "\n";
-  const bool written = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  if (!written) {
-    ::unlink(path.c_str());
-    return key_error(path, "could not be written", "check free space");
-  }
-  return {};
-}
-
-Result<SecretKey> load_key(const std::filesystem::path& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0)
-    return key_error(path, std::string("cannot be read: ") + std::strerror(errno),
-                     "make one with `cairn wallet new --key " + path.string() + "`");
-  if ((info.st_mode & 0777) != 0600)
-    return key_error(path, "can be read by others than its owner", "chmod 600 " + path.string());
-  if (info.st_uid != ::geteuid()) return key_error(path, "belongs to another user", "run as its owner");
-  std::ifstream file(path);
-  std::string line, magic, hex, check, rest;
-  std::getline(file, line);
-  const Error damaged = key_error(path, "is damaged", "restore it from your copy");
-  if (line.size() != 12 + 64 + 1 + 8 || std::getline(file, rest)) return damaged;
-  magic = line.substr(0, 12), hex = line.substr(12, 64), check = line.substr(77);
-  const auto seed = Hash::from_hex(hex);
-  if (magic != "cairn-key-1 " || line[76] != ' ' || !seed || blake3(seed->span()).hex().substr(0, 8) != check)
-    return damaged;
-  return SecretKey::from_seed(seed->v);
 }
 
 TransportKeys transport_keys(const SecretKey& key) {

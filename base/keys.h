@@ -3,7 +3,7 @@
 #pragma once
 
 #include <array>
-#include <filesystem>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/codec.h"
@@ -35,7 +35,7 @@ class SecretKey {
   SecretKey& operator=(const SecretKey&) = default;
 
   PublicKey public_key() const;
-  // The 32-byte seed: to be stored in a 0600 file, or handed to the VRF and the transport, which derive their own.
+  // The 32-byte seed: to be stored in a key file (key_file.h), or handed to the VRF and the transport, which derive their own.
   const std::array<uint8_t, 32>& seed() const { return seed_; }
 
  private:
@@ -45,19 +45,31 @@ class SecretKey {
   friend Signature sign(const SecretKey&, const Hash&, SignKind, const AccountId&, ByteSpan);
 };
 
-// The account that a first public key names.
+// Who signs for an account: `threshold` of `keys` together.
+//
+//   key_set := threshold:u8 keys:vector      1 to 16 keys in ascending order, a threshold of 1 to their number
+struct KeySet {
+  static constexpr size_t kMax = 16;
+  uint8_t threshold = 1;
+  std::vector<PublicKey> keys;
+  friend bool operator==(const KeySet&, const KeySet&) = default;
+  static constexpr auto fields() { return std::tuple{field("threshold", &KeySet::threshold), field("keys", &KeySet::keys)}; }
+
+  static KeySet of(const PublicKey& key) { return {1, {key}}; }
+  bool holds(const PublicKey& key) const;
+};
+// Error: invalid. A key that is no point of the curve is refused: nobody could ever sign with it.
+Result<> check(const KeySet& keys);
+
+// The account that its first key, or set of keys, names. One key alone names the same account either way.
 AccountId account_of(const PublicKey& first_key);
+AccountId account_of(const KeySet& first_keys);
 
 Signature sign(const SecretKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes);
 bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes,
             const Signature& signature);
 // A plain ed25519 signature by a program of others, of the bytes as they are. Nothing of ours is signed so.
 bool verify_plain(const PublicKey& key, ByteSpan bytes, const Signature& signature);
-
-// Key file: one line `cairn-key-1 <hex of the seed> <first 8 hex of its BLAKE3>`, mode 0600.
-// save refuses to overwrite (`exists`); load refuses any other mode, owner or content (`key_file`).
-Result<> save_key(const std::filesystem::path& path, const SecretKey& key);
-Result<SecretKey> load_key(const std::filesystem::path& path);
 
 // Curve25519 form of an ed25519 key, for the transport: peers are known by their account's key.
 struct TransportKeys {

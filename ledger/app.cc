@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ledger/accounts.h"
 #include "ledger/disputes.h"
 #include "ledger/jobs.h"
 #include "ledger/market.h"
@@ -75,6 +76,9 @@ void let_time_pass(State& state, BlockContext& block) {
 attest::MapEntry map_entry(ByteSpan key, ByteSpan value) {
   if (key.front() == static_cast<uint8_t>(kReceiptTable)) {
     const auto receipt = must(decode<ReceiptRoot>(value));
+    const Bytes own = key_of(receipt);
+    if (!std::equal(key.begin(), key.end(), own.begin(), own.end()))
+      throw Fault({Code::internal, "a receipt's root stands under another's key", "restore the data folder from a copy"});
     return {receipt.key, receipt.root};
   }
   return {blake3(key), blake3(value)};
@@ -88,7 +92,9 @@ Result<> App::init() {
   state_.mint(Amount{static_cast<uint64_t>(genesis_supply(genesis_))});
   for (const auto& entry : genesis_.accounts)
     TRY(state_.move(Holder::mint(), Holder::account(entry.account), entry.balance));
-  TRY(found_validators(state_, genesis_));
+  state_.put(attest::first_rules(genesis_));
+    TRY(found_validators(state_, genesis_));
+  read_rules();
   floor_ = state_.mark();
   return {};
 }
@@ -105,6 +111,7 @@ Result<> App::resume(const attest::SignedHeader& last, std::shared_ptr<const Vie
   state_.committed(*view_);
   tree_.reset(*view_);
   head_ = last;
+  read_rules();
   if (tree_.root() != last.header.state_root)
     return Error{Code::internal, "the stored state is not that of header " + std::to_string(number(last.header.height)), kRestore};
   return {};
@@ -166,7 +173,9 @@ Hash App::beacon() const {
   return number(head_.header.height) == 0 ? attest::first_beacon(chain_) : head_.header.beacon.beacon;
 }
 
-bool App::pending() const { return state_.any('d') || state_.any('q'); }
+bool App::pending() const { return state_.any('d') || state_.any('q') || state_.any('m'); }
+
+void App::read_rules() { rules_ = state_.all<attest::Rules>(make_key(kRulesTable)); }
 
 // ---- transactions ----
 
@@ -175,26 +184,34 @@ Result<> App::ladder(const Transaction& tx, size_t size_bytes, const Transaction
   if (tx.genesis != chain_)
     return Error{Code::wrong_chain, "signed for chain " + tx.genesis.hex().substr(0, 16),
                  "use the genesis file of the chain that this node runs"};
-  const auto account = state_.account(tx.sender);
-  const bool its_key =
-      account && !account->key.is_zero() ? account->key == tx.key : account_of(tx.key) == tx.sender;
-  if (!its_key)
-    return Error{Code::bad_signature, "the key is not account " + tx.sender.hex().substr(0, 16) + "'s", "sign with its present key"};
+  TRY(check_signers(state_, tx, now));
   if (!known || !known(id)) TRY(check_signature(tx, chain_));
-  const uint64_t nonce = account ? account->nonce : 0;
+  const uint64_t nonce = state_.nonce(signer_of(tx));
   if (tx.nonce != nonce && !(nonce_may_lead && tx.nonce > nonce))
-    return Error{Code::wrong_nonce, "the account's next nonce is " + std::to_string(nonce) + ", not " + std::to_string(tx.nonce),
+    return Error{Code::wrong_nonce, "its next nonce is " + std::to_string(nonce) + ", not " + std::to_string(tx.nonce),
                  "ask for the account and sign again"};
   if (ms(tx.expiry) <= ms(now))
     return Error{Code::expired, "it expired at chain time " + std::to_string(ms(tx.expiry)) + ", now is " + std::to_string(ms(now)),
                  "sign again with a later expiry"};
-  const auto least = scale(Amount{genesis_.params.fee_per_byte}, size_bytes, 1);
+  const auto least = scale(Amount{rules().params.fee_per_byte}, size_bytes, 1);
   if (!least || tx.fee < *least)
     return Error{Code::fee_too_low, "the fee of " + pretty(tx.fee) + " is below " + pretty(least.value_or(Amount{UINT64_MAX})),
                  "pay at least fee_per_byte for each byte"};
   const Amount held = state_.balance(Holder::account(tx.sender));
   if (held < tx.fee)
     return Error{Code::insufficient, "the balance of " + pretty(held) + " does not cover the fee of " + pretty(tx.fee), "add funds"};
+  if (tx.founding && !state_.account(tx.sender)) {
+    const Amount deposit = key_deposit(rules().params, *tx.founding);
+    if (*subtract(held, tx.fee) < deposit)
+      return Error{Code::insufficient, "the balance of " + pretty(held) + " does not cover the deposit of " + pretty(deposit) + " for the account's keys",
+                   "add funds"};
+  }
+  if (tx.by == SignedBy::hot_key) {
+    const Amount left = state_.hot_key(signer_of(tx))->left(now);
+    if (left < tx.fee)
+      return Error{Code::limit, "the hot key may lose " + pretty(left) + " more in its period, the fee is " + pretty(tx.fee),
+                   "wait for its next period, or raise its limit with the account's own keys"};
+  }
   return {};
 }
 
@@ -222,34 +239,61 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   if (auto passed = ladder(*transaction, bytes.size(), id, known, block.now, false); !passed) return refused(passed.error());
 
   const size_t paid = state_.mark();
-  auto account = state_.account(transaction->sender).value_or(Account{transaction->sender, {}, 0});
-  account.key = transaction->key;
-  account.nonce++;
-  state_.put(account);
-  must(state_.move(Holder::account(transaction->sender), Holder::fees(), transaction->fee));
+  const auto applied = execute(block, *transaction, id, bytes.size());
+  state_.keep(paid);
+  return applied ? TxResult{id, block.height, 0, ""} : refused(applied.error());
+}
+
+// What the ladder has passed: takes the fee, and does what the body says, or nothing of it.
+Result<> App::execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes) {
+  const AccountId& sender = transaction.sender;
+  std::optional<HotKey> hot;
+  if (transaction.by == SignedBy::hot_key) {
+    hot = in_period(*state_.hot_key(signer_of(transaction)), block.now);
+    hot->nonce++;
+  } else {
+    const auto before = state_.account(sender);
+    const Account account{sender, keys_after(before, transaction), before ? before->nonce + 1 : 1};
+    state_.put(account);
+    if (!before) must(settle_key_deposit(state_, block.params(), sender, {}, account.keys));
+  }
+  const u128 held = hot ? purse(state_, sender) : 0;
+  must(state_.move(Holder::account(sender), Holder::fees(), transaction.fee));
 
   const size_t mark = state_.mark();
   const size_t events = block.events.size();
   const size_t receipts = block.receipts.size();
-  const TxContext context{block, transaction->sender, id, block.next_seq(), bytes.size()};
-  const auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction->body);
+  const TxContext context{block, sender, id, block.next_seq(), size_bytes, hot.has_value()};
+  auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction.body);
+  Amount lost = transaction.fee;
+  if (applied && hot) {
+    const auto sum = exposed(transaction, block.params(), held, purse(state_, sender));
+    if (sum <= hot->left(block.now).pebbles) {
+      lost = Amount{static_cast<uint64_t>(sum)};
+    } else {
+      applied = Error{Code::limit, "the hot key may lose " + pretty(hot->left(block.now)) + " more in its period",
+                      "wait for its next period, or raise its limit with the account's own keys"};
+    }
+  }
   if (!applied) {
     state_.undo(mark);
     block.events.resize(events);
     block.receipts.resize(receipts);
   }
-  state_.keep(paid);
-  return applied ? TxResult{id, block.height, 0, ""} : refused(applied.error());
+  if (hot) {
+    hot->spent = *add(hot->spent, lost);
+    state_.put(*hot);
+  }
+  return applied;
 }
 
 Simulation App::simulate(const Transaction& transaction) {
   const Bytes bytes = encode(transaction);
   const TransactionId id = transaction_id(bytes);
   Simulation out;
-  const auto account = state_.account(transaction.sender);
-  out.nonce = account ? account->nonce : 0;
+  out.nonce = state_.nonce(signer_of(transaction));
   out.fee = transaction.fee;
-  out.least_fee = scale(Amount{genesis_.params.fee_per_byte}, bytes.size(), 1).value_or(Amount{UINT64_MAX});
+  out.least_fee = scale(Amount{rules().params.fee_per_byte}, bytes.size(), 1).value_or(Amount{UINT64_MAX});
   const auto ended = [&](const Result<>& result) {
     if (result) return;
     out.code = static_cast<uint16_t>(result.error().code);
@@ -261,16 +305,9 @@ Simulation App::simulate(const Transaction& transaction) {
     return out;
   }
   std::vector<attest::ReceiptBody> receipts;
-  BlockContext block{genesis_, chain_, next_height(), head_.header.time, beacon(), out.events, receipts};
+  BlockContext block{genesis_, rules_, chain_, next_height(), head_.header.time, beacon(), out.events, receipts};
   const size_t before = state_.mark();
-  must(state_.move(Holder::account(transaction.sender), Holder::fees(), transaction.fee));
-  const size_t paid = state_.mark();
-  const TxContext context{block, transaction.sender, id, block.next_seq(), bytes.size()};
-  const auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction.body);
-  if (!applied) {
-    state_.undo(paid);
-    out.events.clear();
-  }
+  const auto applied = execute(block, transaction, id, bytes.size());
   ended(applied);
   std::map<Holder, Amount> holders;  // before
   for (size_t i = before; i < state_.journal().size(); i++) {
@@ -311,7 +348,7 @@ attest::Header App::successor(uint64_t wall_ms, const attest::BeaconEntry& beaco
   if (number(head_.header.height) > 0) {
     const attest::Header& previous = head_.header;
     header.wall_ms = std::max(wall_ms, previous.wall_ms);
-    header.time = after(previous.time, std::min(header.wall_ms - previous.wall_ms, 2 * genesis_.params.interval_ms));
+    header.time = after(previous.time, std::min(header.wall_ms - previous.wall_ms, 2 * rules().params.interval_ms));
     header.previous = attest::header_id(previous);
   }
   return header;
@@ -324,12 +361,12 @@ class App::Admission {
 
   Result<> admit(ByteSpan bytes) {
     bytes_ += bytes.size();
-    if (bytes.size() > kMaxTransactionBytes || bytes_ > app_.genesis_.params.max_block_bytes)
+    if (bytes.size() > kMaxTransactionBytes || bytes_ > app_.rules().params.max_block_bytes)
       return Error{Code::limit, "a transaction or a block above its bound", "report the proposer"};
     TRY_LET(tx, decode<Transaction>(bytes));
     TRY(app_.ladder(tx, bytes.size(), transaction_id(bytes), known_, now_, true));
-    const auto account = app_.state_.account(tx.sender);
-    uint64_t& next = next_.try_emplace(tx.sender, account ? account->nonce : 0).first->second;
+    const Signer signer = signer_of(tx);
+    uint64_t& next = next_.try_emplace(signer, app_.state_.nonce(signer)).first->second;
     if (tx.nonce != next) return Error{Code::wrong_nonce, "a sender's transactions are out of order", "report the proposer"};
     next++;
     return {};
@@ -341,7 +378,7 @@ class App::Admission {
   const ChainTime now_;
   const Known& known_;
   size_t bytes_ = 0;
-  std::map<AccountId, uint64_t> next_;
+  std::map<Signer, uint64_t> next_;
 };
 
 std::vector<Bytes> App::prepare(uint64_t wall_ms, const PublicKey& producer, const SecretKey& vrf, std::span<const Bytes> transactions,
@@ -378,15 +415,20 @@ Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, c
   if (const auto fork = first_of<Fork>(state_, 'f'))
     return Error{Code::halted, "the producer signed two headers of height " + std::to_string(number(fork->one.header.height)),
                  "agree on a new chain with whoever holds the last blocks"};
+  const attest::Rules& rules = rules_at(rules_, proposal.height);
+  if (rules.protocol > attest::kProtocol)
+    return Error{Code::halted, "from block " + std::to_string(number(rules.from)) + " on the chain is under protocol " +
+                                     std::to_string(rules.protocol) + "; this program knows up to " + std::to_string(attest::kProtocol),
+                 "install a newer release and start it with the same folder"};
   PublicKey vrf;
   TRY_LET(entry, beacon_of(proposal, vrf));
   Finalized out;
   attest::Header& header = out.header;
   header = successor(proposal.wall_ms, entry);
   header.height = proposal.height;
-  TRY(attest::check_successor(genesis_, number(head_.header.height) == 0 ? nullptr : &head_.header, header, vrf));
+  TRY(attest::check_successor(genesis_, rules.params, number(head_.header.height) == 0 ? nullptr : &head_.header, header, vrf));
 
-  BlockContext block{genesis_, chain_, header.height, header.time, entry.beacon, out.events, out.receipts};
+  BlockContext block{genesis_, rules_, chain_, header.height, header.time, entry.beacon, out.events, out.receipts};
   note_absences(state_, block, proposal.absent);
   for (const auto& equivocation : proposal.equivocations) punish(state_, block, equivocation);
   let_time_pass(state_, block);
@@ -396,6 +438,7 @@ Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, c
     out.results.push_back(apply(block, bytes, signature_known));
     ids.push_back(out.results.back().id);
   }
+  run_searches(state_, block);
   out.votes = update_votes(state_, block);
   check_moves();
   header.transactions_root = attest::tree_root(ids);
@@ -451,6 +494,7 @@ void App::committed(const attest::SignedHeader& header, std::shared_ptr<const Vi
   state_.committed(*view_);
   tree_.saved(*view_);
   floor_ = 0;
+  read_rules();
 }
 
 void App::dropped() {

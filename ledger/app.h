@@ -83,7 +83,8 @@ class App {
 
   // The ladder, for a mempool: what would be refused at once. The nonce may lie ahead. `signature_known` skips the one
   // costly step, for bytes that passed it before. Gives the decoded transaction.
-  // Errors, in order: limit, malformed, wrong_chain, bad_signature, wrong_nonce, expired, fee_too_low, insufficient.
+  // Errors, in order: limit, malformed, wrong_chain, bad_signature, unauthorised, wrong_nonce, expired, fee_too_low, insufficient,
+  // limit (of a hot key).
   Result<Transaction> check(ByteSpan transaction, bool signature_known = false) const;
   // The same for a transaction that has been decoded, and whose signature has been checked. `size` and `id` are its encoding's.
   Result<> check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const;
@@ -122,6 +123,9 @@ class App {
   const attest::Genesis& genesis() const { return genesis_; }
   const Hash& chain() const { return chain_; }
   const attest::SignedHeader& head() const { return head_; }  // last committed; height 0 before the first
+  // Of the next block; and all there are, by number, the last of them perhaps announced only.
+  const attest::Rules& rules() const { return rules_at(rules_, next_height()); }
+  const std::vector<attest::Rules>& all_rules() const { return rules_; }
   Height next_height() const { return Height{number(head_.header.height) + 1}; }
   Hash beacon() const;  // of the last block, or the first beacon
   const State& state() const { return state_; }
@@ -134,9 +138,11 @@ class App {
   Result<> ladder(const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
                   ChainTime now, bool nonce_may_lead) const;
   TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
+  Result<> execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes);
   void check_moves() const;
   Result<attest::BeaconEntry> beacon_of(const Proposal& proposal, PublicKey& vrf) const;
   attest::Header successor(uint64_t wall_ms, const attest::BeaconEntry& beacon) const;
+  void read_rules();
 
   attest::Genesis genesis_;
   Hash chain_;
@@ -146,6 +152,7 @@ class App {
   std::shared_ptr<const View> view_ = memory_;
   State state_{*view_};
   StateTree tree_{*view_};
+  std::vector<attest::Rules> rules_;  // the state's, as of the last block
 };
 
 }  // namespace cairn::ledger

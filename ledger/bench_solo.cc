@@ -51,7 +51,7 @@ VerifyRate verify_rate(const std::vector<Transaction>& samples, const Hash& chai
     for (size_t i = core; seconds_since(start) < kVerifySeconds; i++, mine++) {
       const Transaction& tx = samples[i % samples.size()];
       const std::array<uint8_t, 32> text{};
-      CHECK(!verify(tx.key, chain, SignKind::transaction, tx.sender, text, tx.signature));  // as dear as one that holds
+      CHECK(!verify(tx.signatures.front().key, chain, SignKind::transaction, tx.sender, text, tx.signatures.front().signature));  // as dear as one that holds
     }
     done += mine;
   });

@@ -46,7 +46,7 @@ void build(const fs::path& folder, const attest::Genesis& genesis, const Keys& k
     State& state = app.state();
     for (const uint64_t until = std::min(accounts, done + kAccountsABlock); done < until; done++) {
       const AccountId id = account_numbered(done);
-      state.put(Account{id, hash_of("cairn.bench.key.v1", done).as<PublicKeyTag>(), 1});
+      state.put(Account{id, KeySet::of(hash_of("cairn.bench.key.v1", done).as<PublicKeyTag>()), 1});
       must(state.move(faucet, Holder::account(id), Amount{1'000'000 + done}));
     }
     attest::Header header;

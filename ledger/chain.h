@@ -40,6 +40,10 @@ class Chain {
     attest::SignedHeader header;
     std::shared_ptr<const View> view;
     attest::MapProof prove(const Hash& key) const { return StateTree(*view).prove(key); }
+    template <class Record>
+    std::optional<Record> record(const Bytes& key) const {
+      return State(*view).find<Record>(key);
+    }
   };
   Result<Committed> at(Height height) const;
   Result<Committed> last() const { return at(store_->head()); }

@@ -40,7 +40,7 @@ attest::GameTerms terms_of(const Job& job, uint64_t segment, const Hash& start_r
 void start_clock(State& state, BlockContext& block, const Job& job, Dispute& dispute) {
   const auto& game = dispute.game;
   const bool first = (game.to_move == Party::provider ? game.provider_moves : game.challenger_moves) == 0;
-  const uint64_t wait_ms = block.params().move_ms + (first ? rerun_ms(block.params(), job.spec) : 0);
+  const uint64_t wait_ms = block.params_of(job).move_ms + (first ? rerun_ms(block.params_of(job), job.spec) : 0);
   state.disarm(dispute.clock);
   dispute.clock = state.arm(Due::game, id_of(dispute), after(block.now, wait_ms), block.next_seq());
 }
@@ -60,7 +60,7 @@ void open_dispute(State& state, BlockContext& block, Job& job, Dispute dispute, 
   dispute.provider = job.provider;
   dispute.game = attest::open_game(terms);
   dispute.provider_fee =
-      lock_fee(state, dispute.id, Amount{block.params().game_fee},
+      lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee},
                {Holder::account(job.provider), Holder::stake(job.provider), Holder::job_stake(job.id)});
   start_clock(state, block, job, dispute);
   state.put(dispute);
@@ -122,8 +122,10 @@ void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock
           by_clock ? "The provider did not move in a dispute." : "A dispute proved the provider's computation wrong.");
   } else if (game.winner == Party::provider) {
     if (dispute.check) {  // an Attest proven wrong
-      const Amount fine{block.params().verifier_silence};
-      state.move_up_to(Holder::bond(dispute.challenger), Holder::burned(), fine);
+      const auto& rules = block.rules_of(*job);
+      const Amount fine{rules.params.verifier_silence};
+      const Amount taken = state.move_up_to(Holder::bond(dispute.challenger), Holder::burned(), fine);
+      if (rules.protocol >= 2) state.move_up_to(Holder::unbonding(dispute.challenger), Holder::burned(), *subtract(fine, taken));
     }
     state.put(*job);
     settle_if_done(state, block, *job);
@@ -177,7 +179,7 @@ void open_from_check(State& state, BlockContext& block, Job& job, size_t index, 
   dispute.challenger = draw.verifier;
   dispute.check = index;
   dispute.claimed_seq = from.seq;
-  dispute.challenger_fee = lock_fee(state, dispute.id, Amount{block.params().game_fee},
+  dispute.challenger_fee = lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee},
                                     {Holder::account(draw.verifier), Holder::bond(draw.verifier)});
   open_dispute(state, block, job, std::move(dispute), terms);
 }
@@ -199,7 +201,7 @@ Result<> open_challenge(State& state, const TxContext& context, const JobId& id,
   if (roots.end_root == end_root)
     return Error{Code::invalid, "the end that is held instead is the same", "challenge only what differs"};
   TRY(attest::check(terms));
-  const Amount fee{context.params().game_fee};
+  const Amount fee{context.block.params_of(*job).game_fee};
   TRY(state.move(Holder::account(context.sender), Holder::game(dispute.id), fee));
   dispute.challenger = context.sender;
   dispute.claimed_seq = context.seq;

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "ledger/transaction.h"
+#include "ledger/rules.h"
 
 namespace cairn::ledger {
 
@@ -63,12 +63,9 @@ Result<> check_genesis(const attest::Genesis& genesis) {
       return invalid("has a validator below the least stake", "give each at least " + pretty(Amount{genesis.params.validator_stake}));
   }
   if (genesis.validators.size() > genesis.params.max_validators) return invalid("has too many validators", "name fewer");
-  if (genesis.params.validator_stake < Amount::kPerCrn) return invalid("lets validators in without a vote", "set validator_stake to 1 CRN or more");
-  if (genesis.params.unbonding_ms < 10 * genesis.params.interval_ms)
-    return invalid("frees stake before it could be slashed", "set unbonding_ms to ten block intervals or more");
-  if (genesis.params.interval_ms == 0) return invalid("has no block interval", "set interval_ms, 100 on a devnet");
-  if (genesis.params.max_block_bytes < kMaxTransactionBytes)
-    return invalid("has blocks that are too small for a transaction", "set max_block_bytes to " + std::to_string(kMaxTransactionBytes) + " or more");
+  if (genesis.protocol < 1 || genesis.protocol > attest::kProtocol)
+    return invalid("begins with protocol " + std::to_string(genesis.protocol), "use 1 to " + std::to_string(attest::kProtocol) + ", or a newer program");
+  TRY(check(genesis.params));
   const u128 sum = attest::genesis_supply(genesis);
   for (const auto& entry : genesis.accounts) {
     if (&entry != genesis.accounts.data() && !((&entry - 1)->account < entry.account))

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "attest/header.h"
+#include "base/key_file.h"
 
 namespace cairn::ledger {
 

@@ -54,7 +54,7 @@ void punish_silence(State& state, BlockContext& block, const Job& job, Check& ch
   check.state = CheckState::silent;
   check.record.did = attest::Checked::silent;
   const AccountId& who = check.record.draw.verifier;
-  const Amount fine{block.params().verifier_silence};
+  const Amount fine{block.params_of(job).verifier_silence};
   const Amount taken = state.move_up_to(Holder::bond(who), Holder::burned(), fine);
   state.move_up_to(Holder::unbonding(who), Holder::burned(), *subtract(fine, taken));
   block.emit("check.silent", id_of(job), {{"segment", to_json(check.record.draw.segment)}, {"verifier", to_json(who)}});
@@ -89,6 +89,7 @@ void write_receipt(State& state, BlockContext& block, const Job& job, Ended ende
   if (matched) {
     body.provider = job.provider;
     body.payee = job.payee;
+    body.rules = job.rules;
     body.offer = job.offer;
     body.price = job.price;
     body.reward = job.reward;
@@ -119,13 +120,14 @@ void drop_games(State& state, BlockContext& block, Job& job) {
 
 // Forgets the match and everything after it, and puts the job on the book again.
 void reopen(State& state, BlockContext& block, Job& job) {
-  const auto klass = job.spec.klass;
   free_slot(state, job.offer);
+  look_for_jobs(state, block, job.provider);
   state.disarm(job.timer);
   if (job.phase == JobPhase::draw) state.erase(DueDraw{job.draw_height, job.id});
   job.met.push_back(job.provider);
   if (job.met.size() > kMaxMet) job.met.erase(job.met.begin());
   job.phase = JobPhase::none;
+  job.rules = 0;
   job.offer = {};
   job.provider = {};
   job.payee = {};
@@ -139,12 +141,10 @@ void reopen(State& state, BlockContext& block, Job& job) {
   job.checks.clear();
   job.played.clear();
   list_job(state, block, job);
-  match_waiting(state, block, klass);
 }
 
 // A job's last state. What it was matched with becomes free.
 void finish(State& state, BlockContext& block, Job& job, JobState last, Code code, Blame fault, std::string sentence) {
-  const auto klass = job.spec.klass;
   state.disarm(job.timer);
   if (job.phase == JobPhase::draw) state.erase(DueDraw{job.draw_height, job.id});
   job.state = last;
@@ -156,7 +156,7 @@ void finish(State& state, BlockContext& block, Job& job, JobState last, Code cod
   state.put(job);
   if (!job.offer.is_zero()) {
     free_slot(state, job.offer);
-    match_waiting(state, block, klass);
+    look_for_jobs(state, block, job.provider);
   }
 }
 
@@ -210,14 +210,14 @@ void settle(State& state, BlockContext& block, Job& job) {
 void start_draw(State& state, BlockContext& block, Job& job) {
   state.disarm(job.timer);
   job.phase = JobPhase::draw;
-  job.draw_height = Height{number(block.height) + std::max<uint64_t>(1, block.params().draw_delay_blocks)};
+  job.draw_height = Height{number(block.height) + std::max<uint64_t>(1, block.params_of(job).draw_delay_blocks)};
   state.put(DueDraw{job.draw_height, job.id});
   state.put(job);
 }
 
 void open_window(State& state, BlockContext& block, Job& job) {
   job.phase = JobPhase::window;
-  set_timer(state, block, job, block.params().window_ms);
+  set_timer(state, block, job, block.params_of(job).window_ms);
   state.put(job);
   block.emit("job.window", id_of(job), {{"until", to_json(job.timer.due)}});
 }
@@ -232,7 +232,7 @@ bool withheld(const Job& job) {
 
 // Who lies, the provider or its verifiers, is not known: all lose the same.
 void void_withheld(State& state, BlockContext& block, Job& job) {
-  const Amount each{block.params().verifier_silence};
+  const Amount each{block.params_of(job).verifier_silence};
   const auto burn = [&](const Holder& locked, const Holder& rest) {
     const Amount taken = state.move_up_to(locked, Holder::burned(), each);
     return *add(taken, state.move_up_to(rest, Holder::burned(), *subtract(each, taken)));
@@ -254,7 +254,7 @@ void after_verdicts(State& state, BlockContext& block, Job& job) {
   if (withheld(job)) return void_withheld(state, block, job);
   if (!any_check(job, CheckState::committed)) return open_window(state, block, job);
   job.phase = JobPhase::answers;
-  set_timer(state, block, job, block.params().reveal_ms);
+  set_timer(state, block, job, block.params_of(job).reveal_ms);
   state.put(job);
   block.emit("job.answers", id_of(job), {{"until", to_json(job.timer.due)}, {"provider", to_json(job.provider)}});
 }
@@ -349,7 +349,7 @@ Result<> commit_job(State& state, const TxContext& context, const attest::Commit
     return {};
   }
   job.phase = JobPhase::secret;
-  set_timer(state, context.block, job, context.params().secret_window_ms);
+  set_timer(state, context.block, job, context.block.params_of(job).secret_window_ms);
   state.put(job);
   return {};
 }
@@ -425,7 +425,7 @@ Result<> answer_check(State& state, const TxContext& context, const JobId& id, u
   at->state = CheckState::answered;
   if (!any_check(job, CheckState::committed)) {
     job.phase = JobPhase::reveals;
-    set_timer(state, context.block, job, context.params().reveal_ms);
+    set_timer(state, context.block, job, context.block.params_of(job).reveal_ms);
     context.block.emit("job.reveals", id_of(job), {{"until", to_json(job.timer.due)}});
   }
   state.put(job);
@@ -470,7 +470,7 @@ Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id,
 // ---- what time does ----
 
 void draw_checks(State& state, BlockContext& block, Job job) {
-  const uint64_t k = block.params().rule(job.spec.policy).segments;
+  const uint64_t k = block.params_of(job).rule(job.spec.policy).segments;
   const uint32_t round = static_cast<uint32_t>(job.draws.size());
   std::vector<attest::Candidate> candidates;
   state.scan<Verifier>(make_key('v'), [&](const Verifier& verifier) {
@@ -503,7 +503,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   }
   if (draws.empty()) return after_verdicts(state, block, job);
   job.phase = JobPhase::verdicts;
-  set_timer(state, block, job, block.params().verdict_ms + rerun_ms(block.params(), job.spec));
+  set_timer(state, block, job, block.params_of(job).verdict_ms + rerun_ms(block.params_of(job), job.spec));
   state.put(job);
   block.emit("job.drawn", id_of(job),
              {{"provider", to_json(job.provider)}, {"checks", list + "]"}, {"until", to_json(job.timer.due)}});
@@ -520,7 +520,7 @@ void job_due(State& state, BlockContext& block, Job job) {
     return reopen(state, block, job);
   }
   if (job.state == JobState::running) {
-    const Amount due = *scale(job.reward, block.params().late_permille, 1000);
+    const Amount due = *scale(job.reward, block.params_of(job).late_permille, 1000);
     Settlement pay{state, {}};
     const Holder stake = Holder::job_stake(job.id);
     pay.pay(stake, Holder::account(job.requester), job.requester, std::min(due, state.balance(stake)), Purpose::late);
@@ -570,7 +570,7 @@ void punish_false_verdicts(State& state, BlockContext& block, const Job& job, ui
   for (const Check& check : job.checks) {
     if (check.state != CheckState::agreed || check.record.draw.segment != segment) continue;
     const AccountId& who = check.record.draw.verifier;
-    const Amount fine = std::max(job.stake, Amount{block.params().verifier_silence});
+    const Amount fine = std::max(job.stake, Amount{block.params_of(job).verifier_silence});
     const Amount taken = state.move_up_to(Holder::bond(who), Holder::burned(), fine);
     state.move_up_to(Holder::unbonding(who), Holder::burned(), *subtract(fine, taken));
     block.emit("check.false", id_of(job), {{"segment", to_json(segment)}, {"verifier", to_json(who)}});
@@ -582,9 +582,9 @@ void slash(State& state, BlockContext& block, Job& job, const AccountId& winner,
   const Holder stake = Holder::job_stake(job.id);
   const Amount whole = state.balance(stake);
   Settlement pay{state, {}};
-  pay.pay(stake, Holder::burned(), {}, *scale(whole, block.params().slash_burn_permille, 1000), Purpose::slash_burn);
+  pay.pay(stake, Holder::burned(), {}, *scale(whole, block.params_of(job).slash_burn_permille, 1000), Purpose::slash_burn);
   pay.pay(stake, Holder::account(job.requester), job.requester,
-          *scale(whole, block.params().slash_requester_permille, 1000), Purpose::slash_requester);
+          *scale(whole, block.params_of(job).slash_requester_permille, 1000), Purpose::slash_requester);
   pay.pay_rest(stake, Holder::account(winner), winner, Purpose::slash_challenger);
   write_receipt(state, block, job, Ended::slashed, code, Blame::provider, sentence, std::move(pay.lines));
   block.emit("job.slashed", id_of(job),

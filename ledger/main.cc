@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "base/key_file.h"
 #include "ledger/comet/run.h"
+#include "ledger/export.h"
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
 #include "ledger/node_config.h"
@@ -63,6 +65,7 @@ Result<> run(const Flags& flags) {
   Feed feed(chain->store());
   Search search(config.folder / "search", chain->store());
   SoloConfig solo_config;
+  solo_config.mark = config.producer_key.string() + ".mark";
   solo_config.verifiers = config.verify_threads;
   solo_config.mempool.count = config.mempool_transactions;
   solo_config.mempool.bytes = size_t{config.mempool_mib} << 20;
@@ -100,6 +103,21 @@ Result<> make_genesis(const GenesisFlags& flags) {
   return {};
 }
 
+Result<> export_to(const Flags& flags, const std::string& file) {
+  TRY_LET(config, configured(flags));
+  TRY_LET(genesis, load_genesis(config.genesis));
+  TRY_LET(chain, Chain::open(config.folder, genesis));
+  TRY(export_state(*chain, file));
+  std::printf("block %llu of chain %s\n", static_cast<unsigned long long>(number(chain->store().head())), genesis.name.c_str());
+  return {};
+}
+
+Result<> import_from(const Flags& flags, const std::string& file) {
+  TRY_LET(config, configured(flags));
+  TRY_LET(genesis, load_genesis(config.genesis));
+  return import_state(file, genesis, config.folder);
+}
+
 int report(const Result<>& result) {
   if (result) return 0;
   std::fprintf(stderr, "%s\n", result.error().message().c_str());
@@ -129,6 +147,12 @@ int main(int argc, char** argv) {
   make->add_option("--out", genesis.out, "the genesis file; never overwritten")->required();
 
   auto* document = app.add_subcommand("openapi", "print the description of the HTTP interface, docs/openapi.json");
+  std::string state_file;
+  auto* to_file = app.add_subcommand("export", "write the state of a node that is stopped to a file");
+  to_file->add_option("--out", state_file, "the file")->required();
+  auto* from_file = app.add_subcommand("import", "make a node's folder from such a file: the same chain goes on there");
+  from_file->add_option("--in", state_file, "the file")->required();
+  app.fallthrough();
 
   try {
     app.parse(argc, argv);
@@ -139,7 +163,10 @@ int main(int argc, char** argv) {
   }
   try {
     if (document->parsed()) return std::fputs(openapi().c_str(), stdout) < 0;
-    return report(make->parsed() ? make_genesis(genesis) : run(flags));
+    return report(make->parsed()        ? make_genesis(genesis)
+                  : to_file->parsed()   ? export_to(flags, state_file)
+                  : from_file->parsed() ? import_from(flags, state_file)
+                                        : run(flags));
   } catch (const Fault& fault) {
     return report(fault.error());
   } catch (const std::exception& error) {

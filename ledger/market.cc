@@ -1,5 +1,6 @@
 #include "ledger/market.h"
 
+#include <algorithm>
 #include <set>
 
 namespace cairn::ledger {
@@ -11,45 +12,30 @@ constexpr size_t kCheckBytes = 512;
 
 Error too_large(std::string what) { return {Code::limit, what + " is more than can be counted", "ask for less"}; }
 
-bool fits(const State& state, const BlockContext& block, const Job& job, const Offer& offer, Amount& reward, Amount& stake) {
-  if (offer.jobs >= offer.jobs_max || offer.memory_bytes < job.spec.memory_bytes) return false;
-  if (ms(offer.expiry.due) <= ms(block.now)) return false;
-  if (std::find(offer.policies.begin(), offer.policies.end(), job.spec.policy) == offer.policies.end()) return false;
-  if (std::find(job.met.begin(), job.met.end(), offer.owner) != job.met.end()) return false;
-  const auto pay = attest::pay_for(job.spec, offer.price);
-  if (!pay) return false;
-  const auto needed = stake_of(block.params(), job.spec.policy, *pay);
-  if (!needed || state.balance(Holder::stake(offer.owner)) < *needed) return false;
-  reward = *pay;
-  stake = *needed;
-  return true;
+BookEntry place_of(const Offer& offer) { return {offer.klass, offer.price, offer.seq, offer.id}; }
+Bytes book_of(const attest::OfferClass& klass) {
+  return make_key('b', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric));
+}
+Bytes waiting_in(const attest::OfferClass& klass) {
+  return make_key('w', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric));
 }
 
-// The cheapest, then oldest, offer that fits. Matches and stores the job; false when there is none among those that may be
-// looked at.
-bool try_book(State& state, BlockContext& block, Job& job, size_t& tries_left) {
-  std::optional<Offer> best;
-  state.scan<BookEntry>(
-      make_key('b', static_cast<uint8_t>(job.spec.klass.device), static_cast<uint8_t>(job.spec.klass.numeric)),
-      [&](const BookEntry& entry) {
-        if (entry.price > job.spec.price_ceiling || tries_left == 0) return false;
-        tries_left--;
-        auto offer = state.offer(entry.offer);
-        CHECK(offer.has_value());
-        if (fits(state, block, job, *offer, job.reward, job.stake)) best = std::move(offer);
-        return !best;
-      });
-  if (!best) return false;
+void seek(State& state, BlockContext& block, Sought what, const Hash& id) { state.put(Seeking{block.next_seq(), what, id, {}}); }
 
+void match(State& state, BlockContext& block, Job job, Offer offer, const MatchTerms& terms) {
   unlist_job(state, job);
-  best->jobs++;
-  state.put(*best);
+  offer.jobs++;
+  if (offer.jobs == offer.jobs_max) state.erase(place_of(offer));
+  state.put(offer);
   job.state = JobState::matched;
-  job.offer = best->id;
-  job.provider = best->owner;
-  job.payee = best->payee;
-  job.provider_endpoint = best->endpoint;
-  job.price = best->price;
+  job.rules = block.rules().number;
+  job.offer = offer.id;
+  job.provider = offer.owner;
+  job.payee = offer.payee;
+  job.provider_endpoint = offer.endpoint;
+  job.price = offer.price;
+  job.reward = terms.reward;
+  job.stake = terms.stake;
   job.matched = block.now;
   job.tries++;
   state.disarm(job.timer);
@@ -63,7 +49,77 @@ bool try_book(State& state, BlockContext& block, Job& job, size_t& tries_left) {
               {"reward", to_json(job.reward)},
               {"stake", to_json(job.stake)},
               {"accept_by", to_json(job.timer.due)}});
-  return true;
+}
+
+// Each goes on with a search until it is over (true) or `looks` are spent.
+
+// The cheapest, then oldest, offer that fits.
+bool seek_offer(State& state, BlockContext& block, Seeking& search, size_t& looks) {
+  auto job = state.job(search.id.as<JobIdTag>());
+  if (!job || job->state != JobState::open) return true;
+  std::optional<Offer> best;
+  std::optional<MatchTerms> terms;
+  bool over = true;
+  Bytes next;
+  state.scan<BookEntry>(book_of(job->spec.klass), [&](const BookEntry& entry) {
+    if (entry.price > job->spec.price_ceiling) return false;
+    if (looks == 0) {
+      next = key_of(entry);
+      return over = false;
+    }
+    looks--;
+    auto offer = state.offer(entry.offer);
+    CHECK(offer.has_value());
+    terms = fits(state, block.params(), block.now, *job, *offer);
+    if (terms) best = std::move(offer);
+    return !best;
+  }, search.from);
+  search.from = next;
+  if (best) match(state, block, *std::move(job), *std::move(best), *terms);
+  return over;
+}
+
+// The oldest waiting jobs that the offer fits, as many as it has room for.
+bool seek_jobs(State& state, BlockContext& block, Seeking& search, size_t& looks) {
+  for (;;) {
+    const auto offer = state.offer(search.id.as<OfferIdTag>());
+    if (!offer || offer->jobs >= offer->jobs_max) return true;
+    std::optional<Job> next;
+    std::optional<MatchTerms> terms;
+    bool over = true;
+    Bytes from = search.from;  // the scan has its own while it goes on
+    state.scan<WaitingJob>(waiting_in(offer->klass), [&](const WaitingJob& entry) {
+      from = key_of(entry);
+      if (looks == 0) return over = false;
+      looks--;
+      auto job = state.job(entry.job);
+      CHECK(job.has_value());
+      terms = fits(state, block.params(), block.now, *job, *offer);
+      if (terms) next = std::move(job);
+      return !next;
+    }, search.from);
+    search.from = from;
+    if (!next) return over;
+    match(state, block, *std::move(next), *offer, *terms);
+  }
+}
+
+bool seek_jobs_of_all(State& state, BlockContext& block, Seeking& search, size_t& looks) {
+  std::vector<OfferId> found;
+  bool over = true;
+  Bytes next;
+  state.scan<OwnedOffer>(make_key('p', search.id), [&](const OwnedOffer& entry) {
+    if (looks == 0) {
+      next = key_of(entry);
+      return over = false;
+    }
+    looks--;
+    found.push_back(entry.offer);
+    return true;
+  }, search.from);
+  search.from = next;
+  for (const OfferId& offer : found) seek(state, block, Sought::jobs, offer.as<HashTag>());
+  return over;
 }
 
 }  // namespace
@@ -142,37 +198,43 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
   return out;
 }
 
+std::optional<MatchTerms> fits(const State& state, const attest::ChainParams& params, ChainTime now, const Job& job, const Offer& offer) {
+  if (offer.price > job.spec.price_ceiling || !(offer.klass == job.spec.klass)) return std::nullopt;
+  if (offer.jobs >= offer.jobs_max || offer.memory_bytes < job.spec.memory_bytes) return std::nullopt;
+  if (ms(offer.expiry.due) <= ms(now)) return std::nullopt;
+  if (std::find(offer.policies.begin(), offer.policies.end(), job.spec.policy) == offer.policies.end()) return std::nullopt;
+  if (std::find(job.met.begin(), job.met.end(), offer.owner) != job.met.end()) return std::nullopt;
+  const auto reward = attest::pay_for(job.spec, offer.price), ceiling = attest::pay_for(job.spec, job.spec.price_ceiling);
+  if (!reward || !ceiling) return std::nullopt;
+  const uint64_t checks = checks_of(params, job.spec);
+  const auto audits = scale(check_pay(job.spec, *ceiling), checks, 1);
+  if (checks > kMaxChecks || !audits || *audits > job.audits) return std::nullopt;
+  const auto stake = stake_of(params, job.spec.policy, *reward);
+  if (!stake || state.balance(Holder::stake(offer.owner)) < *stake) return std::nullopt;
+  return MatchTerms{*reward, *stake};
+}
+
 void list_job(State& state, BlockContext& block, Job& job) {
   job.state = JobState::open;
   state.put(WaitingJob{job.spec.klass, job.seq, job.id});
   state.put(job);
-  size_t tries_left = kOffersTried;
-  try_book(state, block, job, tries_left);
+  seek(state, block, Sought::offer, job.id.as<HashTag>());
 }
 
 void unlist_job(State& state, const Job& job) { state.erase(WaitingJob{job.spec.klass, job.seq, job.id}); }
 
-void match_waiting(State& state, BlockContext& block, const attest::OfferClass& klass) {
-  const auto waiting = state.all<WaitingJob>(
-      make_key('w', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric)), kJobsTried);
-  size_t tries_left = kOffersTried;
-  for (const auto& entry : waiting) {
-    auto job = state.job(entry.job);
-    CHECK(job.has_value());
-    try_book(state, block, *job, tries_left);
-  }
-}
-
 void list_offer(State& state, BlockContext& block, const Offer& offer) {
   state.put(offer);
-  state.put(BookEntry{offer.klass, offer.price, offer.seq, offer.id});
-  match_waiting(state, block, offer.klass);
+  state.put(place_of(offer));
+  state.put(OwnedOffer{offer.owner, offer.seq, offer.id});
+  seek(state, block, Sought::jobs, offer.id.as<HashTag>());
 }
 
 void remove_offer(State& state, BlockContext& block, Offer offer, std::string_view why) {
   const Hash id = offer.id.as<HashTag>();
   state.disarm(offer.expiry);
-  state.erase(BookEntry{offer.klass, offer.price, offer.seq, offer.id});
+  state.erase(place_of(offer));
+  state.erase(OwnedOffer{offer.owner, offer.seq, offer.id});
   state.erase(offer);
   state.move_all(Holder::deposit(id), Holder::account(offer.owner));
   block.emit("offer.removed", id, {{"owner", to_json(offer.owner)}, {"why", json_quote(why)}});
@@ -182,8 +244,31 @@ void free_slot(State& state, const OfferId& id) {
   auto offer = state.offer(id);
   if (!offer) return;
   CHECK(offer->jobs > 0);
+  if (offer->jobs == offer->jobs_max) state.put(place_of(*offer));
   offer->jobs--;
   state.put(*offer);
+}
+
+void look_for_jobs(State& state, BlockContext& block, const AccountId& owner) {
+  seek(state, block, Sought::jobs_of_all, owner.as<HashTag>());
+}
+
+void run_searches(State& state, BlockContext& block) {
+  constexpr size_t kAtOnce = 256;  // taken from the queue: what they add to it comes after them
+  size_t looks = block.params().max_looks_per_block;
+  for (;;) {
+    auto oldest = state.all<Seeking>(make_key('m'), kAtOnce);
+    if (oldest.empty()) return;
+    for (Seeking& search : oldest) {
+      if (looks == 0) return;
+      const bool over = search.what == Sought::offer  ? seek_offer(state, block, search, looks)
+                        : search.what == Sought::jobs ? seek_jobs(state, block, search, looks)
+                                                      : seek_jobs_of_all(state, block, search, looks);
+      if (!over) return state.put(search);
+      state.erase(search);
+      looks -= std::min<size_t>(looks, 1);  // one that finds nothing to look at is no work for nothing either
+    }
+  }
 }
 
 }  // namespace cairn::ledger

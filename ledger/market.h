@@ -1,7 +1,10 @@
 // Quotes, and the book that matches jobs with offers.
 //
-// Matching is event-driven: a new job looks once for the cheapest offer that fits; a new offer, new stake or a slot that
-// became free looks once through the oldest waiting jobs, a bounded number of them.
+// Matching is event-driven. A new job seeks the cheapest offer that fits, once through the book; a new offer, and every offer of
+// an account whose stake grew or whose slot became free, seeks the oldest waiting jobs that it fits, once through them. A search
+// is a record: each block ends with at most `max_looks_per_block` looks at offers and jobs, the oldest search first, and a
+// search that is not over goes on in the next block. So when no search is left, no waiting job has an offer that fits.
+// An offer without a free slot is not on the book.
 #pragma once
 
 #include "ledger/state.h"
@@ -10,8 +13,6 @@ namespace cairn::ledger {
 
 inline constexpr uint64_t kMaxChecks = 512;        // drawn segments of one job: its record stays below 512 KiB
 inline constexpr size_t kMaxAssets = 64;            // distinct ones that a job uses
-inline constexpr size_t kOffersTried = 1024;       // by one event, cheapest first
-inline constexpr size_t kJobsTried = 256;          // by one event, oldest first
 inline constexpr size_t kMaxTextBytes = 256;       // titles, endpoints
 
 // What a job costs: the function that OpenJob charges by and that the node answers a quote with.
@@ -27,12 +28,22 @@ std::optional<Amount> stake_of(const attest::ChainParams& params, attest::Policy
 // Distinct assets among a job's inputs and its program, in order.
 std::vector<AssetId> assets_of(const attest::JobSpec& spec);
 
-// Puts an open job where offers will find it, and tries the book once. `job` is stored.
+struct MatchTerms {
+  Amount reward;
+  Amount stake;
+};
+// What a match of the two would be now; nullopt where the offer cannot take the job. The escrow holds what was quoted for audits
+// under the rules of the job's opening: where the present ones draw more, nothing fits, and the requester may cancel.
+std::optional<MatchTerms> fits(const State& state, const attest::ChainParams& params, ChainTime now, const Job& job, const Offer& offer);
+
+// Puts an open job where offers will find it, and lets it seek one. `job` is stored.
 void list_job(State& state, BlockContext& block, Job& job);
 // Takes an open job off the book.
 void unlist_job(State& state, const Job& job);
-// Tries the oldest waiting jobs of a class against the book.
-void match_waiting(State& state, BlockContext& block, const attest::OfferClass& klass);
+// Lets all offers of an account seek jobs: its stake grew, or a slot of one became free.
+void look_for_jobs(State& state, BlockContext& block, const AccountId& owner);
+// The end of a block: as much of the searches as it may do.
+void run_searches(State& state, BlockContext& block);
 
 void list_offer(State& state, BlockContext& block, const Offer& offer);
 // Takes an offer off the book for good; its deposit goes back.

@@ -18,7 +18,7 @@ Waiting Waiting::of(const Transaction& transaction, const TransactionId& id, Byt
   Waiting out;
   out.id = id;
   out.bytes = std::move(bytes);
-  out.sender = transaction.sender;
+  out.signer = signer_of(transaction);
   out.nonce = transaction.nonce;
   out.fee = transaction.fee;
   out.expiry = transaction.expiry;
@@ -64,7 +64,7 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
                  "sign it again with that nonce"};
 
   std::vector<Waiting> left;
-  const auto found = lanes_.find(transaction.sender);
+  const auto found = lanes_.find(transaction.signer);
   const Waiting* rival = nullptr;
   u128 fees = transaction.fee.pebbles;
   if (found != lanes_.end()) {
@@ -94,9 +94,9 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
     const size_t freed = rival && !rival->is_move ? 1 : 0;
     size_t count = ranks_.size() - freed, bytes = bytes_ - (freed ? rival->bytes.size() : 0);
     std::vector<TransactionId> evicted;
-    auto lanes_end = std::map<AccountId, size_t>();  // evicted from each lane's end
+    auto lanes_end = std::map<Signer, size_t>();  // evicted from each lane's end
     for (auto worst = ranks_.begin(); lacks_room(count, bytes); ++worst) {
-      if (worst == ranks_.end() || !(worst->first < rank_of(transaction)) || worst->second == transaction.sender) return full;
+      if (worst == ranks_.end() || !(worst->first < rank_of(transaction)) || worst->second == transaction.signer) return full;
       // Whoever pays least gives way from the end of its lane, so that what stays can still be used.
       const Lane& lane = lanes_.at(worst->second);
       if (lane.moves > 0) continue;
@@ -115,21 +115,21 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
     }
   }
   if (rival) {
-    const auto lane = lanes_.find(transaction.sender);
+    const auto lane = lanes_.find(transaction.signer);
     left.push_back(remove(lane, lane->second.waiting.find(transaction.nonce)));
   }
 
-  const auto lane = lanes_.try_emplace(transaction.sender).first;
+  const auto lane = lanes_.try_emplace(transaction.signer).first;
   lane->second.next = sender.nonce;
   lane->second.fees += transaction.fee.pebbles;
-  ids_.emplace(transaction.id, std::pair(transaction.sender, transaction.nonce));
-  expiries_.emplace(std::pair(transaction.expiry, transaction.arrival), std::pair(transaction.sender, transaction.nonce));
+  ids_.emplace(transaction.id, std::pair(transaction.signer, transaction.nonce));
+  expiries_.emplace(std::pair(transaction.expiry, transaction.arrival), std::pair(transaction.signer, transaction.nonce));
   if (transaction.is_move) {
     lane->second.moves++;
     moves_++;
     moves_bytes_ += transaction.bytes.size();
   } else {
-    ranks_.emplace(rank_of(transaction), transaction.sender);
+    ranks_.emplace(rank_of(transaction), transaction.signer);
     bytes_ += transaction.bytes.size();
   }
   const uint64_t nonce = transaction.nonce;
@@ -173,7 +173,7 @@ std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
   return out;
 }
 
-std::vector<Waiting> Mempool::settle(const std::map<AccountId, uint64_t>& nonces, ChainTime now) {
+std::vector<Waiting> Mempool::settle(const std::map<Signer, uint64_t>& nonces, ChainTime now) {
   std::vector<Waiting> left;
   for (const auto& [sender, next] : nonces) {
     auto lane = lanes_.find(sender);

@@ -1,6 +1,6 @@
 // Transactions that wait for a block.
 //
-// A sender's transactions stand in a lane, by nonce. A block takes lanes' heads by fee per byte, so that a sender is always
+// A signer's transactions (an account's own, or those of one of its hot keys) stand in a lane, by nonce. A block takes lanes' heads by fee per byte, so that a sender is always
 // served in its order and senders compete by fee; dispute moves, and whatever stands before one in its lane, go first and have
 // room that others cannot fill. Bounded in count, bytes and length of a lane.
 //
@@ -32,7 +32,7 @@ struct IdHash {
 struct Waiting {
   TransactionId id;
   Bytes bytes;
-  AccountId sender;
+  Signer signer;
   uint64_t nonce = 0;
   Amount fee;
   ChainTime expiry{};
@@ -42,7 +42,7 @@ struct Waiting {
   static Waiting of(const Transaction& transaction, const TransactionId& id, Bytes bytes);
 };
 
-// What the state says of a sender.
+// What the state says of a signer.
 struct Standing {
   uint64_t nonce = 0;  // of its next transaction
   Amount balance;
@@ -66,8 +66,8 @@ class Mempool {
   // The next block: at most `max_bytes`, in order. They stay until settle().
   std::vector<const Waiting*> take(size_t max_bytes) const;
 
-  // After a block: `nonces` are the next ones of every sender in it. Gives what left: below its sender's nonce, or expired.
-  std::vector<Waiting> settle(const std::map<AccountId, uint64_t>& nonces, ChainTime now);
+  // After a block: `nonces` are the next ones of every signer in it. Gives what left: below its sender's nonce, or expired.
+  std::vector<Waiting> settle(const std::map<Signer, uint64_t>& nonces, ChainTime now);
   // Takes one out, e.g. what a block could not use.
   void drop(const TransactionId& id);
 
@@ -96,7 +96,7 @@ class Mempool {
     u128 fees = 0;
     size_t moves = 0;
   };
-  using Lanes = std::map<AccountId, Lane>;
+  using Lanes = std::map<Signer, Lane>;
 
   static Rank rank_of(const Waiting& w) { return {w.fee.pebbles, w.bytes.size(), w.arrival}; }
   Waiting remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at);
@@ -104,10 +104,10 @@ class Mempool {
 
   MempoolLimits limits_;
   Lanes lanes_;
-  std::unordered_map<TransactionId, std::pair<AccountId, uint64_t>, IdHash> ids_;
-  std::map<Rank, AccountId> ranks_;                               // every one that is no move
-  std::map<std::pair<ChainTime, uint64_t>, std::pair<AccountId, uint64_t>> expiries_;  // by expiry and arrival
-  std::set<AccountId> heads_;                                     // lanes whose head's turn is now
+  std::unordered_map<TransactionId, std::pair<Signer, uint64_t>, IdHash> ids_;
+  std::map<Rank, Signer> ranks_;                               // every one that is no move
+  std::map<std::pair<ChainTime, uint64_t>, std::pair<Signer, uint64_t>> expiries_;  // by expiry and arrival
+  std::set<Signer> heads_;                                     // lanes whose head's turn is now
   size_t bytes_ = 0, moves_ = 0, moves_bytes_ = 0;
   uint64_t arrivals_ = 0;
 };

@@ -148,7 +148,7 @@ Result<> Node::post(const std::string& noun, const HttpRequest& request, const R
     return send_view(request, reply, simulated);
   }
   TRY_LET(spec, decode<attest::JobSpec>(request.body));
-  TRY_LET(quoted, chain_.read([&](const App& app) { return quote(app.state(), chain_.genesis().params, spec); }));
+  TRY_LET(quoted, chain_.read([&](const App& app) { return quote(app.state(), app.rules().params, spec); }));
   return send(request, reply, quoted);
 }
 
@@ -186,6 +186,7 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
       return send_view(request, reply, page);
     }
     if (noun == "genesis") return reply->send(raw_response(encode(chain_.genesis()))), Result<>();
+    if (noun == "rules") return send(request, reply, chain_.read([](const App& app) { return app.all_rules(); }));
     if (noun == "offers") return send(request, reply, of_state([](const State& s) { return s.all<Offer>(make_key('o')); }));
     if (noun == "assets") return send(request, reply, of_state([](const State& s) { return s.all<Asset>(make_key('s')); }));
     if (noun == "jobs") {
@@ -316,6 +317,11 @@ Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply
   TRY_LET(committed, chain_.last());
   out.header = committed.header;
   out.path = committed.prove(attest::receipt_key(job, body->attempt));
+  if (body->rules > 1) {
+    const auto rules = committed.record<attest::Rules>(key_of(attest::Rules{body->rules, {}, {}, {}}));
+    CHECK(rules.has_value());
+    out.rules = {*rules, committed.prove(blake3(attest::rules_key(body->rules)))};
+  }
   std::vector<attest::SignedHeader> headers{out.header};
   for (const auto& draw : body->draws) {
     const auto header = chain_.store().header(draw.height);
@@ -352,7 +358,7 @@ Result<AccountView> Node::account(const AccountId& id) const {
   return chain_.read([&](const App& app) -> Result<AccountView> {
     const State& state = app.state();
     const auto account = state.account(id);
-    const AccountView view{account.value_or(Account{id, {}, 0}), state.balance(Holder::account(id)), state.balance(Holder::stake(id)),
+    const AccountView view{account.value_or(Account{id, {1, {}}, 0}), state.all<HotKey>(make_key('k', id)), state.balance(Holder::account(id)), state.balance(Holder::stake(id)),
                            state.balance(Holder::bond(id)), state.balance(Holder::unbonding(id))};
     const Amount none;
     if (!account && view.balance == none && view.stake == none && view.bond == none && view.unbonding == none)
@@ -373,6 +379,12 @@ Status Node::status() const {
     out.state_root = head.state_root;
     if (number(head.height) > 0) out.header = attest::header_id(head);
     out.deadlines = app.state().count('d');
+    out.rules = app.rules().number;
+    out.protocol = app.rules().protocol;
+    if (const attest::Rules& last = app.all_rules().back(); last.number != out.rules) {
+      out.upgrade = last.from;
+      out.upgrade_protocol = last.protocol;
+    }
   });
   out.pending = engine_.waiting();
   out.next_event = chain_.store().last_event() + 1;
@@ -390,7 +402,7 @@ Result<Health> Node::health() const {
 
 FeeEstimate Node::fees() const {
   const EngineFigures figures = engine_.figures();
-  const auto& params = chain_.genesis().params;
+  const attest::ChainParams params = chain_.read([](const App& app) { return app.rules().params; });
   FeeEstimate out{params.fee_per_byte, params.fee_per_byte, figures.waiting, figures.waiting_bytes, params.max_block_bytes};
   if (figures.full_block_fee != 0 && figures.waiting_bytes >= params.max_block_bytes) out.next_block = std::max(out.least, figures.full_block_fee + 1);
   return out;

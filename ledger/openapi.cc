@@ -132,6 +132,7 @@ Answer answer_of(const std::string& key, Components& all) {
   if (key == "GET /v1/fees") return CAIRN_RECORD(FeeEstimate);
   if (key == "GET /v1/supply") return CAIRN_RECORD(Supply);
   if (key == "GET /v1/genesis") return only_raw("Genesis");
+  if (key == "GET /v1/rules") return CAIRN_LIST(attest::Rules);
   if (key == "GET /v1/blocks/{height}") return {Components::reference("BlockView"), "Block", ""};
   if (key == "GET /v1/accounts/{id}") return CAIRN_RECORD(AccountView);
   if (key == "GET /v1/state/{keys}") return CAIRN_RECORD(attest::ProvenState);
@@ -210,6 +211,7 @@ const std::vector<Route>& routes() {
       {"GET", "/v1/fees", "What a place in the next block costs", {raw}},
       {"GET", "/v1/supply", "All that is held, added up now", {raw}},
       {"GET", "/v1/genesis", "The chain's first value; its hash names the chain", {}},
+      {"GET", "/v1/rules", "The rules that the chain is and was under, by number; the last may be announced only", {raw}},
       {"GET", "/v1/blocks/{height}", "A block; `head` is the last", {{In::path, Kind::height, "height", "a number, or head"}, raw}},
       {"GET", "/v1/accounts/{id}", "An account and what it holds", {id, raw}},
       {"GET", "/v1/state/{keys}", "Records of the state, or their absence, each with its path to the root of a signed header",

@@ -79,11 +79,58 @@ struct Holding {
 
 struct Account {
   AccountId id;
-  PublicKey key;       // zero until the account first signs
-  uint64_t nonce = 0;  // of its next transaction
+  KeySet keys;         // none until the account first signs
+  uint64_t nonce = 0;  // of the next transaction that they sign
   static constexpr auto fields() {
-    return std::tuple{field("id", &Account::id), field("key", &Account::key), field("nonce", &Account::nonce)};
+    return std::tuple{field("id", &Account::id), field("keys", &Account::keys), field("nonce", &Account::nonce)};
   }
+};
+
+// What a hot key may be allowed to do. Each transaction names the scopes that cover it; one that names none, and so every
+// change of keys, is for the account's own keys alone.
+enum class Scope : uint8_t {
+  pay = 1,      // transfers
+  provide = 2,  // offers, stake, jobs that are run, their disputes
+  verify = 3,   // bond, verdicts, challenges, their disputes
+  request = 4,  // jobs that are bought, their disputes
+  publish = 5,  // assets: whoever publishes names who is paid for them
+};
+constexpr bool is_valid(Scope s) { return s >= Scope::pay && s <= Scope::publish; }
+constexpr std::string_view name(Scope s) {
+  constexpr std::string_view kNames[] = {"?", "pay", "provide", "verify", "request", "publish"};
+  return kNames[is_valid(s) ? static_cast<size_t>(s) : 0];
+}
+
+// A key that a machine holds and that its account's keys can take back at any time. Whoever steals it can do what its scopes
+// say, until then, and lose at most `limit` in a period.
+//
+// What counts is what the account can lose by a transaction: everything that leaves its balance, free stake and unbonding money
+// together (fees, deposits, escrow, payments, bond, stake that enters a job), and the flat fee of a game for each accepted job.
+struct HotKey {
+  AccountId account;
+  PublicKey key;
+  std::vector<Scope> scopes;
+  Amount limit;
+  uint64_t period_ms = 0;  // chain time; it begins with the first use after the last one ended. 0: the limit is for good
+  ChainTime expiry{};      // of no use from here on
+  uint64_t nonce = 0;      // of the next transaction that it signs; its own, so that the account's keys can sign offline
+  Amount spent;            // in the present period
+  ChainTime period_start{};
+  static constexpr auto fields() {
+    return std::tuple{field("account", &HotKey::account), field("key", &HotKey::key),
+                      field("scopes", &HotKey::scopes),   field("limit", &HotKey::limit),
+                      field("period_ms", &HotKey::period_ms), field("expiry", &HotKey::expiry),
+                      field("nonce", &HotKey::nonce),     field("spent", &HotKey::spent),
+                      field("period_start", &HotKey::period_start)};
+  }
+  Amount left(ChainTime now) const;
+};
+
+// Whose nonce a transaction takes: the account's, or one of its hot keys'.
+struct Signer {
+  AccountId account;
+  PublicKey hot_key;  // zero: the account's own keys
+  friend auto operator<=>(const Signer&, const Signer&) = default;
 };
 
 // Stake or bond on its way back to its account.
@@ -303,6 +350,7 @@ struct Job {
   JobPhase phase = JobPhase::none;
   Timer timer;             // what ends the state or phase when nobody acts
   uint32_t tries = 0;      // matches so far
+  uint32_t rules = 0;      // number of the rules that the present match, and all that follows from it, is under
   std::vector<AccountId> met;  // providers that lapsed or failed here: never matched again
 
   ChainTime opened{};
@@ -346,6 +394,7 @@ struct Job {
                       field("phase", &Job::phase),
                       field("timer", &Job::timer),
                       field("tries", &Job::tries),
+                      field("rules", &Job::rules),
                       field("met", &Job::met),
                       field("opened", &Job::opened),
                       field("offer", &Job::offer),
@@ -472,12 +521,13 @@ Hash reservation_hash(const Hash& content, const AccountId& owner, const Hash& s
 
 struct AccountView {
   Account account;
+  std::vector<HotKey> hot_keys;
   Amount balance;
   Amount stake;      // free
   Amount bond;
   Amount unbonding;
   static constexpr auto fields() {
-    return std::tuple{field("account", &AccountView::account), field("balance", &AccountView::balance),
+    return std::tuple{field("account", &AccountView::account), field("hot_keys", &AccountView::hot_keys), field("balance", &AccountView::balance),
                       field("stake", &AccountView::stake), field("bond", &AccountView::bond),
                       field("unbonding", &AccountView::unbonding)};
   }
@@ -502,6 +552,10 @@ struct Status {
   uint64_t pending = 0;    // transactions that wait for a block
   uint64_t deadlines = 0;  // entries of the queue
   uint64_t next_event = 0;
+  uint32_t rules = 0;      // number of the rules in force
+  uint32_t protocol = 0;   // their protocol
+  Height upgrade{};        // where the next rules begin; 0: none are announced
+  uint32_t upgrade_protocol = 0;  // a node that does not know it stops there
   std::string halted;      // why the node makes no more blocks; empty while it does
   static constexpr auto fields() {
     return std::tuple{field("genesis", &Status::genesis),       field("name", &Status::name),
@@ -509,6 +563,8 @@ struct Status {
                       field("beacon", &Status::beacon),         field("state_root", &Status::state_root),
                       field("header", &Status::header),         field("pending", &Status::pending),
                       field("deadlines", &Status::deadlines),   field("next_event", &Status::next_event),
+                      field("rules", &Status::rules),           field("protocol", &Status::protocol),
+                      field("upgrade", &Status::upgrade),       field("upgrade_protocol", &Status::upgrade_protocol),
                       field("halted", &Status::halted)};
   }
 };

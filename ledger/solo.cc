@@ -25,15 +25,24 @@ Result<std::unique_ptr<Solo>> Solo::start(Chain& chain, const SecretKey& produce
   CHECK(chain.genesis().engine == attest::Engine::solo);
   if (producer.public_key() != chain.genesis().validators.front().key) return differs("producer's");
   if (vrf.public_key() != chain.genesis().validators.front().vrf) return differs("producer's VRF");
-  std::unique_ptr<Solo> solo(new Solo(chain, producer, vrf, clock, config));
+  std::unique_ptr<SigningMark> mark;
+  if (!config.mark.empty()) {
+    TRY_LET(opened, SigningMark::open(config.mark));
+    mark = std::move(opened);
+    if (const uint64_t head = number(chain.store().head()); mark->height() > head + 1)
+      return Error{Code::already, "the producer's key has signed block " + std::to_string(mark->height()) + ", the chain here ends with " + std::to_string(head),
+                   "the folder is an older copy: bring it up to date from whoever has the later blocks"};
+  }
+  std::unique_ptr<Solo> solo(new Solo(chain, producer, vrf, clock, config, std::move(mark)));
   const unsigned verifiers = config.verifiers ? config.verifiers : std::max(1u, std::thread::hardware_concurrency());
   for (unsigned i = 0; i < verifiers; i++) solo->threads_.emplace_back([s = solo.get()] { s->verify_signatures(); });
   solo->threads_.emplace_back([s = solo.get()] { s->run(); });
   return solo;
 }
 
-Solo::Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config)
-    : chain_(chain), producer_(producer), vrf_(vrf), clock_(clock), mempool_(config.mempool), on_block_(config.on_block) {}
+Solo::Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config,
+           std::unique_ptr<SigningMark> mark)
+    : chain_(chain), producer_(producer), vrf_(vrf), clock_(clock), mark_(std::move(mark)), mempool_(config.mempool), on_block_(config.on_block) {}
 
 Solo::~Solo() {
   {
@@ -184,7 +193,7 @@ void Solo::run() {
       const bool worth_it = mempool_.ready() && (!more_to_come || mempool_.bytes() >= kLoadBytes);
       const uint64_t now = clock_.steady_ns();
       if (!worth_it && (now < next_block_ns_ || (!mempool_.ready() && !pending))) continue;
-      next_block_ns_ = now + chain_.genesis().params.interval_ms * 1'000'000;
+      next_block_ns_ = now + chain_.read([](const App& app) { return app.rules().params.interval_ms; }) * 1'000'000;
       make_block();
       note_waiting();
       pending = chain_.read([](const App& app) { return app.pending(); });
@@ -205,8 +214,7 @@ void Solo::admit(std::vector<Checked> checked) {
     for (auto& [arrived, transaction] : checked) {
       const auto admitted = [&, &arrived = arrived, &transaction = *transaction]() -> Result<> {
         TRY(app.check_rest(transaction, arrived.bytes.size(), arrived.id));
-        const auto account = app.state().account(transaction.sender);
-        const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
+        const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
         TRY_LET(gone, mempool_.add(Waiting::of(transaction, arrived.id, std::move(arrived.bytes)), standing, now));
         for (const auto& one : gone)
           ended.push_back({one.id, {}, Error{Code::mempool_full, "it made room for one that pays a higher fee", "sign it again with a higher fee"}});
@@ -252,20 +260,24 @@ void Solo::make_block() {
     proposal.entries.push_back(encode(app.make_beacon(key, vrf_)));
   });
 
-  const auto taken = mempool_.take(chain_.genesis().params.max_block_bytes);
-  std::map<AccountId, uint64_t> nonces;
+  const size_t room = chain_.read([](const App& app) { return app.rules().params.max_block_bytes; });
+  const auto taken = mempool_.take(room);
+  std::map<Signer, uint64_t> nonces;
   for (const Waiting* waiting : taken) {
-    nonces[waiting->sender] = 0;
+    nonces[waiting->signer] = 0;
     proposal.entries.push_back(waiting->bytes);
   }
   const uint64_t begun_ns = clock_.steady_ns();
-  const Block block = chain_.extend(proposal, [&](const attest::Header& header) { return attest::sign_header(producer_, header); });
+  const Block block = chain_.extend(proposal, [&](const attest::Header& header) {
+    if (mark_) must(mark_->advance(number(header.height), attest::header_id(header)));
+    return attest::sign_header(producer_, header);
+  });
+  if (mark_) mark_->release();
 
   for (const auto& result : block.results) mempool_.drop(result.id);
   const ChainTime now = block.header.header.time;
   chain_.read([&](const App& app) {
-    for (auto& [sender, nonce] : nonces)
-      if (const auto account = app.state().account(sender)) nonce = account->nonce;
+    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
   });
   const auto left = mempool_.settle(nonces, now);
   std::vector<Ended> ended;
@@ -282,7 +294,7 @@ void Solo::make_block() {
     figures_.transactions += block.results.size();
     for (const auto& result : block.results) figures_.failed += result.code != 0;
     figures_.block_s.observe(static_cast<double>(clock_.steady_ns() - begun_ns) * 1e-9);
-    figures_.full_block_fee = mempool_.fee_of_full_block(chain_.genesis().params.max_block_bytes);
+    figures_.full_block_fee = mempool_.fee_of_full_block(room);
     figures_.due_since_ns = 0;
   }
   finish(std::move(ended));

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/signing_mark.h"
 #include "ledger/chain.h"
 #include "ledger/engine.h"
 #include "ledger/mempool.h"
@@ -26,12 +27,14 @@ namespace cairn::ledger {
 struct SoloConfig {
   unsigned verifiers = 0;  // threads that check signatures; 0: one a core
   MempoolLimits mempool;
+  std::filesystem::path mark;  // where what the producer's key signed last is kept, beside the key; empty: nowhere, for tests
   std::function<void(const Block&)> on_block;  // called after every block from the engine's thread: quick
 };
 
 class Solo final : public Engine {
  public:
-  // Errors: unauthorised (the keys are not those that the genesis names).
+  // Errors: unauthorised (the keys are not those that the genesis names); already (the key has signed later blocks than the chain's
+  // last), and those of SigningMark::open.
   static Result<std::unique_ptr<Solo>> start(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock,
                                              SoloConfig config = {});
   // Finishes the block under way, answers what waits with `unreachable`.
@@ -61,7 +64,8 @@ class Solo final : public Engine {
     Result<TxResult> result;
   };
 
-  Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config);
+  Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config,
+       std::unique_ptr<SigningMark> mark);
   void verify_signatures();
   void run();
   void admit(std::vector<Checked> checked);
@@ -74,6 +78,7 @@ class Solo final : public Engine {
   Chain& chain_;
   const SecretKey producer_, vrf_;
   const Clock& clock_;
+  const std::unique_ptr<SigningMark> mark_;  // may be null
   Mempool mempool_;  // the engine's thread alone
   uint64_t next_block_ns_ = 0;
   const std::function<void(const Block&)> on_block_;

@@ -57,6 +57,15 @@ void State::keep(size_t mark) {
   kept_until_ = journal_.size();
 }
 
+uint64_t State::nonce(const Signer& signer) const {
+  if (signer.hot_key.is_zero()) {
+    const auto account = this->account(signer.account);
+    return account ? account->nonce : 0;
+  }
+  const auto hot = hot_key(signer);
+  return hot ? hot->nonce : 0;
+}
+
 std::vector<RecordChange> State::changes() const {
   std::vector<const Change*> first;
   for (const Change& change : journal_) first.push_back(&change);

@@ -49,6 +49,26 @@ struct WaitingJob {
     return std::tuple{field("class", &WaitingJob::klass), field("seq", &WaitingJob::seq), field("job", &WaitingJob::job)};
   }
 };
+// A search of the matcher that is not over, with the place where it goes on: see market.h.
+enum class Sought : uint8_t { offer = 1, jobs = 2, jobs_of_all = 3 };
+constexpr bool is_valid(Sought s) { return s >= Sought::offer && s <= Sought::jobs_of_all; }
+struct Seeking {
+  uint64_t seq = 0;  // older first
+  Sought what = Sought::offer;
+  Hash id;           // of the job that seeks an offer, the offer that seeks jobs, the account whose offers all seek jobs
+  Bytes from;        // key of the next entry to look at; empty: the first
+  static constexpr auto fields() {
+    return std::tuple{field("seq", &Seeking::seq), field("what", &Seeking::what), field("id", &Seeking::id), field("from", &Seeking::from)};
+  }
+};
+struct OwnedOffer {
+  AccountId owner;
+  uint64_t seq = 0;
+  OfferId offer;
+  static constexpr auto fields() {
+    return std::tuple{field("owner", &OwnedOffer::owner), field("seq", &OwnedOffer::seq), field("offer", &OwnedOffer::offer)};
+  }
+};
 struct DueDraw {
   Height height{};
   JobId job;
@@ -94,8 +114,11 @@ Bytes make_key(char table, const Parts&... parts) {
   return out;
 }
 inline constexpr char kReceiptTable = 'R';
+inline constexpr char kRulesTable = 'P';
 
 inline Bytes key_of(const Account& r) { return make_key('a', r.id); }
+inline Bytes key_of(const Signer& r) { return make_key('k', r.account, r.hot_key); }
+inline Bytes key_of(const HotKey& r) { return make_key('k', r.account, r.key); }
 inline Bytes key_of(const Holder& h, const Currency& c) { return make_key('h', static_cast<uint8_t>(h.kind), h.id, c); }
 inline Bytes key_of(const Holding& r) { return key_of(r.holder, r.currency); }
 inline Bytes key_of(const Unbonding& r) { return make_key('u', r.seq); }
@@ -109,6 +132,8 @@ inline Bytes key_of(const BookEntry& r) {
 inline Bytes key_of(const WaitingJob& r) {
   return make_key('w', static_cast<uint8_t>(r.klass.device), static_cast<uint8_t>(r.klass.numeric), r.seq);
 }
+inline Bytes key_of(const OwnedOffer& r) { return make_key('p', r.owner, r.seq); }
+inline Bytes key_of(const Seeking& r) { return make_key('m', r.seq); }
 inline Bytes key_of(const DueDraw& r) { return make_key('q', number(r.height), r.job); }
 inline Bytes key_of(const Job& r) { return make_key('j', r.id); }
 inline Bytes key_of(const Dispute& r) { return make_key('g', r.id); }
@@ -117,6 +142,7 @@ inline Bytes key_of(const ContentAsset& r) { return make_key('c', r.content); }
 inline Bytes key_of(const Reservation& r) { return make_key('r', r.hash); }
 inline Bytes key_of(const Fork& r) { return make_key('f', number(r.one.header.height)); }
 inline Bytes key_of(const VotesChange& r) { return make_key('X', number(r.height)); }
+inline Bytes key_of(const attest::Rules& r) { return attest::rules_key(r.number); }
 inline Bytes key_of(const ReceiptRoot& r) { return make_key(kReceiptTable, r.key); }
 
 // ---- the map ----
@@ -135,6 +161,8 @@ class State {
   }
   const std::optional<Bytes>& bytes(const Bytes& key) const;  // lives until the next call
   std::optional<Account> account(const AccountId& id) const { return find<Account>(make_key('a', id)); }
+  std::optional<HotKey> hot_key(const Signer& signer) const { return find<HotKey>(key_of(signer)); }
+  uint64_t nonce(const Signer& signer) const;  // of the next transaction
   std::optional<Verifier> verifier(const AccountId& id) const { return find<Verifier>(make_key('v', id)); }
   std::optional<Validator> validator(const AccountId& id) const { return find<Validator>(make_key('V', id)); }
   std::optional<Offer> offer(const OfferId& id) const { return find<Offer>(make_key('o', id)); }
@@ -233,8 +261,16 @@ class State {
 
 // ---- the block that is being applied ----
 
+// Those in force at a height; `all` by number, the first from block 1 on.
+inline const attest::Rules& rules_at(const std::vector<attest::Rules>& all, Height height) {
+  auto at = all.rbegin();
+  while (number(at->from) > number(height) && at->number > 1) ++at;
+  return *at;
+}
+
 struct BlockContext {
   const attest::Genesis& genesis;
+  const std::vector<attest::Rules>& all_rules;  // by number; the last may be announced only
   Hash genesis_hash;
   Height height{};
   ChainTime now{};
@@ -243,7 +279,11 @@ struct BlockContext {
   std::vector<attest::ReceiptBody>& receipts;   // kept beside the state
   uint64_t steps = 0;                           // counts what happened in this block
 
-  const attest::ChainParams& params() const { return genesis.params; }
+  const attest::Rules& rules() const { return rules_at(all_rules, height); }
+  const attest::ChainParams& params() const { return rules().params; }
+  // What a job's match, and all that follows from it, is under.
+  const attest::Rules& rules_of(const Job& job) const { return job.rules == 0 ? rules() : all_rules.at(job.rules - 1); }
+  const attest::ChainParams& params_of(const Job& job) const { return rules_of(job).params; }
   // Orders everything that ever happened on the chain.
   uint64_t next_seq() { return (number(height) << 24) + ++steps; }
   // `facts` are names and JSON values.
@@ -256,6 +296,7 @@ struct TxContext {
   Hash id;       // of the transaction: also the id of the job, offer or asset that it makes
   uint64_t seq;  // of the transaction
   size_t size_bytes = 0;
+  bool by_hot_key = false;
 
   const attest::ChainParams& params() const { return block.params(); }
 };

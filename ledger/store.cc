@@ -297,6 +297,35 @@ void Store::commit(const BlockWrites& writes) {
   disk_->keep_view();
 }
 
+void Store::begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
+                  std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
+                  std::span<const RecordChange> state, std::span<const PageChange> pages) {
+  constexpr size_t kAtOnce = 4u << 20;
+  CHECK(disk_->head == 0);
+  rocksdb::WriteBatch batch;
+  const auto add = [&](const std::string& key, const Bytes& value) {
+    disk_->require(batch.Put(key, slice(value)));
+    if (batch.GetDataSize() < kAtOnce) return;
+    disk_->require(disk_->db->Write(rocksdb::WriteOptions(), &batch));
+    batch.Clear();
+  };
+  for (const auto& [key, value] : state) add(state_key(key), *value);
+  for (const auto& [page, bytes] : pages) add(page_key(page), *bytes);
+  const auto put = [&](const std::string& key, const auto& record) { disk_->require(batch.Put(key, slice(encode(record)))); };
+  for (const auto& one : draw_headers) put(block_key(one.header.height), Block{one, {}, {}});
+  put(block_key(header.header.height), Block{header, {}, {}});
+  for (const auto& receipt : receipts) put(receipt_key(receipt.job, receipt.attempt), receipt);
+  if (last_event) put(event_key(last_event->seq), *last_event);
+  put("mhead", number(header.header.height));
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  disk_->require(disk_->db->Write(synced, &batch));
+  disk_->head = number(header.header.height);
+  if (last_event) disk_->last_event = last_event->seq;
+  disk_->mark();
+  disk_->keep_view();
+}
+
 Height Store::head() const { return Height{disk_->head.load()}; }
 uint64_t Store::last_event() const { return disk_->last_event; }
 

@@ -57,6 +57,12 @@ class Store {
   // Blocks follow each other: the height is the head's plus one. Cost: one write and one sync of a file.
   void commit(const BlockWrites& writes);
 
+  // Into an empty store: the state of a chain at `header`, and what of the past its jobs' receipts need. The blocks before are
+  // not there. Synced when it returns; an interrupted one is to be thrown away.
+  void begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
+             std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
+             std::span<const RecordChange> state, std::span<const PageChange> pages);
+
   Height head() const;  // 0 before the first block
   // The state after the block of `height`; null when that is no longer or not yet within the window. After a start the window
   // begins with the last block. Views keep the store's files open.

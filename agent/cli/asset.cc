@@ -120,7 +120,7 @@ Result<> publish(const Cli& cli, const Wish& wish) {
   body.salt = random_hash();
 
   TRY_LET(wallet, cli.wallet());
-  TRY_LET(sender, Sender::make(node, wallet.key));
+  TRY_LET(sender, Sender::make(node, wallet));
   TRY_LET(reserved, sender.send(ledger::Reserve{ledger::reservation_hash(body.content, wallet.account, body.salt)}));
   TRY_LET(done, sender.send(body));
   const AssetId id = done.id.as<AssetIdTag>();

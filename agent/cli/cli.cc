@@ -1,5 +1,9 @@
 #include "agent/cli/cli.h"
 
+#include <fcntl.h>
+#include <termios.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 
@@ -46,7 +50,7 @@ Result<RequesterConfig> Cli::settings() const {
 
 Result<Wallet> Cli::wallet() const {
   TRY_LET(config, settings());
-  auto secret = load_key(config.key);
+  auto secret = load_stored_key(config.key, ask_passphrase);
   if (!secret) {
     Error error = secret.error();
     if (error.code == Code::not_found)
@@ -54,7 +58,7 @@ Result<Wallet> Cli::wallet() const {
                ", or name another by --key or CAIRN_KEY"};
     return error;
   }
-  return Wallet{config.key, *secret, account_of(secret->public_key())};
+  return Wallet{*secret, config.key};
 }
 
 Result<AccountId> Cli::account(const std::string& text) const {
@@ -73,6 +77,48 @@ Result<Amount> amount_of(const std::string& text) {
 Result<Hash> hash_of_text(const std::string& text, const std::string& what) {
   if (const auto hash = Hash::from_hex(text)) return *hash;
   return Error{Code::usage, "`" + text + "` is no id of " + what, "an id is 64 hexadecimal digits"};
+}
+
+namespace {
+
+// One line from the terminal, unseen.
+Result<std::string> typed(const std::string& question) {
+  const int fd = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
+  termios usual{};
+  if (fd < 0 || ::tcgetattr(fd, &usual) != 0) {
+    if (fd >= 0) ::close(fd);
+    return Error{Code::key_file, "there is no terminal to type a passphrase at", "name a file with it in CAIRN_PASSPHRASE_FILE"};
+  }
+  termios unseen = usual;
+  unseen.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(fd, TCSAFLUSH, &unseen);
+  static_cast<void>(!::write(fd, question.data(), question.size()));
+  std::string line;
+  char c = 0;
+  while (::read(fd, &c, 1) == 1 && c != '\n') line.push_back(c);
+  static_cast<void>(!::write(fd, "\n", 1));
+  ::tcsetattr(fd, TCSAFLUSH, &usual);
+  ::close(fd);
+  return line;
+}
+
+bool has_passphrase_file() {
+  const char* named = std::getenv("CAIRN_PASSPHRASE_FILE");
+  return named && *named;
+}
+
+}  // namespace
+
+Result<std::string> ask_passphrase(const fs::path& key_file) {
+  return has_passphrase_file() ? passphrase_of_service(key_file) : typed("passphrase of " + key_file.string() + ": ");
+}
+
+Result<std::string> ask_new_passphrase(const fs::path& key_file) {
+  if (has_passphrase_file()) return passphrase_of_service(key_file);
+  TRY_LET(once, typed("new passphrase for " + key_file.string() + ": "));
+  TRY_LET(again, typed("the same again: "));
+  if (once != again) return Error{Code::usage, "the two passphrases differ", "type the same one twice"};
+  return once;
 }
 
 constexpr uint64_t kReferenceSeconds = 1'000'000'000;

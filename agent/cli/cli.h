@@ -22,10 +22,8 @@ class App;
 
 namespace cairn::agent {
 
-struct Wallet {
+struct Wallet : StoredKey {
   std::filesystem::path file;
-  SecretKey key;
-  AccountId account;
 };
 
 struct Cli {
@@ -47,6 +45,12 @@ struct Cli {
   // 64 hexadecimal digits, or the name of an account of the devnet ("provider-1"). Error: usage.
   Result<AccountId> account(const std::string& text) const;
 };
+
+// The passphrase of a sealed key file: of CAIRN_PASSPHRASE_FILE where that is set, else typed at the terminal, unseen. Errors:
+// key_file (there is no terminal).
+Result<std::string> ask_passphrase(const std::filesystem::path& key_file);
+// A new one, typed twice.
+Result<std::string> ask_new_passphrase(const std::filesystem::path& key_file);
 
 // "12.5 CRN" or "7 pebbles". Error: usage.
 Result<Amount> amount_of(const std::string& text);

@@ -235,7 +235,7 @@ Result<> run_verb(const Cli& cli, const Wish& wish, bool submit_only) {
   spec.secret_hash = secret_hash(note.secret);
   TRY(remember(desktop->settings.folder, note));
   TRY_LET(status, desktop->node.status());
-  TRY_LET(sender, Sender::make(desktop->node, desktop->wallet.key));
+  TRY_LET(sender, Sender::make(desktop->node, desktop->wallet));
   static_cast<void>(stop_on_signals());  // from here on Ctrl-C leaves the job behind, it does not tear it down
   note.opened_wall_ms = SystemClock().wall_ms();
   TRY_LET(opened, sender.send(ledger::OpenJob{spec}));
@@ -287,7 +287,7 @@ Result<> watch_verb(const Cli& cli, const Wish& wish) {
   if (note && job.requester == desktop->wallet.account && !ledger::is_terminal(job.state)) {
     counter = std::make_unique<Counter>(desktop->settings.node, desktop->wallet.key, job.spec.endpoint, desktop->store);
     counter->open(id, note->artefacts);
-    TRY_LET(made, Sender::make(desktop->node, desktop->wallet.key));
+    TRY_LET(made, Sender::make(desktop->node, desktop->wallet));
     sender = std::move(made);
     watch.reveal(*sender, note->secret);
     watch.show_progress(*counter);
@@ -352,7 +352,7 @@ Result<> cancel_verb(const Cli& cli, const Wish& wish) {
   TRY_LET(config, cli.settings());
   TRY_LET(wallet, cli.wallet());
   NodeClient node(config.node, config.folder);
-  TRY_LET(sender, Sender::make(node, wallet.key));
+  TRY_LET(sender, Sender::make(node, wallet));
   TRY_LET(done, sender.send(ledger::CancelJob{id}));
   cli.out.line("job " + brief(id) + " is cancelled; the escrow is back");
   cli.out.object(JsonObject().add("job", id).add("transaction", done.id).add("height", done.height).add("state", "cancelled"));

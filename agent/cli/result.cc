@@ -14,7 +14,7 @@ Result<ResultFiles> fetch_result(NodeClient& node, const Wallet& wallet, const l
   if (!job.commitment)
     return Error{Code::wrong_state, "job " + brief(job.id) + " is " + std::string(name(job.state)) + ": nothing is committed yet",
                  "cairn job watch " + job.id.hex()};
-  TRY_LET(peer_key, key_of(node, job.provider));
+  TRY_LET(peer_key, key_of(node, job.provider, ledger::Scope::provide));
   Caller peer(job.provider_endpoint, peer_key, transport_keys(wallet.key));
   TRY(fetch(peer, job.spec.plan, attest::kMaxPlanBytes, store));
   TRY_LET(plan_bytes, store.read(job.spec.plan, attest::kMaxPlanBytes));

@@ -2,23 +2,30 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "agent/cli/cli.h"
+#include "agent/cli/wallet_keys.h"
 #include "agent/devnet.h"
 
 namespace cairn::agent {
 
 namespace {
 
-Result<> make(const Cli& cli) {
+Result<> make(const Cli& cli, bool sealed) {
   TRY_LET(config, cli.settings());
   std::error_code ignored;
   if (config.key.has_parent_path()) std::filesystem::create_directories(config.key.parent_path(), ignored);
   const SecretKey key = SecretKey::generate();
-  TRY(save_key(config.key, key));
+  std::optional<std::string> passphrase;
+  if (sealed) {
+    TRY_LET(typed, ask_new_passphrase(config.key));
+    passphrase = typed;
+  }
   const AccountId account = account_of(key.public_key());
+  TRY(save_key(config.key, StoredKey{key, account}, passphrase));
   cli.out.line(row("account", account.hex()));
-  cli.out.line(row("key", config.key.string() + " (mode 0600; whoever has it has the money: keep a copy)"));
-  cli.out.object(JsonObject().add("account", account).add("key", config.key.string()));
+  cli.out.line(row("public key", key.public_key().hex()));
+  cli.out.line(row("key", config.key.string() + (sealed ? " (mode 0600, sealed: keep a copy, and the passphrase)"
+                                                        : " (mode 0600; whoever has it has the money: keep a copy)")));
+  cli.out.object(JsonObject().add("account", account).add("public_key", key.public_key()).add("key", config.key.string()).add("sealed", sealed));
   return {};
 }
 
@@ -37,9 +44,9 @@ Result<> show(const Cli& cli, const std::string& whose) {
   AccountId id;
   std::string key_file;
   if (whose.empty()) {
-    TRY_LET(wallet, cli.wallet());
-    id = wallet.account;
-    key_file = wallet.file.string();
+    TRY_LET(facts, key_file_facts(config.key));
+    id = facts.account;
+    key_file = config.key.string();
   } else {
     TRY_LET(named, cli.account(whose));
     id = named;
@@ -51,16 +58,21 @@ Result<> show(const Cli& cli, const std::string& whose) {
   if (view.stake.pebbles) cli.out.line(row("stake", pretty(view.stake) + " free to enter jobs"));
   if (view.bond.pebbles) cli.out.line(row("bond", pretty(view.bond)));
   if (view.unbonding.pebbles) cli.out.line(row("unbonding", pretty(view.unbonding)));
+  if (const KeySet& keys = view.account.keys; keys.keys.size() > 1)
+    cli.out.line(row("signed by", std::to_string(keys.threshold) + " of " + std::to_string(keys.keys.size()) + " keys"));
+  for (const auto& hot : view.hot_keys)
+    cli.out.line(row("hot key", hot.key.hex() + " may " + to_json(hot.scopes) + ", has lost " + pretty(hot.spent) + " of " + pretty(hot.limit)));
   if (!key_file.empty()) cli.out.line(row("key", key_file));
   JsonObject json;
   json.add("account", id).add("balance", view.balance).add("stake", view.stake).add("bond", view.bond);
   json.add("unbonding", view.unbonding).add("nonce", view.account.nonce);
+  json.add("keys", view.account.keys).add("hot_keys", view.hot_keys);
   if (!key_file.empty()) json.add("key", key_file);
   cli.out.object(json);
   return {};
 }
 
-Result<> pay(const Cli& cli, const std::string& node_address, const SecretKey& from, const AccountId& to, Amount amount) {
+Result<> pay(const Cli& cli, const std::string& node_address, const StoredKey& from, const AccountId& to, Amount amount) {
   NodeClient node(node_address);
   TRY_LET(sender, Sender::make(node, from));
   TRY_LET(done, sender.send(ledger::Transfer{to, amount}));
@@ -89,16 +101,17 @@ Result<> faucet(const Cli& cli, const std::string& to, const std::string& sum) {
   if (!tap)
     return Error{Code::not_found, "there is no faucet: no devnet lies in " + cli.devnet_folder().string(),
                  "a faucet exists only in a devnet: cairn net up, or name its folder by --dir or CAIRN_NET"};
-  TRY_LET(key, load_key(tap->key));
+  TRY_LET(key, load_stored_key(tap->key));
   return pay(cli, config.node, key, receiver, amount);
 }
 
-Result<> send(const Cli& cli, const std::string& to, const std::string& sum) {
+Result<> send(const Cli& cli, const DraftWish& draft, const std::string& to, const std::string& sum) {
   TRY_LET(amount, amount_of(sum));
   TRY_LET(receiver, cli.account(to));
   TRY_LET(config, cli.settings());
+  if (!draft.file.empty()) return act(cli, draft, ledger::Transfer{receiver, amount}, {});
   TRY_LET(wallet, cli.wallet());
-  return pay(cli, config.node, wallet.key, receiver, amount);
+  return pay(cli, config.node, wallet, receiver, amount);
 }
 
 }  // namespace
@@ -108,9 +121,10 @@ void add_wallet_verbs(CLI::App& app, Cli& cli) {
   const auto account = std::make_shared<std::string>();
   const auto amount = std::make_shared<std::string>("100 CRN");
 
-  wallet->add_subcommand("new", "Make a key, in the file that --key or CAIRN_KEY names")->callback([&cli] {
-    cli.chosen = [&cli] { return make(cli); };
-  });
+  const auto sealed = std::make_shared<bool>(false);
+  auto* made = wallet->add_subcommand("new", "Make a key, in the file that --key or CAIRN_KEY names");
+  made->add_flag("--passphrase", *sealed, "seal the file with a passphrase");
+  made->callback([&cli, sealed] { cli.chosen = [&cli, sealed] { return make(cli, *sealed); }; });
   auto* shown = wallet->add_subcommand("show", "Balance, stake and bond of this or another account");
   shown->add_option("account", *account, "64 hexadecimal digits, or a name in the devnet; otherwise the key's");
   shown->callback([&cli, account] { cli.chosen = [&cli, account] { return show(cli, *account); }; });
@@ -123,7 +137,10 @@ void add_wallet_verbs(CLI::App& app, Cli& cli) {
   auto* sent = wallet->add_subcommand("send", "Pay somebody");
   sent->add_option("--to", *account, "who gets it")->required();
   sent->add_option("--amount", *amount, "\"12.5 CRN\" or \"7 pebbles\"")->required();
-  sent->callback([&cli, account, amount] { cli.chosen = [&cli, account, amount] { return send(cli, *account, *amount); }; });
+  const auto draft = std::make_shared<DraftWish>();
+  draft->add_to(*sent);
+  sent->callback([&cli, draft, account, amount] { cli.chosen = [&cli, draft, account, amount] { return send(cli, *draft, *account, *amount); }; });
+  add_key_verbs(*wallet, cli);
 }
 
 }  // namespace cairn::agent

@@ -14,6 +14,7 @@ namespace cairn::ledger {
 struct Accept {
   static constexpr uint16_t kTag = 11;
   static constexpr std::string_view kName = "accept";
+  static constexpr std::array kScopes{Scope::provide};
   JobId job;
   static constexpr auto fields() {
     return std::tuple{field("job", &Accept::job)};

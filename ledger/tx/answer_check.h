@@ -14,6 +14,7 @@ namespace cairn::ledger {
 struct AnswerCheck {
   static constexpr uint16_t kTag = 15;
   static constexpr std::string_view kName = "answer_check";
+  static constexpr std::array kScopes{Scope::provide};
   JobId job;
   uint64_t segment = 0;
   Hash call_id;  // of the drawn call

@@ -12,6 +12,7 @@ namespace cairn::ledger {
 struct Bond {
   static constexpr uint16_t kTag = 7;
   static constexpr std::string_view kName = "bond";
+  static constexpr std::array kScopes{Scope::verify};
   Amount amount;
   std::string endpoint;  // where the verifier is reached
   static constexpr auto fields() {

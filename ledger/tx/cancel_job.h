@@ -13,6 +13,7 @@ namespace cairn::ledger {
 struct CancelJob {
   static constexpr uint16_t kTag = 10;
   static constexpr std::string_view kName = "cancel_job";
+  static constexpr std::array kScopes{Scope::request};
   JobId job;
   static constexpr auto fields() {
     return std::tuple{field("job", &CancelJob::job)};

@@ -17,6 +17,7 @@ namespace cairn::ledger {
 struct Challenge {
   static constexpr uint16_t kTag = 17;
   static constexpr std::string_view kName = "challenge";
+  static constexpr std::array kScopes{Scope::verify, Scope::request};
   JobId job;
   uint64_t segment = 0;
   Hash end_root;  // what the challenger holds instead

@@ -13,6 +13,7 @@ namespace cairn::ledger {
 struct Commit {
   static constexpr uint16_t kTag = 12;
   static constexpr std::string_view kName = "commit";
+  static constexpr std::array kScopes{Scope::provide};
   attest::Commitment commitment;
   static constexpr auto fields() {
     return std::tuple{field("commitment", &Commit::commitment)};

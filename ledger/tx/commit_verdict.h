@@ -13,6 +13,7 @@ namespace cairn::ledger {
 struct CommitVerdict {
   static constexpr uint16_t kTag = 14;
   static constexpr std::string_view kName = "commit_verdict";
+  static constexpr std::array kScopes{Scope::verify};
   JobId job;
   uint64_t segment = 0;
   Hash hash;  // attest::verdict_hash

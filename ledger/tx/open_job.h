@@ -15,6 +15,7 @@ namespace cairn::ledger {
 struct OpenJob {
   static constexpr uint16_t kTag = 9;
   static constexpr std::string_view kName = "open_job";
+  static constexpr std::array kScopes{Scope::request};
   attest::JobSpec spec;
   static constexpr auto fields() {
     return std::tuple{field("spec", &OpenJob::spec)};

@@ -13,6 +13,7 @@ namespace cairn::ledger {
 struct PlayMove {
   static constexpr uint16_t kTag = 18;
   static constexpr std::string_view kName = "play_move";
+  static constexpr std::array kScopes{Scope::provide, Scope::verify, Scope::request};
   GameId game;
   attest::Move move;
   static constexpr auto fields() { return std::tuple{field("game", &PlayMove::game), field("move", &PlayMove::move)}; }

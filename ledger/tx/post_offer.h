@@ -8,14 +8,16 @@
 
 namespace cairn::ledger {
 
-// Puts an offer on the book, under this transaction's id, and tries the oldest open jobs against it.
+// Puts an offer on the book, under this transaction's id, and lets it seek jobs.
 // Rejects: invalid       no policy, policies not ascending, price or jobs_max 0, or a text too long
+//          unauthorised  a hot key names somebody else as payee
 //          expired       `expiry` has passed
 //          insufficient  the deposit is more than the balance
 // Keeps:   the deposit moves to deposit(offer), and back when the offer goes
 struct PostOffer {
   static constexpr uint16_t kTag = 3;
   static constexpr std::string_view kName = "post_offer";
+  static constexpr std::array kScopes{Scope::provide};
   attest::OfferClass klass;  // cpu | cuda, and numeric class
   Amount price;  // pebbles per 10^9 reference seconds
   AccountId payee;  // is paid; zero: the sender
@@ -39,6 +41,8 @@ struct PostOffer {
     if (price.pebbles == 0 || jobs_max == 0 || endpoint.size() > kMaxTextBytes || policies.empty() ||
         std::adjacent_find(policies.begin(), policies.end(), std::greater_equal<>()) != policies.end())
       return Error{Code::invalid, "an offer needs a price, a slot, ascending policies and a short endpoint", "check the offer"};
+    if (context.by_hot_key && !payee.is_zero() && payee != context.sender)
+      return Error{Code::unauthorised, "a hot key offers for its own account alone", "leave the payee out, or sign with the account's own keys"};
     if (ms(expiry) <= ms(context.block.now)) return Error{Code::expired, "the offer's expiry has passed", "choose a later one"};
     TRY(lock_deposit(state, context, context.id, context.size_bytes));
     Offer offer;

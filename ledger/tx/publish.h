@@ -20,6 +20,7 @@ namespace cairn::ledger {
 struct Publish {
   static constexpr uint16_t kTag = 20;
   static constexpr std::string_view kName = "publish";
+  static constexpr std::array kScopes{Scope::publish};
   AssetKind kind{};
   std::string title;
   Hash content;  // content id

@@ -11,6 +11,7 @@ namespace cairn::ledger {
 struct ReportFork {
   static constexpr uint16_t kTag = 22;
   static constexpr std::string_view kName = "report_fork";
+  static constexpr std::array kScopes{Scope::verify};
   attest::SignedHeader one;
   attest::SignedHeader other;
   static constexpr auto fields() { return std::tuple{field("one", &ReportFork::one), field("other", &ReportFork::other)}; }

@@ -14,6 +14,7 @@ namespace cairn::ledger {
 struct ReportUndelivered {
   static constexpr uint16_t kTag = 21;
   static constexpr std::string_view kName = "report_undelivered";
+  static constexpr std::array kScopes{Scope::verify};
   JobId job;
   uint64_t segment = 0;
   static constexpr auto fields() {

@@ -12,6 +12,7 @@ namespace cairn::ledger {
 struct Reserve {
   static constexpr uint16_t kTag = 19;
   static constexpr std::string_view kName = "reserve";
+  static constexpr std::array kScopes{Scope::publish};
   Hash hash;  // reservation_hash(content, owner, salt)
   static constexpr auto fields() {
     return std::tuple{field("hash", &Reserve::hash)};

@@ -14,6 +14,7 @@ namespace cairn::ledger {
 struct RevealSecret {
   static constexpr uint16_t kTag = 13;
   static constexpr std::string_view kName = "reveal_secret";
+  static constexpr std::array kScopes{Scope::request};
   JobId job;
   Hash secret;
   static constexpr auto fields() {

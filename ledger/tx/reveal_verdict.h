@@ -16,6 +16,7 @@ namespace cairn::ledger {
 struct RevealVerdict {
   static constexpr uint16_t kTag = 16;
   static constexpr std::string_view kName = "reveal_verdict";
+  static constexpr std::array kScopes{Scope::verify};
   JobId job;
   uint64_t segment = 0;
   Hash salt;

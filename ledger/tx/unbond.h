@@ -13,6 +13,7 @@ namespace cairn::ledger {
 struct Unbond {
   static constexpr uint16_t kTag = 8;
   static constexpr std::string_view kName = "unbond";
+  static constexpr std::array kScopes{Scope::verify};
   Amount amount;
   static constexpr auto fields() {
     return std::tuple{field("amount", &Unbond::amount)};

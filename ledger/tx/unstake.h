@@ -12,6 +12,7 @@ namespace cairn::ledger {
 struct Unstake {
   static constexpr uint16_t kTag = 6;
   static constexpr std::string_view kName = "unstake";
+  static constexpr std::array kScopes{Scope::provide};
   Amount amount;
   static constexpr auto fields() {
     return std::tuple{field("amount", &Unstake::amount)};

@@ -12,6 +12,7 @@ namespace cairn::ledger {
 struct WithdrawOffer {
   static constexpr uint16_t kTag = 4;
   static constexpr std::string_view kName = "withdraw_offer";
+  static constexpr std::array kScopes{Scope::provide};
   OfferId offer;
   static constexpr auto fields() {
     return std::tuple{field("offer", &WithdrawOffer::offer)};

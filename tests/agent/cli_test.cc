@@ -119,6 +119,73 @@ TEST(Cli, KeysAreMadeOnceAndNeverShared) {
   expect_error(terminal.run("wallet faucet --key " + key), 6, "not_found");  // there is no devnet
 }
 
+TEST(Cli, KeysAreSealedByAPassphraseFile) {
+  Terminal plain, sealed("CAIRN_PASSPHRASE_FILE=/tmp/cairn-no-such-file");
+  const std::string key = plain.path("k").string();
+  expect_error(sealed.run("wallet new --passphrase --key " + key), 4, "key_file");
+  const auto passphrase = [&](const std::string& text) {
+    plain.write("secret", text + "\n");
+    ::chmod(plain.path("secret").c_str(), 0600);
+  };
+  passphrase("correct horse");
+  Terminal knows("CAIRN_PASSPHRASE_FILE=" + plain.path("secret").string());
+  const Said made = knows.run("wallet new --passphrase --key " + key);
+  EXPECT_EQ(made.status, 0);
+  EXPECT_EQ(made.json["sealed"], true);
+  expect_error(knows.run("wallet send --to " + kId + " --amount \"1 CRN\" --node 127.0.0.1:1 --key " + key), 7, "unreachable");  // it was opened
+  passphrase("wrong horse");
+  expect_error(knows.run("wallet send --to " + kId + " --amount \"1 CRN\" --node 127.0.0.1:1 --key " + key), 4, "unauthorised");
+  passphrase("correct horse");
+  EXPECT_EQ(knows.run("wallet passphrase --remove --key " + key).status, 0);
+  expect_error(plain.run("wallet send --to " + kId + " --amount \"1 CRN\" --node 127.0.0.1:1 --key " + key), 7, "unreachable");
+}
+
+// Several keys, hot keys and rotation from the command line, on a chain of its own; drafts are signed without a network.
+TEST(Cli, KeysOfAnAccount) {
+  Terminal terminal;
+  const auto at = [&](const std::string& leaf) { return terminal.path(leaf).string(); };
+  const auto ok = [&](const std::string& words) {
+    const Said said = terminal.run(words);
+    EXPECT_EQ(said.status, 0) << words << "\n" << said.err;
+    return said.json;
+  };
+  const std::string away = " --node 127.0.0.1:1";
+  ok("net up --providers 0 --verifiers 0");
+  const std::string config = " --config " + at("net/requester.yaml");
+  for (const char* name : {"x", "y", "z"}) ok("wallet new --key " + at(name));
+  const std::string set = at("us.keys");
+  const std::string us = ok("wallet multisig create --threshold 2 --keys " + at("x") + " " + at("y") + " " + at("z") + " --out " + set + away)["account"];
+  expect_error(terminal.run("wallet multisig create --threshold 4 --keys " + at("x") + " " + at("y") + " --out " + at("w")), 2, "invalid");
+  ok("wallet faucet --to " + us + " --amount \"10 CRN\"" + config);
+  const std::string draft = at("draft");
+  ok("wallet send --to requester --amount \"1 CRN\" --draft " + draft + " --keys " + set + config);
+  expect_error(terminal.run("wallet multisig submit " + draft + config), 4, "bad_signature");
+  ok("wallet multisig sign " + draft + " --key " + at("x") + " --out " + at("by-x") + away);
+  expect_error(terminal.run("wallet multisig submit " + at("by-x") + config), 4, "bad_signature");
+  ok("wallet multisig sign " + draft + " --key " + at("z") + " --out " + at("by-z") + away);
+  EXPECT_EQ(ok("wallet multisig combine " + at("by-x") + " " + at("by-z") + " --out " + at("both") + away)["signers"].size(), 2u);
+  ok("wallet multisig submit " + at("both") + config);
+  expect_error(terminal.run("wallet multisig submit " + set + config), 1, "malformed");
+  ok("wallet send --to requester --amount \"2 CRN\" --draft " + draft + " --account " + us + config);
+  expect_error(terminal.run("wallet multisig combine " + draft + " " + at("by-x") + " --out " + at("none")), 2, "invalid");  // of another draft
+
+  ok("wallet new --key " + at("own"));
+  const std::string own = ok("wallet faucet --amount \"10 CRN\" --key " + at("own") + config)["to"];
+  ok("wallet hot new --hot " + at("hot") + " --account " + own + away);
+  const std::string pay = "wallet send --to requester --amount \"1 CRN\"" + config + " --key ";
+  expect_error(terminal.run(pay + at("hot")), 4, "bad_signature");  // nothing is granted
+  ok("wallet hot grant --hot " + at("hot") + " --for provide --for pay --limit \"1.5 CRN\" --key " + at("own") + config);
+  ok(pay + at("hot"));
+  expect_error(terminal.run(pay + at("hot")), 1, "limit");
+  expect_error(terminal.run("wallet rotate --new-key " + at("thief") + " --key " + at("hot") + config), 4, "unauthorised");
+  EXPECT_EQ(ok("wallet show --key " + at("own") + config)["hot_keys"].size(), 1u);
+  ok("wallet rotate --new-key " + at("new") + " --key " + at("own") + config);
+  expect_error(terminal.run(pay + at("own")), 4, "unauthorised");
+  ok(pay + at("new"));
+  ok("wallet hot revoke --hot " + at("hot") + " --key " + at("new") + config);
+  expect_error(terminal.run(pay + at("hot")), 4, "unauthorised");
+}
+
 TEST(Cli, AWrongFileNamesItsLineAndColumn) {
   Terminal terminal;
   const std::string file = terminal.path("job.yaml").string();
@@ -207,6 +274,7 @@ TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   offer.policies = {attest::Policy::standard};
   node.records["/v1/offers"] = encode(std::vector<ledger::Offer>{offer});
   node.state[ledger::key_of(offer)] = encode(offer);
+  node.records["/v1/accounts/" + kId] = encode(ledger::AccountView{});  // which hot keys there are: none
   const Said shown = terminal.run("wallet show " + kId + node.option());
   EXPECT_EQ(shown.status, 0);
   EXPECT_EQ(shown.json["balance"], Json({{"pebbles", "12500000"}, {"text", "12.5 CRN"}}));

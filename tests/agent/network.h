@@ -37,15 +37,15 @@ class Requester {
   explicit Requester(const DevnetState& net, const fs::path& folder)
       : node_(net.node),
         store_(folder / "store"),
-        key_(must(load_key(net.find("requester")->key))),
+        key_(must(load_stored_key(net.find("requester")->key))),
         sender_(must(Sender::make(node_, key_))),
         desk_(store_, [this](const AccountId&, const TellProgress& told) { told_step_ = told.step; }),
-        server_("tcp://127.0.0.1:0", transport_keys(key_), [this](const CurveKey& k) { return desk_.allow(k); },
+        server_("tcp://127.0.0.1:0", transport_keys(key_.key), [this](const CurveKey& k) { return desk_.allow(k); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }) {}
 
   ArtifactStore& store() { return store_; }
   NodeClient& node() { return node_; }
-  const SecretKey& key() const { return key_; }
+  const SecretKey& key() const { return key_.key; }
   uint64_t told_step() const { return told_step_; }
 
   JobId open(Assignment& job) {
@@ -80,7 +80,7 @@ class Requester {
  private:
   NodeClient node_;
   ArtifactStore store_;
-  SecretKey key_;
+  StoredKey key_;
   Sender sender_;
   std::atomic<uint64_t> told_step_{0};
   Desk desk_;

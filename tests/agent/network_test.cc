@@ -17,7 +17,7 @@ TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   EXPECT_GT(job.paid_provider.pebbles, 0u);
 
   // The result: what was committed, served by the provider after the end.
-  const PublicKey provider = must(key_of(requester.node(), job.provider));
+  const PublicKey provider = must(key_of(requester.node(), job.provider, ledger::Scope::provide));
   Caller caller(job.provider_endpoint, provider, transport_keys(requester.key()));
   const auto leaves = fetch_leaves(caller, id, job.commitment->checkpoint_root, job.spec.segments());
   ASSERT_TRUE(leaves) << leaves.error().message();

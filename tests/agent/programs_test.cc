@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/keys.h"
+#include "base/key_file.h"
 #include "tests/agent/scratch.h"
 
 namespace cairn::agent {

@@ -48,11 +48,11 @@ TEST(Header, Golden) {  // consensus: a change here is a new version of the chai
 TEST(Header, Successors) {
   const Genesis genesis = test_genesis();
   const Header first = next(genesis, nullptr, 1000);
-  ASSERT_TRUE(check_successor(genesis, nullptr, first, genesis.validators[0].vrf));
+  ASSERT_TRUE(check_successor(genesis, genesis.params, nullptr, first, genesis.validators[0].vrf));
   const Header second = next(genesis, &first, 1130);
-  ASSERT_TRUE(check_successor(genesis, &first, second, genesis.validators[0].vrf));
+  ASSERT_TRUE(check_successor(genesis, genesis.params, &first, second, genesis.validators[0].vrf));
   const Header late = next(genesis, &first, 99'000);  // a halt counts two intervals
-  ASSERT_TRUE(check_successor(genesis, &first, late, genesis.validators[0].vrf));
+  ASSERT_TRUE(check_successor(genesis, genesis.params, &first, late, genesis.validators[0].vrf));
   EXPECT_EQ(ms(late.time) - ms(first.time), 2 * genesis.params.interval_ms);
 
   const std::function<void(Header&)> damages[] = {
@@ -66,7 +66,7 @@ TEST(Header, Successors) {
   for (const auto& damage : damages) {
     Header bad = second;
     damage(bad);
-    const auto result = check_successor(genesis, &first, bad, genesis.validators[0].vrf);
+    const auto result = check_successor(genesis, genesis.params, &first, bad, genesis.validators[0].vrf);
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, Code::proof);
   }

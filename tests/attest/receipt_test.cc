@@ -38,7 +38,7 @@ struct Chain {
     if (previous) header.previous = header_id(*previous);
     header.state_root = state_root;
     header.beacon = make_beacon(previous ? previous->beacon.beacon : first_beacon(header.genesis), header.height, genesis.validators[0].key, key_of(2));
-    EXPECT_TRUE(check_successor(genesis, previous, header, genesis.validators[0].vrf));
+    EXPECT_TRUE(check_successor(genesis, genesis.params, previous, header, genesis.validators[0].vrf));
     headers.push_back(sign_header(key_of(1), header));
     return headers.back();
   }

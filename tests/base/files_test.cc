@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "base/file.h"
-#include "base/keys.h"
+#include "base/key_file.h"
 
 namespace cairn {
 namespace {
@@ -36,28 +36,119 @@ TEST_F(Files, KeysAreSavedOnceAndForTheirOwner) {
   EXPECT_EQ(save_key(path("key"), key).error().code, Code::exists);
   EXPECT_EQ(save_key(path("no/such/folder"), key).error().code, Code::key_file);
   EXPECT_EQ(load_key(path("none")).error().code, Code::key_file);
-  for (const unsigned open : {0640u, 0604u, 0660u, 0644u, 0700u}) {
+  for (const unsigned open : {0640u, 0604u, 0660u, 0644u, 0700u, 0200u, 04600u}) {
     ASSERT_EQ(::chmod(path("key").c_str(), open), 0);
     EXPECT_EQ(load_key(path("key")).error().code, Code::key_file) << std::oct << open;
   }
 }
 
+constexpr SealCost kCheap{8192, 1};
+AskPassphrase says(std::string text) {
+  return [text](const std::filesystem::path&) -> Result<std::string> { return text; };
+}
+// Without a sync: thousands of them are written.
+void scribble(const std::filesystem::path& path, const std::string& text) {
+  std::filesystem::remove(path);
+  std::ofstream(path, std::ios::binary) << text;
+  ::chmod(path.c_str(), 0600);
+}
+const AskPassphrase nobody = [](const std::filesystem::path&) -> Result<std::string> { return Error{Code::internal, "asked", ""}; };
+
 TEST_F(Files, EveryDamagedByteOfAKeyFileIsSeen) {
+  const SecretKey key = SecretKey::generate();
+  for (const bool sealed : {false, true}) {
+    std::filesystem::remove(path("key"));
+    ASSERT_TRUE(save_key(path("key"), {key, AccountId{{7}}}, sealed ? std::optional<std::string>("secret") : std::nullopt, kCheap));
+    const std::string good = *read_text(path("key"), 1000);
+    for (size_t i = 0; i < good.size(); i++) {
+      std::string bad = good;
+      bad[i] = bad[i] == '0' ? '1' : '0';
+      scribble(path("bad"), bad);
+      const auto loaded = load_stored_key(path("bad"), nobody);
+      ASSERT_FALSE(loaded) << i;
+      EXPECT_EQ(loaded.error().code, Code::key_file) << "before the passphrase is asked for";
+    }
+    for (const std::string& bad : {std::string(), good.substr(0, 50), good + "x", good + good, good.substr(0, good.size() - 1), std::string(5000, 'x')}) {
+      scribble(path("bad"), bad);
+      EXPECT_EQ(load_stored_key(path("bad"), nobody).error().code, Code::key_file);
+    }
+    uint64_t random = 1;
+    for (int i = 0; i < 3'000; i++) {  // cuts, doublings and noise
+      std::string bad = good;
+      for (int n = 0; n < 3; n++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        const size_t at = (random >> 33) % bad.size();
+        if (random % 3 == 0) bad.erase(at, 1 + (random >> 40) % 9);
+        else if (random % 3 == 1) bad.insert(at, bad.substr(at, (random >> 40) % 9));
+        else bad[at] = static_cast<char>(random >> 24);
+        if (bad.empty()) bad = "x";
+      }
+      if (bad == good) continue;
+      scribble(path("bad"), bad);
+      EXPECT_FALSE(key_file_facts(path("bad")));
+    }
+  }
+}
+
+TEST_F(Files, AKeyMayBeSealed) {
+  const SecretKey key = SecretKey::generate();
+  const AccountId account{{7}};
+  ASSERT_TRUE(save_key(path("key"), {key, account}, "correct horse", kCheap));
+  EXPECT_EQ(mode(path("key")), 0600u);
+  EXPECT_EQ(read_text(path("key"), 1000)->find(to_hex(key.seed())), std::string::npos);
+  const auto facts = must(key_file_facts(path("key")));
+  EXPECT_TRUE(facts.sealed);
+  EXPECT_EQ(facts.account, account);
+  EXPECT_EQ(facts.public_key, key.public_key());
+  const auto loaded = must(load_stored_key(path("key"), says("correct horse")));
+  EXPECT_EQ(loaded.key.seed(), key.seed());
+  EXPECT_EQ(loaded.account, account);
+  for (const char* wrong : {"", "correct hors", "correct horse ", "Correct horse"})
+    EXPECT_EQ(load_stored_key(path("key"), says(wrong)).error().code, Code::unauthorised);
+  EXPECT_EQ(load_stored_key(path("key"), nobody).error().code, Code::internal);  // what asking gives
+  EXPECT_EQ(save_key(path("empty"), {key, account}, "").error().code, Code::invalid);
+  EXPECT_FALSE(std::filesystem::exists(path("empty")));
+
+  // Another passphrase, then none: the file is whole at each step.
+  ASSERT_TRUE(replace_key(path("key"), loaded, "battery staple", kCheap));
+  EXPECT_EQ(load_stored_key(path("key"), says("correct horse")).error().code, Code::unauthorised);
+  EXPECT_TRUE(load_stored_key(path("key"), says("battery staple")));
+  ASSERT_TRUE(replace_key(path("key"), loaded));
+  EXPECT_TRUE(load_stored_key(path("key"), nobody));
+  EXPECT_EQ(mode(path("key")), 0600u);
+  EXPECT_EQ(replace_key(path("none"), loaded).error().code, Code::key_file);
+}
+
+TEST_F(Files, AServiceReadsItsPassphraseFromAFile) {
+  const SecretKey key = SecretKey::generate();
+  ASSERT_TRUE(save_key(path("key"), {key, account_of(key.public_key())}, "secret", kCheap));
+  ::unsetenv("CAIRN_PASSPHRASE_FILE");
+  EXPECT_EQ(load_key(path("key")).error().code, Code::key_file);
+  ::setenv("CAIRN_PASSPHRASE_FILE", path("passphrase").c_str(), 1);
+  EXPECT_EQ(load_key(path("key")).error().code, Code::key_file);  // no such file
+  ASSERT_TRUE(write_file(path("passphrase"), as_bytes("secret\n"), 0644));
+  EXPECT_EQ(load_key(path("key")).error().code, Code::key_file);  // for all to read
+  ASSERT_EQ(::chmod(path("passphrase").c_str(), 0400), 0);
+  EXPECT_TRUE(load_key(path("key")));
+  // A credential has the modes that systemd gives, and its folder is for this service alone.
+  ASSERT_EQ(::chmod(path("passphrase").c_str(), 0440), 0);
+  EXPECT_FALSE(load_key(path("key")));
+  ::setenv("CREDENTIALS_DIRECTORY", folder_.c_str(), 1);
+  EXPECT_TRUE(load_key(path("key")));
+  ASSERT_EQ(::chmod(path("passphrase").c_str(), 0444), 0);
+  EXPECT_FALSE(load_key(path("key")));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  ::unsetenv("CAIRN_PASSPHRASE_FILE");
+}
+
+TEST_F(Files, ALinkOrAFolderIsNoKeyFile) {
   ASSERT_TRUE(save_key(path("key"), SecretKey::generate()));
-  const std::string good = *read_text(path("key"), 1000);
-  EXPECT_EQ(good.size(), 86u);
-  for (size_t i = 0; i < good.size(); i++) {
-    std::string bad = good;
-    bad[i] = bad[i] == '0' ? '1' : '0';
-    ASSERT_TRUE(write_file(path("bad"), as_bytes(bad), 0600));
-    const auto key = load_key(path("bad"));
-    ASSERT_FALSE(key) << i;
-    EXPECT_EQ(key.error().code, Code::key_file);
-  }
-  for (const std::string& bad : {std::string(), good.substr(0, 50), good + "x", good + good}) {
-    ASSERT_TRUE(write_file(path("bad"), as_bytes(bad), 0600));
-    EXPECT_FALSE(load_key(path("bad")));
-  }
+  ASSERT_EQ(::symlink(path("key").c_str(), path("link").c_str()), 0);
+  EXPECT_EQ(load_key(path("link")).error().code, Code::key_file);
+  std::filesystem::create_directory(path("folder"));
+  EXPECT_EQ(load_key(path("folder")).error().code, Code::key_file);
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(load_key(path("pipe")).error().code, Code::key_file);
 }
 
 TEST_F(Files, WholeWritesAndBoundedReads) {

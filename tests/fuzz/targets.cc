@@ -225,7 +225,7 @@ void apply(ByteSpan bytes) {
   App& app = scene.app();
   const std::string who = kWho[bytes.front() % 8];
   Transaction tx = scene.draft(who, *std::move(body));
-  tx.key = scene.actor(who).key.public_key();
+  tx.signatures = {{scene.actor(who).key.public_key(), {}}};
   tx.fee = Amount{static_cast<uint64_t>(encode(tx).size()) * scene.params().fee_per_byte};
   static const Bytes beacon = encode(app.make_beacon(app.genesis().validators.front().key, SecretKey::from_seed(seed_named("vrf"))));
   const Proposal proposal{app.next_height(), app.head().header.wall_ms + 100, address_of(app.genesis().validators.front().key), {}, {}, {beacon, encode(tx)}};

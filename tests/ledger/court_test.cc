@@ -21,8 +21,9 @@ constexpr uint64_t kSeed = 2026, kSteps = 6, kInterval = 2;
 // A job over a random program, run by everybody with their own lies.
 class Court {
  public:
-  Court(uint64_t random, attest::Policy policy, Lie provider_lie, Lie verifier_lie = {})
-      : rng_(random), example_(attest::random_example(rng_, 12)), provider_lie_(provider_lie), verifier_lie_(verifier_lie),
+  Court(uint64_t random, attest::Policy policy, Lie provider_lie, Lie verifier_lie = {}, uint32_t protocol = attest::kProtocol,
+        const attest::ChainParams& params = Scene::quick_params())
+      : scene({"A", "B", "C", "P", "Q", "R", "V", "W"}, params, crn(1'000'000), protocol), rng_(random), example_(attest::random_example(rng_, 12)), provider_lie_(provider_lie), verifier_lie_(verifier_lie),
         whole_(example_, kSeed, 0, kSteps, example_.start, provider_lie) {
     const auto facts = must(attest::validate(example_.plan, attest::WorkTable{}));
     spec_ = scene.spec();
@@ -408,6 +409,83 @@ TEST(Court, ManyDisputesAtOnce) {
   EXPECT_EQ(court.scene.receipts().back().games.size(), games);
   for (const auto& game : court.scene.receipts().back().games) EXPECT_EQ(game.winner, Party::provider) << game.reason;
   EXPECT_EQ(court.scene.stake("P"), crn(1000));
+}
+
+// A verifier accuses falsely and takes its bond back while the game is on: protocol 1 fines it nothing, protocol 2 from what is
+// unbonding. A chain goes from one to the other, with other parameters, while such a game is open.
+TEST(Court, AGameEndsUnderTheRulesOfItsMatchWhileNewJobsRunUnderTheNext) {
+  struct Row {
+    uint32_t protocol;
+    bool upgrade;
+    bool fined;
+  };
+  for (const Row& row : {Row{1, false, false}, Row{2, false, true}, Row{1, true, false}}) {
+    Lie lie;
+    lie.kind = Lie::end_root;
+    lie.step = 1;
+    attest::ChainParams params = Scene::quick_params();
+    params.unbonding_ms = 1'000'000;
+    params.move_ms = 20'000;
+    Court court(11, attest::Policy::all, {}, lie, row.protocol, params);
+    Scene& scene = court.scene;
+    court.checks();
+    const size_t games = court.job().games.size();
+    ASSERT_GE(games, 1u);
+    scene.expect("V", Unbond{scene.bond("V")});
+    const Holder unbonding = Holder::unbonding(scene.id("V"));
+    const uint64_t left = scene.state().balance(unbonding).pebbles;
+
+    JobId fresh;
+    Amount before, reward;
+    if (row.upgrade) {
+      attest::ChainParams next = params;
+      next.standard.stake_permille = 3'000;
+      next.late_permille = 500;
+      next.verifier_silence = 7'000;
+      next.move_ms = 100;
+      next.interval_ms = 50;
+      const Height from{number(scene.app().next_height()) + params.upgrade_notice_blocks};
+      scene.expect("A", Upgrade{from, 2, next});
+      while (number(scene.app().next_height()) < number(from)) scene.block();
+      EXPECT_EQ(scene.app().rules().number, 2u);
+      scene.expect("Q", Stake{crn(10)});
+      scene.expect("Q", scene.offer());
+      fresh = scene.expect("B", OpenJob{scene.spec()}).as<JobIdTag>();
+      const Job matched = scene.job(fresh.as<HashTag>());
+      EXPECT_EQ(matched.rules, 2u);
+      EXPECT_EQ(matched.stake.pebbles, 3 * matched.reward.pebbles);
+      scene.expect("Q", Accept{fresh});
+      before = scene.balance("B");
+      reward = matched.reward;
+      EXPECT_EQ(court.job().rules, 1u);
+      EXPECT_EQ(court.job().games.size(), games) << "the old clocks run, not the new ones";
+    }
+    court.play();
+    for (int i = 0; i < 200 && court.job().state != JobState::settled; i++) scene.block({}, 200);
+    EXPECT_EQ(name(court.job().state), "settled");
+    EXPECT_EQ(left - scene.state().balance(unbonding).pebbles, row.fined ? games * params.verifier_silence : 0u);
+    const auto receipt_of = [&](const JobId& id) {
+      return *std::find_if(scene.receipts().begin(), scene.receipts().end(), [&](const auto& body) { return body.job == id; });
+    };
+    EXPECT_EQ(receipt_of(court.id).rules, 1u);
+    if (!row.upgrade) continue;
+    scene.pass(6'000);  // Q never commits
+    EXPECT_EQ(scene.balance("B").pebbles - before.pebbles, reward.pebbles / 2);
+    EXPECT_EQ(receipt_of(fresh).rules, 2u);
+
+    // The receipt shows its rules, and nobody can show others.
+    attest::Receipt receipt;
+    receipt.body = receipt_of(fresh);
+    receipt.header = scene.app().head();
+    receipt.path = scene.app().prove(attest::receipt_key(fresh, receipt.body.attempt));
+    EXPECT_FALSE(attest::check_receipt(receipt, scene.app().genesis()));
+    receipt.rules = {scene.app().all_rules()[1], scene.app().prove(blake3(attest::rules_key(2)))};
+    EXPECT_TRUE(attest::check_receipt(receipt, scene.app().genesis()));
+    receipt.rules->rules.params.late_permille++;
+    EXPECT_FALSE(attest::check_receipt(receipt, scene.app().genesis()));
+    receipt.rules = {scene.app().all_rules()[0], scene.app().prove(blake3(attest::rules_key(1)))};
+    EXPECT_FALSE(attest::check_receipt(receipt, scene.app().genesis()));
+  }
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ TEST_F(InterfaceTest, ASimulationSaysWhatABlockWouldAndChangesNothing) {
   };
   Transaction poor = signed_by("Z", 0, Transfer{account_named("B"), Amount{5}});
   Transaction unsigned_one = signed_by("A", 0, Transfer{account_named("B"), Amount{5}});
-  unsigned_one.signature = {};
+  unsigned_one.signatures[0].signature = {};
   Transaction cheap = unsigned_one;
   cheap.fee = Amount{1};
   const std::vector<Row> rows = {

@@ -624,6 +624,24 @@ TEST_F(Market, RoyaltiesGoDownTheLineage) {
   scene.expect("A", other, Code::proof);
 }
 
+TEST_F(Market, AnEndedJobLeavesItsReceiptRootAlone) {
+  const Claim honest(scene.spec());
+  const JobId id = open(scene.spec());
+  const Holder deposit = Holder::deposit(id.as<HashTag>());
+  run(id, honest);
+  check_all(id, honest);
+  scene.pass(1'200);
+  EXPECT_EQ(name(state(id)), "settled");
+  const Amount kept = scene.state().balance(deposit), before = scene.balance("A");
+  EXPECT_GT(kept.pebbles, 0u);  // it stands in state for a while yet
+  scene.pass(scene.params().receipt_keep_ms);
+  EXPECT_FALSE(scene.state().job(id));
+  EXPECT_EQ(scene.state().balance(deposit).pebbles, 0u);
+  EXPECT_EQ(scene.balance("A").pebbles - before.pebbles, kept.pebbles);
+  for (const char table : {'j', 'g', 'w', 'q', 'm'}) EXPECT_EQ(scene.state().count(table), 0u) << table;
+  EXPECT_EQ(scene.state().count(kReceiptTable), 1u);  // whose path TearDown checks
+}
+
 TEST(Split, AddsUpAndFollowsRemainders) {
   EXPECT_EQ(split(10, {1, 1, 1}), (std::vector<uint64_t>{4, 3, 3}));
   EXPECT_EQ(split(10, {1, 2, 4}), (std::vector<uint64_t>{1, 3, 6}));

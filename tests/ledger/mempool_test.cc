@@ -14,7 +14,7 @@ namespace {
 Waiting waiting(const std::string& id, char sender, uint64_t nonce, uint64_t fee, size_t size = 100, uint64_t expiry = 1000, bool is_move = false) {
   Waiting out;
   std::copy(id.begin(), id.end(), out.id.v.begin());
-  out.sender.v[0] = static_cast<uint8_t>(sender);
+  out.signer.account.v[0] = static_cast<uint8_t>(sender);
   out.bytes.resize(size);
   out.nonce = nonce;
   out.fee = Amount{fee};
@@ -33,9 +33,9 @@ std::string taken(const Mempool& pool, size_t max_bytes = 1'000'000) {
   for (const auto* w : pool.take(max_bytes)) out += (out.empty() ? "" : " ") + id_of(*w);
   return out;
 }
-AccountId sender(char name) {
-  AccountId out;
-  out.v[0] = static_cast<uint8_t>(name);
+Signer sender(char name) {
+  Signer out;
+  out.account.v[0] = static_cast<uint8_t>(name);
   return out;
 }
 

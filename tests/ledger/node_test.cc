@@ -33,7 +33,7 @@ TEST_F(NodeTest, ATransferIsInABlockWhenItIsAnswered) {
   EXPECT_EQ(account("A").account.nonce, 1u);
   const auto block = record<Block>(port(), "/v1/blocks/1");
   EXPECT_TRUE(attest::check_header(genesis_, block.header));
-  EXPECT_TRUE(attest::check_successor(genesis_, nullptr, block.header.header, genesis_.validators[0].vrf));
+  EXPECT_TRUE(attest::check_successor(genesis_, genesis_.params, nullptr, block.header.header, genesis_.validators[0].vrf));
   EXPECT_EQ(transaction_id(block.transactions.at(0)).hex(), answer.at("id"));
   const auto supply = record<Supply>(port(), "/v1/supply");
   EXPECT_TRUE(supply.conserved);

@@ -51,12 +51,14 @@ class Scene {
   }
 
   explicit Scene(std::vector<std::string> names = {"A", "B", "C", "P", "Q", "R", "V", "W"}, attest::ChainParams params = quick_params(),
-                 Amount each = crn(1'000'000))
+                 Amount each = crn(1'000'000), uint32_t protocol = attest::kProtocol)
       : producer_(SecretKey::from_seed(seed_named("producer"))), vrf_(SecretKey::from_seed(seed_named("vrf"))) {
     attest::Genesis genesis;
     genesis.name = "test";
     genesis.validators = {{account_of(producer_.public_key()), producer_.public_key(), vrf_.public_key(), {}}};
     genesis.params = params;
+    genesis.governor = account_of(SecretKey::from_seed(seed_named("A")).public_key());
+    genesis.protocol = protocol;
     for (const auto& name : names) {
       const SecretKey key = SecretKey::from_seed(seed_named(name));
       actors_.emplace(name, Actor{name, key, account_of(key.public_key())});
@@ -137,7 +139,7 @@ class Scene {
   // From the next transaction on `who` signs with another key.
   void rotate(const std::string& who, const std::string& key) {
     const SecretKey fresh = SecretKey::from_seed(seed_named(key));
-    expect(who, RotateKey{fresh.public_key()});
+    expect(who, RotateKey{KeySet::of(fresh.public_key()), false});
     actors_.at(who).key = fresh;
   }
 
@@ -161,6 +163,7 @@ class Scene {
       receipt.body = body;
       receipt.header = app_->head();
       receipt.path = app_->prove(attest::receipt_key(body.job, body.attempt));
+      if (body.rules > 1) receipt.rules = {app_->all_rules().at(body.rules - 1), app_->prove(blake3(attest::rules_key(body.rules)))};
       for (const auto& draw : body.draws) receipt.draw_headers.push_back(blocks_.at(number(draw.height) - 1).header);
       TRY(attest::check_receipt(receipt, app_->genesis()));
     }

@@ -20,7 +20,7 @@ TEST(Ladder, EveryRungInOrder) {
   };
   EXPECT_EQ(outcome([](Transaction&) {}), "ok");
   EXPECT_EQ(outcome([](Transaction& t) { t.genesis.v[0] ^= 1; }), "wrong_chain");
-  EXPECT_EQ(outcome([](Transaction& t) { t.signature.v[0] ^= 1; }, false), "bad_signature");
+  EXPECT_EQ(outcome([](Transaction& t) { t.signatures[0].signature.v[0] ^= 1; }, false), "bad_signature");
   EXPECT_EQ(outcome([](Transaction& t) { t.fee = crn(2); }, false), "bad_signature");
   EXPECT_EQ(outcome([&](Transaction& t) { t.sender = scene.id("B"); }), "bad_signature");
   EXPECT_EQ(outcome([](Transaction& t) { t.nonce++; }), "wrong_nonce");
@@ -59,7 +59,7 @@ TEST(Ladder, CheckLooksAheadOfTheNonce) {
   tx.nonce = 5;
   sign(tx, scene.actor("A").key, 1);
   EXPECT_TRUE(scene.app().check(encode(tx)));
-  tx.signature.v[3] ^= 1;
+  tx.signatures[0].signature.v[3] ^= 1;
   EXPECT_EQ(scene.app().check(encode(tx)).error().code, Code::bad_signature);
   EXPECT_TRUE(scene.app().check(encode(tx), true));
 }
@@ -78,8 +78,9 @@ TEST(Transfer, Table) {
 TEST(RotateKey, TheAccountStaysTheKeyGoes) {
   Scene scene;
   const SecretKey fresh = SecretKey::from_seed(seed_named("fresh"));
-  scene.expect("A", RotateKey{{}}, Code::invalid);
-  scene.expect("A", RotateKey{fresh.public_key()});
+  scene.expect("A", RotateKey{}, Code::invalid);
+  scene.expect("A", RotateKey{KeySet::of({}), false}, Code::invalid);
+  scene.expect("A", RotateKey{KeySet::of(fresh.public_key()), false});
   scene.expect("A", Transfer{scene.id("B"), crn(1)}, Code::bad_signature);
   Transaction tx = scene.draft("A", Transfer{scene.id("B"), crn(1)});
   sign(tx, fresh, 1);
@@ -256,12 +257,12 @@ TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
   const Claim run(scene.spec());
   const JobId job = hash_named("job").as<JobIdTag>();
   const std::vector<Body> bodies = {
-      Transfer{scene.id("B"), crn(1)}, RotateKey{{}}, scene.offer(), WithdrawOffer{}, Stake{crn(1)}, Unstake{crn(1)},
+      Transfer{scene.id("B"), crn(1)}, RotateKey{}, scene.offer(), WithdrawOffer{}, Stake{crn(1)}, Unstake{crn(1)},
       Bond{crn(1), "tcp://x"}, Unbond{crn(1)}, OpenJob{scene.spec()}, CancelJob{job}, Accept{job}, Commit{run.commitment(job)},
       RevealSecret{job, {}}, CommitVerdict{job, 1, {}}, AnswerCheck{job, 1, {}, run.segment(1)},
       RevealVerdict{job, 1, {}, {}, std::nullopt}, Challenge{job, 1, {}, run.segment(1)},
       PlayMove{{}, attest::Pick{1, {}}}, Reserve{{}}, Publish{AssetKind::model, "t", {}, {}, {}, {}, {}, {}}, ReportUndelivered{job, 0},
-      ReportFork{}, JoinValidators{}, ResignValidator{}, LeaveJail{}};
+      ReportFork{}, GrantKey{{}, {Scope::pay, Scope::verify}, crn(1), 5, {}}, RevokeKey{}, Upgrade{}, JoinValidators{}, ResignValidator{}, LeaveJail{}};
   EXPECT_EQ(bodies.size(), std::variant_size_v<Body>);
   uint64_t random = 1;
   for (const Body& body : bodies) {
@@ -294,14 +295,14 @@ TEST(Codec, GoldenBytes) {
   Transaction tx;
   tx.genesis = hash_named("genesis");
   tx.sender = hash_named("sender").as<AccountIdTag>();
-  tx.key = hash_named("key").as<PublicKeyTag>();
+  tx.signatures = {{hash_named("key").as<PublicKeyTag>(), {}}};
   tx.nonce = 7;
   tx.fee = Amount{1'000};
   tx.expiry = ChainTime{123'456};
   tx.body = Transfer{hash_named("to").as<AccountIdTag>(), Amount{5}};
   const Bytes bytes = encode(tx);
-  EXPECT_EQ(bytes.size(), 32u + 32 + 32 + 8 + 8 + 8 + 2 + 32 + 8 + 64);
-  EXPECT_EQ(to_hex(ByteSpan(bytes).subspan(96, 26)), "0700000000000000e80300000000000040e20100000000000100");
+  EXPECT_EQ(bytes.size(), 32u + 32 + 1 + 8 + 8 + 8 + 1 + 2 + 32 + 8 + 4 + 32 + 64);
+  EXPECT_EQ(to_hex(ByteSpan(bytes).subspan(64, 28)), "010700000000000000e80300000000000040e2010000000000000100");
 
   Scene scene;
   const Claim claim(scene.spec());
@@ -310,20 +311,22 @@ TEST(Codec, GoldenBytes) {
   PostOffer offer = scene.offer();
   offer.payee = scene.id("B");
   const std::vector<Body> bodies = {
-      Transfer{scene.id("B"), crn(1)}, RotateKey{tx.key}, offer, WithdrawOffer{hash_named("o").as<OfferIdTag>()}, Stake{crn(1)},
+      Transfer{scene.id("B"), crn(1)}, RotateKey{{2, {hash_named("k").as<PublicKeyTag>(), hash_named("l").as<PublicKeyTag>()}}, true}, offer, WithdrawOffer{hash_named("o").as<OfferIdTag>()}, Stake{crn(1)},
       Unstake{crn(2)}, Bond{crn(3), "tcp://x"}, Unbond{crn(4)}, OpenJob{scene.spec()}, CancelJob{job}, Accept{job},
       Commit{claim.commitment(job)}, RevealSecret{job, hash_named("secret")}, CommitVerdict{job, 1, hash_named("verdict")},
       AnswerCheck{job, 1, hash_named("call"), claim.segment(1)},
       RevealVerdict{job, 1, hash_named("salt"), {hash_named("call"), hash_named("end")}, std::nullopt},
       Challenge{job, 1, hash_named("end"), claim.segment(1)}, PlayMove{hash_named("g").as<GameIdTag>(), attest::Pick{1, hash_named("mine")}},
-      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{}, JoinValidators{tx.key, tx.key, {}, crn(5)},
-      ResignValidator{}, LeaveJail{}};
+      Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{},
+      GrantKey{hash_named("hot").as<PublicKeyTag>(), {Scope::provide, Scope::request}, crn(5), 6, ChainTime{7}},
+      RevokeKey{hash_named("hot").as<PublicKeyTag>()}, Upgrade{Height{8}, 2, {}},
+      JoinValidators{hash_named("key").as<PublicKeyTag>(), hash_named("key").as<PublicKeyTag>(), {}, crn(5)}, ResignValidator{}, LeaveJail{}};
   Hasher all;
   for (const Body& body : bodies) {
     tx.body = body;
     all.update(encode(tx));
   }
-  EXPECT_EQ(all.finish().hex(), "3f499b7e0efc792e7d6e0cff42034802b1761d8970732630e658bb14f8ea470c");
+  EXPECT_EQ(all.finish().hex(), "f9c08b5e44b4c19a8f1cf223ef648525fcf06b19df98d2390e167e821d031f14");
 }
 
 }  // namespace

@@ -253,7 +253,7 @@ void Citizen::act(const Records& view) {
   } else if (what < 33 && waiting() == 0) {
     next_key_ = SecretKey::from_seed(rng_.hash().v);
     rotation_ = about("rotate", sent_++);
-    send(rotation_, RotateKey{next_key_->public_key()});
+    send(rotation_, RotateKey{KeySet::of(next_key_->public_key()), false});
     if (waiting() == 0) next_key_.reset();
   } else if (what < 45) {
     publish(view);

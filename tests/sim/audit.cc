@@ -127,7 +127,7 @@ void Audit::check_block(const Block& block) const {
   const attest::Header& header = block.header.header;
   require(static_cast<bool>(attest::check_header(genesis_, block.header)), "a header is not signed by its producer");
   const attest::Header* previous = number(header.height) == 1 ? nullptr : &blocks_[number(header.height) - 2].header.header;
-  require(static_cast<bool>(attest::check_successor(genesis_, previous, header, genesis_.validators.front().vrf)), "a header does not follow the one before");
+  require(static_cast<bool>(attest::check_successor(genesis_, genesis_.params, previous, header, genesis_.validators.front().vrf)), "a header does not follow the one before");
   if (previous)
     require(ms(header.time) - ms(previous->time) <= 2 * genesis_.params.interval_ms, "chain time ran faster than two intervals a block");
 }
@@ -172,7 +172,8 @@ void Audit::check_holdings(const Records& before, const Records& view, const Blo
       }
       case HolderKind::deposit: {
         const bool stands = view.jobs.contains(holder.id.as<JobIdTag>()) || view.offers.contains(holder.id.as<OfferIdTag>()) ||
-                            view.assets.contains(holder.id.as<AssetIdTag>()) || view.reservations.contains(holder.id);
+                            view.assets.contains(holder.id.as<AssetIdTag>()) || view.reservations.contains(holder.id) || view.accounts.contains(holder.id.as<AccountIdTag>()) ||
+                            view.held(Holder::account(holder.id.as<AccountIdTag>())).pebbles != 0;  // the last two: of an account's record
         leak(stands);
         break;
       }
@@ -400,7 +401,9 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
 // ---- market ----
 
 void Audit::check_market(const Records& view) const {
-  require(view.book.size() == view.offers.size(), "the book has not one entry an offer");
+  const auto has_room = [](const auto& entry) { return entry.second.jobs < entry.second.jobs_max; };
+  require(view.book.size() == static_cast<size_t>(std::count_if(view.offers.begin(), view.offers.end(), has_room)),
+          "the book has not one entry an offer with a free slot");
   for (const BookEntry& entry : view.book) {
     const auto offer = view.offers.find(entry.offer);
     require(offer != view.offers.end() && offer->second.klass == entry.klass && offer->second.price == entry.price && offer->second.seq == entry.seq,

@@ -54,8 +54,7 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
     if (bytes.size() > kMaxTransactionBytes) return Error{Code::limit, "too large", ""};
     return chain_->read([&](const App& app) -> Result<> {
       TRY_LET(transaction, app.check(bytes));
-      const auto account = app.state().account(transaction.sender);
-      const Standing standing{account ? account->nonce : 0, app.state().balance(Holder::account(transaction.sender))};
+      const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
       TRY_LET(left, mempool_->add(Waiting::of(transaction, id, bytes), standing, app.head().header.time));
       for (const Waiting& gone : left)
         if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(Code::mempool_full));
@@ -86,15 +85,12 @@ Proposal Node::propose(uint32_t round) {
   out.wall_ms = wall_ms();
   out.beacon = beacon_entry();
   size_t bytes = 0;
-  std::map<AccountId, uint64_t> next;
+  std::map<Signer, uint64_t> next;
   for (const Waiting* waiting : mempool_->take(genesis_.params.max_block_bytes)) {
     bytes += waiting->bytes.size();
     out.transactions.push_back(waiting->bytes);
     // A sender's transactions come in their order, each nonce once, from the account's next on.
-    const auto [at, first] = next.try_emplace(waiting->sender, chain_->read([&](const App& app) {
-      const auto account = app.state().account(waiting->sender);
-      return account ? account->nonce : 0;
-    }));
+    const auto [at, first] = next.try_emplace(waiting->signer, chain_->read([&](const App& app) { return app.state().nonce(waiting->signer); }));
     require(waiting->nonce == at->second++, "the mempool gives a nonce that is not the sender's next");
   }
   require(bytes <= genesis_.params.max_block_bytes, "the mempool gives more than a block takes");
@@ -131,15 +127,12 @@ bool Node::commit(const Proposal& proposal) {
   height_ = acknowledged_ = block.header.header.height;
   audit_.committed(*chain_, block);
 
-  std::map<AccountId, uint64_t> nonces;
+  std::map<Signer, uint64_t> nonces;
   for (const Bytes& bytes : proposal.transactions)
-    if (const auto transaction = decode<Transaction>(bytes)) nonces[transaction->sender] = 0;
+    if (const auto transaction = decode<Transaction>(bytes)) nonces[signer_of(*transaction)] = 0;
   const ChainTime now = block.header.header.time;
   chain_->read([&](const App& app) {
-    for (auto& [sender, nonce] : nonces) {
-      const auto account = app.state().account(sender);
-      nonce = account ? account->nonce : 0;
-    }
+    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
     return 0;
   });
   for (const auto& result : block.results) mempool_->drop(result.id);

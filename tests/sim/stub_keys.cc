@@ -34,6 +34,17 @@ PublicKey SecretKey::public_key() const { return public_of(seed_); }
 AccountId account_of(const PublicKey& first_key) {
   return tagged_hash("cairn.account.v1", {first_key.span()}).as<AccountIdTag>();
 }
+AccountId account_of(const KeySet& first_keys) {
+  if (first_keys.threshold == 1 && first_keys.keys.size() == 1) return account_of(first_keys.keys.front());
+  return tagged_hash("cairn.account.set.v1", {encode(first_keys)}).as<AccountIdTag>();
+}
+bool KeySet::holds(const PublicKey& key) const { return std::binary_search(keys.begin(), keys.end(), key); }
+Result<> check(const KeySet& set) {
+  if (set.keys.empty() || set.threshold < 1 || set.threshold > set.keys.size()) return Error{Code::invalid, "no key set", "name keys"};
+  for (const PublicKey& key : set.keys)
+    if (key.is_zero()) return Error{Code::invalid, "a key of zero signs nothing", "name another"};
+  return {};
+}
 Signature sign(const SecretKey& key, const Hash& genesis, SignKind kind, const AccountId& account, ByteSpan bytes) {
   return signature_of(key.public_key(), genesis, kind, account, bytes);
 }
@@ -45,14 +56,12 @@ bool verify(const PublicKey& key, const Hash& genesis, SignKind kind, const Acco
 // What else keys.cc defines, so that nothing makes the linker take it: no simulation asks for these.
 namespace {
 [[noreturn]] void not_simulated() {
-  CHECK(!"key files and transports are not simulated");
+  CHECK(!"transports are not simulated");
   std::abort();
 }
 }  // namespace
 bool verify_plain(const PublicKey&, ByteSpan, const Signature&) { not_simulated(); }
 SecretKey SecretKey::generate() { not_simulated(); }
-Result<> save_key(const std::filesystem::path&, const SecretKey&) { not_simulated(); }
-Result<SecretKey> load_key(const std::filesystem::path&) { not_simulated(); }
 TransportKeys transport_keys(const SecretKey&) { not_simulated(); }
 Result<std::array<uint8_t, 32>> transport_key(const PublicKey&) { not_simulated(); }
 Hash random_hash() { return tagged_hash("stub.random", {}); }  // salts what nobody's order depends on
