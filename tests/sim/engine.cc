@@ -26,7 +26,7 @@ void Engine::round() {
   votes_.clear();
   voted_.clear();
   round_++;
-  Node& proposer = *nodes_[round_ % nodes_.size()];
+  Node& proposer = *nodes_[turn_++ % nodes_.size()];
   if (proposer.up() && proposer.height() == decided() && (proposer.wants_block() || is_byzantine(proposer.place()))) propose(proposer);
   const uint64_t mine = round_;
   world_.after(3 * genesis_.params.interval_ms, [this, mine] {

@@ -35,6 +35,7 @@ class Engine {
   Rng rng_;
   std::vector<Proposal> decided_;
   uint64_t round_ = 0;  // of all heights
+  size_t turn_ = 0;  // whose round is next: every node's in its turn, however a round ends
   std::map<Hash, std::set<Place>> votes_;
   std::set<Place> voted_;
   std::vector<Bytes> overheard_;
