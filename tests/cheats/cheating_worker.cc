@@ -60,7 +60,7 @@ class Middleman {
   }
   void prepare(AskInspect&) {}
   void prepare(AskTrace&) {}
-  void prepare(AskInitial&) {}  // what starts the job is compared with the job's word
+  void prepare(AskInitial&) { reached_ = StatePoint{}; }  // what starts the job is compared with the job's word
   void prepare(AskRun& ask) {
     lie_about(ask.work);
     store_ = ask.work.store;
