@@ -99,7 +99,7 @@ struct Store::Disk {
   mutable std::mutex views_mutex;
   std::map<uint64_t, std::shared_ptr<const View>> views;  // of the window, by height
 
-  void keep_view();
+  void keep_view(uint64_t height);
   void begin_marks();
   void mark();
   void require(const rocksdb::Status& status) const {
@@ -172,11 +172,11 @@ class SnapshotView final : public View {
   rocksdb::ReadOptions options_;
 };
 
-void Store::Disk::keep_view() {
+void Store::Disk::keep_view(uint64_t height) {
   auto view = std::make_shared<SnapshotView>(db, folder);
   const std::lock_guard lock(views_mutex);
-  views[head] = std::move(view);
-  if (head >= window) views.erase(views.begin(), views.upper_bound(head - window));
+  views[height] = std::move(view);
+  if (height >= window) views.erase(views.begin(), views.upper_bound(height - window));
 }
 
 // ---- how far commit() came ----
@@ -269,7 +269,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
                    "restore the folder from a copy"};
   }
   disk->begin_marks();
-  disk->keep_view();
+  disk->keep_view(disk->head);
   return std::unique_ptr<Store>(new Store(std::move(disk)));
 }
 
@@ -291,10 +291,10 @@ void Store::commit(const BlockWrites& writes) {
   rocksdb::WriteOptions synced;
   synced.sync = true;
   disk_->require(disk_->db->Write(synced, &batch));
+  disk_->keep_view(number(height));  // before anybody is told of the height: whoever asks for the last state finds it
   disk_->head = number(height);
   if (!writes.events.empty()) disk_->last_event = writes.events.back().seq;
   disk_->mark();
-  disk_->keep_view();
 }
 
 void Store::begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
@@ -323,7 +323,7 @@ void Store::begin(const attest::SignedHeader& header, std::span<const attest::Si
   disk_->head = number(header.header.height);
   if (last_event) disk_->last_event = last_event->seq;
   disk_->mark();
-  disk_->keep_view();
+  disk_->keep_view(disk_->head);
 }
 
 Height Store::head() const { return Height{disk_->head.load()}; }
