@@ -43,10 +43,10 @@ Result<> write_at(int fd, const fs::path& path, uint64_t offset, ByteSpan bytes)
 
 }  // namespace
 
-Result<Hash> hash_file(const fs::path& path) {
+Result<Hash> hash_file(const fs::path& path, const ContentKey& key) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return Error{Code::not_found, path.string() + " cannot be opened", "check the path"};
-  Hasher hasher;
+  Hasher hasher = content_hasher(key);
   Bytes piece(kPieceBytes);
   while (in) {
     in.read(reinterpret_cast<char*>(piece.data()), static_cast<std::streamsize>(piece.size()));
@@ -63,6 +63,12 @@ ArtifactStore::ArtifactStore(fs::path folder) : folder_(std::move(folder)) {
     throw Fault({Code::io, "the folder " + folder_.string() + " cannot be made: " + fault.message(), "check its parent"});
 }
 
+ArtifactStore ArtifactStore::keyed(const ContentKey& key) const {
+  ArtifactStore view = *this;
+  view.key_ = key;
+  return view;
+}
+
 bool ArtifactStore::has(const Hash& id) const { return fs::exists(path_of(id)); }
 
 uint64_t ArtifactStore::size_bytes(const Hash& id) const {
@@ -72,7 +78,7 @@ uint64_t ArtifactStore::size_bytes(const Hash& id) const {
 }
 
 Result<Hash> ArtifactStore::put(ByteSpan bytes) {
-  const Hash id = blake3(bytes);
+  const Hash id = blake3(bytes, key_);
   if (has(id) && size_bytes(id) == bytes.size()) return id;
   static std::atomic<uint64_t> ordinal{0};
   const fs::path beside =
@@ -89,7 +95,7 @@ Result<Hash> ArtifactStore::put(ByteSpan bytes) {
 }
 
 Result<Hash> ArtifactStore::put_file(const fs::path& file) {
-  TRY_LET(id, hash_file(file));
+  TRY_LET(id, hash_file(file, key_));
   if (has(id)) return id;
   const fs::path beside = folder_ / "arriving" / (id.hex() + "." + std::to_string(::getpid()));
   std::error_code fault;
@@ -101,7 +107,7 @@ Result<Hash> ArtifactStore::put_file(const fs::path& file) {
 
 Result<fs::path> ArtifactStore::verified(const Hash& id) const {
   if (!has(id)) return absent(id);
-  TRY_LET(found, hash_file(path_of(id)));
+  TRY_LET(found, hash_file(path_of(id), key_));
   if (found != id) {
     std::error_code ignored;
     fs::remove(path_of(id), ignored);
@@ -113,7 +119,7 @@ Result<fs::path> ArtifactStore::verified(const Hash& id) const {
 Result<Bytes> ArtifactStore::read(const Hash& id, size_t max_bytes) const {
   if (!has(id)) return absent(id);
   TRY_LET(bytes, read_file(path_of(id), max_bytes));
-  if (blake3(bytes) != id) {
+  if (blake3(bytes, key_) != id) {
     std::error_code ignored;
     fs::remove(path_of(id), ignored);
     return damaged(id);
@@ -144,7 +150,7 @@ Result<> ArtifactStore::append(const Hash& id, uint64_t offset, ByteSpan part) {
 }
 
 Result<> ArtifactStore::finish(const Hash& id) {
-  TRY_LET(found, hash_file(arriving(id)));
+  TRY_LET(found, hash_file(arriving(id), key_));
   std::error_code fault;
   if (found != id) {
     fs::remove(arriving(id), fault);

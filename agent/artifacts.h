@@ -1,4 +1,4 @@
-// Artefacts: bytes under their content id (BLAKE3), in one folder.
+// Artefacts: bytes under their content id (BLAKE3; keyed for a private job's), in one folder.
 //
 //   FOLDER/<64 hex digits>            whole and, when it was put there, correct
 //   FOLDER/arriving/<64 hex digits>   a prefix of one that is on its way; it survives restarts, so a transfer resumes
@@ -11,7 +11,7 @@
 
 #include <filesystem>
 
-#include "base/blake3.h"
+#include "base/content.h"
 #include "base/file.h"
 
 namespace cairn::agent {
@@ -20,6 +20,9 @@ class ArtifactStore {
  public:
   // Creates the folder. Throws Fault (io).
   explicit ArtifactStore(std::filesystem::path folder);
+
+  // The same folder, as the parties of a private job name what is in it. A plan has its plain id even there.
+  ArtifactStore keyed(const ContentKey& key) const;
 
   const std::filesystem::path& folder() const { return folder_; }
   bool has(const Hash& id) const;
@@ -45,9 +48,10 @@ class ArtifactStore {
  private:
   std::filesystem::path arriving(const Hash& id) const { return folder_ / "arriving" / id.hex(); }
   std::filesystem::path folder_;
+  ContentKey key_;
 };
 
 // BLAKE3 of a file, read in pieces. Errors: not_found, io.
-Result<Hash> hash_file(const std::filesystem::path& path);
+Result<Hash> hash_file(const std::filesystem::path& path, const ContentKey& key = {});
 
 }  // namespace cairn::agent

@@ -9,10 +9,11 @@ Error not_as_told(const std::string& what, const std::string& found, const std::
 }
 }  // namespace
 
-Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactStore& store, const attest::WorkTable& table) {
+Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactStore& store, const attest::WorkTable& table,
+                                   const ContentKey& key) {
   TRY(attest::check(spec));
   TRY_LET(bytes, store.read(spec.plan, attest::kMaxPlanBytes));
-  Assignment work{spec, {}};
+  Assignment work{spec, {}, key};
   TRY_LET(plan, decode<attest::Plan>(bytes));
   work.plan = std::move(plan);
   TRY_LET(facts, attest::validate(work.plan, table));
@@ -36,7 +37,7 @@ Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactSt
   for (size_t i = 0; i < slots.size(); i++) {
     const auto& binding = spec.inputs[i];
     if (binding.name != slots[i].first) return not_as_told("input " + std::to_string(i), slots[i].first, binding.name);
-    TRY(store.verified(binding.id));
+    TRY(store.keyed(key).verified(binding.id));
     const auto size = static_cast<uint64_t>(kernels::bytes(slots[i].second));
     if (store.size_bytes(binding.id) != size)
       return Error{Code::shape, "input " + binding.name + " has " + std::to_string(store.size_bytes(binding.id)) +

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "agent/computer.h"
 #include "agent/findings.h"
 #include "agent/follower.h"
 #include "agent/segment.h"
@@ -43,11 +44,12 @@ class Audit {
     if (!job.commitment)
       return Error{Code::wrong_state, "job " + brief(job.id.as<HashTag>()) + " is " + std::string(name(job.state)) + ": nothing is committed yet",
                    "audit it when its provider has committed"};
-    if (spec.tier != attest::Tier::exact)
-      return Error{Code::invalid, "a native job has no one result that a second run must give", "its judges decide about its pay"};
+    if (spec.tier == attest::Tier::native && wish_.challenge)
+      return Error{Code::usage, "a native job has no one result that a game could decide", "audit it without --challenge"};
     TRY_LET(parties, JobParties::of(node_, job, key_));
+    TRY_LET(key, parties.key());
     TRY(parties.fetch_inputs(store_));
-    TRY_LET(work, load_assignment(spec, store_, table_));
+    TRY_LET(work, load_assignment(spec, store_, table_, key));
     steps_.add("plan", brief(spec.plan_root), brief(attest::plan_root(work.plan)),
                std::to_string(work.plan.calls.size()) + " calls, by every operator's rules");
     for (const auto& input : spec.inputs) steps_.add("input " + input.name, "", brief(input.id), "BLAKE3 of its bytes, and its size", true);
@@ -70,6 +72,15 @@ class Audit {
         return Error{Code::usage, "the job has " + std::to_string(spec.segments()) + " segments, from 0", "name one of them"};
       out_.bar("audit", double(&segment - segments.data()) / double(segments.size()), "segment " + std::to_string(segment));
       TRY_LET(opening, parties.fetch_opening(segment, store_));
+      if (spec.tier == attest::Tier::native) {
+        TRY_LET(end, parties.fetch_end(segment, store_));
+        TRY_LET(judged, computer.judge(work, opening, end));
+        if (!steps_.add("segment " + std::to_string(segment) + ", " + steps_text(spec, segment), "at most 1000/1000 of what is tolerated",
+                        std::to_string(judged.permille) + "/1000, in " + judged.slot, "run again here, natively; no proof", judged.within()) &&
+            !first_false)
+          first_false = segment;
+        continue;
+      }
       TRY_LET(found, computer.check(work, segment, opening, spec.segment_start(segment), 0));
       const bool ok = steps_.add("segment " + std::to_string(segment) + ", " + steps_text(spec, segment), brief(found.end_root),
                                  brief(leaves[segment]), segment == 0 ? "run again here from the initial state"
@@ -125,9 +136,11 @@ class Audit {
 
   Result<> verdict(const ledger::Job& job, const std::vector<uint64_t>& segments, std::optional<uint64_t> first_false) {
     const bool good = steps_.good();
+    const bool native = job.spec.tier == attest::Tier::native;
     if (good)
       out_.line("accepted  " + std::to_string(segments.size()) + " of " + std::to_string(job.spec.segments()) +
-                " segments of this job give what its provider committed to");
+                (native ? " segments of this native job lie within what is tolerated; this is no proof"
+                        : " segments of this job give what its provider committed to"));
     out_.object(JsonObject()
                     .add("accepted", good)
                     .add("job", job.id)
@@ -140,7 +153,7 @@ class Audit {
     if (good) return {};
     if (!first_false) return Error{Code::proof, "the job is not what it says: " + steps_.findings().back().what, "do not pay for it"};
     return Error{Code::proof, "segment " + std::to_string(*first_false) + " of the job is false",
-                 wish_.challenge ? "look at the job: the game has said who lied" : "dispute it while its window is open: the same command with --challenge"};
+                 native ? "its judges decide about its pay: be one of them, or name others" : wish_.challenge ? "look at the job: the game has said who lied" : "dispute it while its window is open: the same command with --challenge"};
   }
 
   const Output& out_;

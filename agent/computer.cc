@@ -66,6 +66,7 @@ runtime::Work Computer::work_of(const Assignment& job) const {
   work.seed = job.spec.seed;
   work.threads = threads_;
   work.table = table_;
+  work.key = job.key;
   return work;
 }
 
@@ -92,8 +93,9 @@ Result<Ran> Computer::run(const Assignment& job, const OnStep& on_step) {
   if (const auto bytes = read_file(record, kRecordMaxBytes))
     if (auto earlier = decode<Ran>(*bytes); earlier && earlier->leaves.size() == earlier->states.size()) ran = *std::move(earlier);
   // An artefact that a power cut took away is made again: back to the last checkpoint that is whole.
+  const ArtifactStore store = store_.keyed(job.key);
   const auto whole = [&](const StateIds& state) {
-    return std::all_of(state.ids.begin(), state.ids.end(), [&](const Hash& id) { return bool(store_.verified(id)); });
+    return std::all_of(state.ids.begin(), state.ids.end(), [&](const Hash& id) { return bool(store.verified(id)); });
   };
   while (!ran.states.empty() && !whole(ran.states.back())) {
     ran.states.pop_back();
@@ -140,6 +142,12 @@ Result<attest::Move> Computer::play(const Assignment& job, const attest::Game& g
   TRY_LET(from, opening_of(job, opening));
   TRY_LET(client, worker());
   return settled(client->move({work_of(job), from, game, side}));
+}
+
+Result<runtime::Judged> Computer::judge(const Assignment& job, const StateIds& opening, const StateIds& end) {
+  TRY_LET(from, opening_of(job, opening));
+  TRY_LET(client, worker());
+  return settled(client->judge({work_of(job), from, point_of(end)}));
 }
 
 Result<double> Computer::speed() {

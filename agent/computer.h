@@ -20,16 +20,17 @@
 
 namespace cairn::agent {
 
-// What a job's computation starts from: its spec, and its plan decoded from the artefact that the spec names.
+// What a job's computation starts from: its spec, its plan decoded from the artefact that the spec names, a private job's key.
 struct Assignment {
   attest::JobSpec spec;
   attest::Plan plan;
+  ContentKey key;
 };
 
 // Everything a provider must know before Accept, and a verifier before it runs: the artefacts are here and have their ids,
 // the plan is valid under the chain's table and is the one that the spec prices, each input has its slot's size.
 // Errors: not_found, proof (damaged artefact), and `understated_work`, `shape`, `invalid`: this job must not be run.
-Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactStore& store, const attest::WorkTable& table);
+Result<Assignment> load_assignment(const attest::JobSpec& spec, const ArtifactStore& store, const attest::WorkTable& table, const ContentKey& key);
 
 // What a run leaves: the commitment's leaves, and the ids of the state at each checkpoint; the buffers are artefacts.
 struct Ran {
@@ -59,6 +60,9 @@ class Computer {
 
   // This side's next move. Errors: not_found (a challenger without a case), those of the worker, cancelled.
   Result<attest::Move> play(const Assignment& job, const attest::Game& game, attest::Party side, const StateIds& opening);
+
+  // Whether a segment of a native job can end where its provider says, `end`. Errors: those of the worker, cancelled.
+  Result<runtime::Judged> judge(const Assignment& job, const StateIds& opening, const StateIds& end);
 
   // Reference nanoseconds that this machine does in a nanosecond: the worker multiplies matrices for a moment.
   Result<double> speed();

@@ -7,6 +7,7 @@ void Desk::serve(const JobId& job, Served served) {
   shelf.guests.insert(served.guests.begin(), served.guests.end());
   shelf.artefacts.insert(served.artefacts.begin(), served.artefacts.end());
   shelf.leaves = std::move(served.leaves);
+  shelf.key = served.key;
   for (auto& state : served.states) {
     shelf.artefacts.insert(state.ids.begin(), state.ids.end());
     shelf.states[state.step] = std::move(state.ids);
@@ -71,6 +72,12 @@ Answer Desk::answer(const AccountId& client, const Ask& ask) const {
     if (found == shelf->states.end())
       return Refused{Code::not_found, "there is no checkpoint after " + std::to_string(state->step) + " steps"};
     return StateIds{state->step, found->second};
+  }
+  if (const auto* wanted = std::get_if<AskKey>(&ask)) {
+    const Shelf* shelf = shelf_for(client, wanted->job);
+    if (!shelf) return stranger;
+    if (!shelf->key) return Refused{Code::not_found, "there is no key of that job here"};
+    return JobKey{*shelf->key};
   }
   const auto& told = std::get<TellProgress>(ask);
   if (!shelf_for(client, told.job)) return stranger;

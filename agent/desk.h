@@ -1,6 +1,6 @@
 // What a party of jobs serves to the other parties: which accounts are let in, and what each of them may ask for.
 //
-// A guest of a job gets the job's artefacts, its checkpoint leaves and its states, and nothing of another job. Thread-safe:
+// A guest of a job gets the job's artefacts, its checkpoint leaves, its states and its key, and nothing of another job. Thread-safe:
 // the daemon's job threads write, the transport's threads ask.
 #pragma once
 
@@ -17,9 +17,11 @@ struct Served {
   std::vector<Hash> artefacts;                        // plan and inputs
   std::vector<Hash> leaves;                           // of the checkpoint tree; empty before the commitment
   std::vector<StateIds> states;                       // at checkpoints; their buffers are artefacts too
+  ContentKey key;                                     // of a private job
   static constexpr auto fields() {
     return std::tuple{field("guests", &Served::guests), field("artefacts", &Served::artefacts),
-                      field("leaves", &Served::leaves), field("states", &Served::states)};
+                      field("leaves", &Served::leaves), field("states", &Served::states),
+                      field("key", &Served::key)};
   }
 };
 
@@ -44,6 +46,7 @@ class Desk {
     std::set<Hash> artefacts;
     std::vector<Hash> leaves;
     std::map<uint64_t, std::vector<Hash>> states;
+    ContentKey key;
   };
   const Shelf* shelf_for(const AccountId& client, const JobId& job) const;
   const ArtifactStore& store_;

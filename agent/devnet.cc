@@ -310,7 +310,7 @@ Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnSta
     TRY_LET(listen, free_endpoint());
     std::vector<std::pair<std::string, std::string>> settings{
         {"node", state.node}, {"key", member.key}, {"folder", (folder_ / member.name).string()},
-        {"listen", listen}, {"price", pretty(provider.price)}, {"threads", "1"}};
+        {"listen", listen}, {"price", pretty(provider.price)}, {"native", "true"}, {"threads", "1"}};
     if (!provider.worker.empty()) settings.push_back({"worker", provider.worker});
     TRY(write_settings(member.config, "provider.yaml", settings));
     TRY(launch(member));

@@ -47,6 +47,14 @@ Result<StateIds> fetch_state(Caller& peer, const JobId& job, uint64_t step, cons
   return state;
 }
 
+Result<ContentKey> fetch_key(Caller& peer, const JobId& job, const attest::JobSpec& spec) {
+  if (!spec.viewers) return ContentKey();
+  TRY_LET(told, peer.ask_for<JobKey>(AskKey{job}, kAnswerMs));
+  if (attest::private_key_hash(told.key) != spec.viewers->key_hash)
+    return Error{Code::proof, peer.endpoint() + " serves a key that is not the job's", "try another peer"};
+  return ContentKey(told.key);
+}
+
 Answer serve_chunk(const ArtifactStore& store, const AskChunk& ask) {
   if (!store.has(ask.id)) return Refused{Code::not_found, "artefact " + ask.id.hex().substr(0, 16) + " is not here"};
   auto part = store.read_part(ask.id, ask.offset, std::min(ask.size, kChunkMaxBytes));

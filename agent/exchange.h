@@ -21,6 +21,9 @@ Result<std::vector<Hash>> fetch_leaves(Caller& peer, const JobId& job, const Has
 // The ids of the state buffers whose state root is `root`.
 Result<StateIds> fetch_state(Caller& peer, const JobId& job, uint64_t step, const Hash& root);
 
+// The key of a private job's ids, checked against its spec; none of a public one, and nobody is asked.
+Result<ContentKey> fetch_key(Caller& peer, const JobId& job, const attest::JobSpec& spec);
+
 // Answers AskChunk from a store.
 Answer serve_chunk(const ArtifactStore& store, const AskChunk& ask);
 

@@ -163,6 +163,7 @@ class Provider {
     config_.price = fresh->price;
     config_.stake = fresh->stake;
     config_.policies = fresh->policies;
+    config_.native = fresh->native;
     config_.memory_mib = fresh->memory_mib;
     config_.jobs_max = fresh->jobs_max;
     config_.offer_hours = fresh->offer_hours;
@@ -186,9 +187,10 @@ class Provider {
     offer.jobs_max = config_.jobs_max;
     offer.policies = config_.policies;
     std::sort(offer.policies.begin(), offer.policies.end());
+    offer.native = config_.native;
     offer.expiry = after(status->time, uint64_t{config_.offer_hours} * kHourMs);
     if (ours && (ours->price != offer.price || ours->endpoint != offer.endpoint || ours->memory_bytes != offer.memory_bytes ||
-                 ours->jobs_max != offer.jobs_max || ours->policies != offer.policies)) {
+                 ours->jobs_max != offer.jobs_max || ours->policies != offer.policies || ours->native != offer.native)) {
       chain_.try_send(ledger::WithdrawOffer{ours->id}, {});  // jobs that it was matched with go on
       ours = nullptr;
     }
@@ -302,10 +304,17 @@ class Provider {
     Caller caller(job.spec.endpoint, *requester, own);
     const uint64_t most = job.spec.memory_bytes;
     const auto staged = [&]() -> Result<> {
+      TRY_LET(key, fetch_key(caller, job.id, job.spec));
+      ArtifactStore keyed = store_.keyed(key);
       TRY(fetch(caller, job.spec.plan, attest::kMaxPlanBytes, store_));
-      for (const auto& input : job.spec.inputs) TRY(fetch(caller, input.id, most, store_));
-      TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
+      for (const auto& input : job.spec.inputs) TRY(fetch(caller, input.id, most, keyed));
+      TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work, key));
       TRY(computer.check_initial(work));
+      if (key) {
+        Record record = recall(job.id);
+        record.served.key = key;
+        publish(job.id, record);
+      }
       return {};
     }();
     if (!staged) {
@@ -327,7 +336,7 @@ class Provider {
   void compute(NodeClient& node, Computer& computer, const ledger::Job& job) {
     Record record = recall(job.id);
     if (!record.ran) {
-      const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
+      const auto work = must(load_assignment(job.spec, store_, chain_.params().work, record.served.key));
       std::optional<Teller> teller;
       if (const auto requester = key_of(node, job.requester, ledger::Scope::request))
         teller.emplace(job.spec.endpoint, *requester, transport_keys(chain_.key()), job.id);
@@ -360,8 +369,9 @@ class Provider {
   // Answers as soon as a verdict is committed; the call's id is computed while the verifier is still at work.
   void answer_checks(Computer& computer, const ledger::Job& job) {
     const Record record = recall(job.id);
-    if (!record.ran) return;
+    if (!record.ran || job.spec.tier == attest::Tier::native) return;
     std::vector<ledger::Body> answers;
+    std::set<uint64_t> answered;  // one answer serves all who check a segment
     for (const auto& check : job.checks) {
       const auto& draw = check.record.draw;
       if (check.state != ledger::CheckState::drawn && check.state != ledger::CheckState::committed) continue;
@@ -369,7 +379,7 @@ class Provider {
                               std::to_string(draw.work_offset);
       auto call_id = journal_value<Hash>(key);
       if (!call_id) {
-        const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
+        const auto work = must(load_assignment(job.spec, store_, chain_.params().work, record.served.key));
         const auto found = computer.check(work, draw.segment, opening(record, draw.segment), draw.step,
                                           attest::call_at(work.plan, draw.work_offset));
         if (!found) throw Fault(found.error());
@@ -378,6 +388,7 @@ class Provider {
         journal_.put_value(key, *call_id);
       }
       if (check.state != ledger::CheckState::committed || job.phase != ledger::JobPhase::answers) continue;
+      if (!answered.insert(draw.segment).second) continue;
       answers.emplace_back(ledger::AnswerCheck{job.id, draw.segment, *call_id, roots_of(record, job.spec, draw.segment)});
     }
     chain_.try_send_all(answers, job.id);
@@ -389,7 +400,7 @@ class Provider {
     for (const auto& id : job.games) {
       const auto dispute = node.dispute(id);
       if (!dispute || dispute->game.over() || dispute->game.to_move != attest::Party::provider) continue;
-      const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
+      const auto work = must(load_assignment(job.spec, store_, chain_.params().work, record.served.key));
       const uint64_t segment = dispute->game.terms.segment;
       const auto move = computer.play(work, dispute->game, attest::Party::provider, opening(record, segment));
       if (!move) throw Fault(move.error());

@@ -33,10 +33,17 @@ auto JobParties::from_any(Ask&& ask) {
   return first;
 }
 
+Result<ContentKey> JobParties::key() {
+  if (job_.spec.viewers && !key_) {
+    TRY_LET(key, from_any([&](Caller& peer) { return fetch_key(peer, job_.id, job_.spec); }));
+    key_ = key;
+  }
+  return key_;
+}
+
 Result<> JobParties::fetch_inputs(ArtifactStore& store) {
   TRY(from_any([&](Caller& peer) { return fetch(peer, job_.spec.plan, attest::kMaxPlanBytes, store); }));
-  for (const auto& input : job_.spec.inputs)
-    TRY(from_any([&](Caller& peer) { return fetch(peer, input.id, job_.spec.memory_bytes, store); }));
+  for (const auto& input : job_.spec.inputs) TRY(fetch_one(input.id, job_.spec.memory_bytes, store));
   return {};
 }
 
@@ -52,12 +59,24 @@ Result<std::vector<Hash>> JobParties::leaves() {
 
 Result<StateIds> JobParties::fetch_opening(uint64_t segment, ArtifactStore& store) {
   if (segment == 0) return StateIds{};
+  return fetch_end(segment - 1, store);
+}
+
+Result<StateIds> JobParties::end_of(uint64_t segment) {
   TRY_LET(roots, leaves());
-  const uint64_t step = job_.spec.segment_start(segment);
-  TRY_LET(opening, from_any([&](Caller& peer) { return fetch_state(peer, job_.id, step, roots.at(segment - 1)); }));
-  for (const auto& id : opening.ids)
-    TRY(from_any([&](Caller& peer) { return fetch(peer, id, job_.spec.memory_bytes, store); }));
-  return opening;
+  return from_any([&](Caller& peer) { return fetch_state(peer, job_.id, job_.spec.segment_end(segment), roots.at(segment)); });
+}
+
+Result<> JobParties::fetch_one(const Hash& id, uint64_t max_bytes, ArtifactStore& store, const OnBytes& done) {
+  TRY_LET(key, this->key());
+  ArtifactStore keyed = store.keyed(key);
+  return from_any([&](Caller& peer) { return fetch(peer, id, max_bytes, keyed, done); });
+}
+
+Result<StateIds> JobParties::fetch_end(uint64_t segment, ArtifactStore& store) {
+  TRY_LET(state, end_of(segment));
+  for (const auto& id : state.ids) TRY(fetch_one(id, job_.spec.memory_bytes, store));
+  return state;
 }
 
 }  // namespace cairn::agent

@@ -19,6 +19,7 @@ struct ProviderConfig {
   Amount price = Amount::of_pebbles(500'000);            // for an hour of this machine
   Amount stake = Amount::of_pebbles(10'000'000);         // kept staked; each job takes its policy's multiple of its reward
   std::vector<attest::Policy> policies = {attest::Policy::standard, attest::Policy::careful, attest::Policy::all};
+  bool native = false;                                   // native jobs too: judges that the job names decide about their pay
   Within<uint64_t, 1, 1 << 24> memory_mib{4096};         // largest plan that is taken
   Within<uint32_t, 1, 64> jobs_max{1};                   // at one time
   Within<uint32_t, 0, 1024> threads{0};                  // of one worker; 0: as many as there are cores
@@ -30,7 +31,8 @@ struct ProviderConfig {
                       field("worker", &C::worker),     field("device", &C::device),
                       field("numeric", &C::numeric),
                       field("price", &C::price),       field("stake", &C::stake),
-                      field("policies", &C::policies), field("memory_mib", &C::memory_mib),
+                      field("policies", &C::policies), field("native", &C::native),
+                      field("memory_mib", &C::memory_mib),
                       field("jobs_max", &C::jobs_max), field("threads", &C::threads),
                       field("offer_hours", &C::offer_hours)};
   }

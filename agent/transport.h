@@ -59,7 +59,13 @@ struct TellProgress {
                       field("loss_bits", &TellProgress::loss_bits)};
   }
 };
-using Ask = std::variant<AskChunk, AskLeaves, AskState, TellProgress>;
+// The key of a private job's ids: it goes to whoever may see the job.
+struct AskKey {
+  static constexpr uint16_t kTag = 5;
+  JobId job;
+  static constexpr auto fields() { return std::tuple{field("job", &AskKey::job)}; }
+};
+using Ask = std::variant<AskChunk, AskLeaves, AskState, TellProgress, AskKey>;
 
 // ---- and answered ----
 
@@ -95,7 +101,12 @@ struct Refused {
   std::string text;
   static constexpr auto fields() { return std::tuple{field("code", &Refused::code), field("text", &Refused::text)}; }
 };
-using Answer = std::variant<Chunk, Leaves, StateIds, Noted, Refused>;
+struct JobKey {
+  static constexpr uint16_t kTag = 6;
+  Hash key;
+  static constexpr auto fields() { return std::tuple{field("key", &JobKey::key)}; }
+};
+using Answer = std::variant<Chunk, Leaves, StateIds, Noted, Refused, JobKey>;
 
 struct Request {
   uint64_t number = 0;

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "agent/computer.h"
 #include "agent/follower.h"
 #include "agent/segment.h"
 #include "base/clock.h"
@@ -18,19 +19,42 @@ using ledger::JobPhase;
 constexpr uint32_t kLookMs = 250;
 constexpr uint64_t kSendEveryNs = 500'000'000;  // a verdict does not wait for many others
 
-// A verdict, from before its commitment to the end of its job.
-struct Verdict {
-  Hash salt;
-  attest::Knowledge knowledge;
-  StateIds opening;
+// What a segment is checked from, whole and checked, in the store.
+struct Gathered {
+  StateIds opening;  // empty for segment 0
+  StateIds end;      // of a native job's segment: what its judge compares with
+  StateIds outputs;  // where this check holds them, too, with the leaves of the checkpoint tree
+  std::vector<Hash> leaves;
+  ContentKey key;    // of a private job
   static constexpr auto fields() {
-    return std::tuple{field("salt", &Verdict::salt), field("knowledge", &Verdict::knowledge),
-                      field("opening", &Verdict::opening)};
+    return std::tuple{field("opening", &Gathered::opening), field("end", &Gathered::end), field("outputs", &Gathered::outputs),
+                      field("leaves", &Gathered::leaves), field("key", &Gathered::key)};
   }
 };
 
-std::string verdict_key(const JobId& job, uint64_t segment) {
-  return "verdict/" + job.hex() + "/" + std::to_string(segment);
+// A verdict, from before its commitment until its job is pruned.
+struct Verdict {
+  Hash salt;
+  attest::Knowledge knowledge;
+  Gathered from;
+  static constexpr auto fields() {
+    return std::tuple{field("salt", &Verdict::salt), field("knowledge", &Verdict::knowledge), field("from", &Verdict::from)};
+  }
+};
+
+// What a judge says of a native job, from before it says it.
+struct Opinion {
+  bool pays = false;
+  static constexpr auto fields() { return std::tuple{field("pays", &Opinion::pays)}; }
+};
+
+std::string opinion_key(const JobId& job) { return "opinion/" + job.hex(); }
+std::string verdicts_of(const JobId& job) { return "verdict/" + job.hex() + "/"; }
+std::string verdict_key(const JobId& job, uint64_t segment) { return verdicts_of(job) + std::to_string(segment); }
+
+// Outputs count once another party has them: whoever checks the first of the drawn segments holds them, too.
+bool holds_outputs(const ledger::Job& job, uint64_t segment) {
+  return std::none_of(job.checks.begin(), job.checks.end(), [&](const auto& check) { return check.record.draw.segment < segment; });
 }
 
 class VerifierDaemon {
@@ -54,9 +78,13 @@ class VerifierDaemon {
     while (!stop_) {
       notify_alive();
       keep_bond();
-      if (const auto jobs = node_.jobs())
-        for (const auto& job : *jobs)
+      if (const auto jobs = node_.jobs()) {
+        for (const auto& job : *jobs) {
           if (concerns_us(job)) take(job.id);
+          hold(node_, job);
+        }
+        forget_pruned(*jobs);
+      }
       chain_.wait(seen, kLookMs);
     }
     leave(threads_, [this] {
@@ -109,6 +137,11 @@ class VerifierDaemon {
         const auto job = node.job(id);
         if (job) {
           if (!concerns_us(*job)) break;
+          if (job->spec.tier == attest::Tier::native) {
+            if (const auto body = judge(node, computer, *job)) chain_.try_send(*body, id);
+            chain_.wait(seen, kLookMs);
+            continue;
+          }
           std::vector<ledger::Body> said;
           std::optional<Error> away;  // a party that did not answer in this look is not waited for again
           uint64_t sent_ns = SystemClock().steady_ns();
@@ -130,7 +163,8 @@ class VerifierDaemon {
       }
       chain_.wait(seen, kLookMs);
     }
-    forget(id);
+    std::error_code ignored;
+    if (!stop_) fs::remove_all(folder_of(id), ignored);
     const std::lock_guard lock(mutex_);
     active_.erase(id);
   }
@@ -142,15 +176,15 @@ class VerifierDaemon {
     if (check.state == CheckState::drawn && job.phase == JobPhase::verdicts) {
       auto verdict = recall(job.id, segment);
       if (!verdict) {
-        const auto opening = away ? Result<StateIds>(*away) : gather(node, job, segment);
-        if (!opening) {
-          if (const Code code = opening.error().code; code == Code::unreachable || code == Code::timed_out) away = opening.error();
-          log_warning("check.not_served", {{"job", job.id}, {"segment", segment}, {"code", name(opening.error().code)},
-                                           {"text", opening.error().text}});
+        const auto gathered = away ? Result<Gathered>(*away) : gather(node, job, segment);
+        if (!gathered) {
+          if (const Code code = gathered.error().code; code == Code::unreachable || code == Code::timed_out) away = gathered.error();
+          log_warning("check.not_served", {{"job", job.id}, {"segment", segment}, {"code", name(gathered.error().code)},
+                                           {"text", gathered.error().text}});
           if (!asked_long_enough(node, job)) return std::nullopt;
           return ledger::ReportUndelivered{job.id, segment};
         }
-        const auto found = run_segment(computer, job, check.record.draw, *opening);
+        const auto found = run_segment(computer, job, check.record.draw, *gathered);
         if (!found) {
           if (found.error().code == Code::cancelled) return std::nullopt;
           throw Fault(found.error());  // of this machine: nobody else is to blame
@@ -158,8 +192,9 @@ class VerifierDaemon {
         verdict = *found;
         const std::lock_guard lock(mutex_);
         journal_.put_value(verdict_key(job.id, segment), *verdict);
+        held_.erase(job.id);
       }
-      hold(node, job, *verdict);
+      hold(node, job);
       const Hash bound = attest::verdict_hash(verdict->salt, chain_.account(), job.id, segment, verdict->knowledge);
       return ledger::CommitVerdict{job.id, segment, bound};
     }
@@ -169,7 +204,7 @@ class VerifierDaemon {
       ledger::RevealVerdict reveal{job.id, segment, verdict->salt, verdict->knowledge, std::nullopt};
       const auto& theirs = check.record.provider;
       if (theirs && theirs->end_root == verdict->knowledge.end_root && theirs->call_id != verdict->knowledge.call_id)
-        reveal.call = drawn_call(job, check.record.draw);
+        reveal.call = drawn_call(job, check.record.draw, verdict->from.key);
       if (theirs && *theirs != verdict->knowledge)
         log_warning("check.differs", {{"job", job.id}, {"segment", segment}, {"theirs", theirs->end_root},
                                       {"ours", verdict->knowledge.end_root}});
@@ -178,24 +213,69 @@ class VerifierDaemon {
     return std::nullopt;
   }
 
-  // A verdict also says: I hold what I checked, and serve it until the window ends.
-  void hold(NodeClient& node, const ledger::Job& job, const Verdict& verdict) {
+  // What is to be said about a native job that names us, if anything: it pays when every drawn segment was served and lies within
+  // what is tolerated. Bounds and their limits: runtime/judge.h.
+  std::optional<ledger::Body> judge(NodeClient& node, Computer& computer, const ledger::Job& job) {
+    if (job.phase != JobPhase::verdicts) return std::nullopt;
+    std::set<uint64_t> segments;
+    for (const auto& check : job.checks)
+      if (check.record.draw.verifier == chain_.account() && check.state == CheckState::drawn) segments.insert(check.record.draw.segment);
+    if (segments.empty()) return std::nullopt;
+    auto opinion = value<Opinion>(opinion_key(job.id));
+    if (!opinion) {
+      opinion = Opinion{true};
+      for (const uint64_t segment : segments) {
+        const auto gathered = gather(node, job, segment);
+        if (!gathered) {
+          log_warning("judge.not_served", {{"job", job.id}, {"segment", segment}, {"code", name(gathered.error().code)},
+                                           {"text", gathered.error().text}});
+          if (!asked_long_enough(node, job)) return std::nullopt;
+          opinion->pays = false;
+          break;
+        }
+        const auto work = must(load_assignment(job.spec, store_, chain_.params().work, gathered->key));
+        const auto found = computer.judge(work, gathered->opening, gathered->end);
+        if (!found && found.error().code == Code::cancelled) return std::nullopt;
+        if (!found) throw Fault(found.error());
+        log_info("judge.ran", {{"job", job.id}, {"segment", segment}, {"slot", found->slot}, {"permille_of_tolerated", found->permille}});
+        opinion->pays = opinion->pays && found->within();
+      }
+      const std::lock_guard lock(mutex_);
+      journal_.put_value(opinion_key(job.id), *opinion);
+    }
+    return ledger::Judge{job.id, opinion->pays};
+  }
+
+  // A verdict also says: I hold what I checked from, and serve it. Until the job is pruned, also after a restart: a provider may
+  // go away, and the requester comes for the outputs later.
+  void hold(NodeClient& node, const ledger::Job& job) {
     Served served;
     served.guests = {job.requester, job.provider};
     for (const auto& other : job.checks) served.guests.push_back(other.record.draw.verifier);
-    introduce(node, desk_, served.guests);
     served.artefacts.push_back(job.spec.plan);
     for (const auto& input : job.spec.inputs) served.artefacts.push_back(input.id);
-    const std::lock_guard lock(mutex_);
-    auto& states = held_[job.id];
-    if (!verdict.opening.ids.empty()) states[verdict.opening.step] = verdict.opening;
-    for (const auto& [step, state] : states) served.states.push_back(state);
+    {
+      const std::lock_guard lock(mutex_);
+      if (held_.contains(job.id) && held_[job.id] == served.guests) return;
+      const auto verdicts = journal_.under(verdicts_of(job.id));
+      if (verdicts.empty()) return;
+      for (const auto& [key, bytes] : verdicts) {
+        const auto verdict = decode<Verdict>(bytes);
+        if (!verdict) continue;
+        for (const StateIds& state : {verdict->from.opening, verdict->from.outputs})
+          if (!state.ids.empty()) served.states.push_back(state);
+        if (!verdict->from.leaves.empty()) served.leaves = verdict->from.leaves;
+        served.key = verdict->from.key;
+      }
+      held_[job.id] = served.guests;
+    }
+    introduce(node, desk_, served.guests);
     desk_.serve(job.id, served);
   }
 
   // Which call was drawn, with its path in the plan: only needed when both sides hold the same end.
-  std::optional<ledger::DrawnCall> drawn_call(const ledger::Job& job, const attest::DrawnCheck& draw) {
-    const auto work = load_assignment(job.spec, store_, chain_.params().work);
+  std::optional<ledger::DrawnCall> drawn_call(const ledger::Job& job, const attest::DrawnCheck& draw, const ContentKey& key) {
+    const auto work = load_assignment(job.spec, store_, chain_.params().work, key);
     if (!work) return std::nullopt;
     ledger::DrawnCall call;
     call.index = attest::call_at(work->plan, draw.work_offset);
@@ -205,13 +285,29 @@ class VerifierDaemon {
     return call;
   }
 
-  // What the segment is run from, whole and checked, in the store. Errors: what the parties said, or served. Throws Fault (io) for
-  // what is this machine's.
-  Result<StateIds> gather(NodeClient& node, const ledger::Job& job, uint64_t segment) {
-    const auto gathered = [&]() -> Result<StateIds> {
+  // Errors: what the parties said, or served. Throws Fault (io) for what is this machine's.
+  Result<Gathered> gather(NodeClient& node, const ledger::Job& job, uint64_t segment) {
+    auto gathered = [&]() -> Result<Gathered> {
+      Gathered out;
       TRY_LET(parties, JobParties::of(node, job, chain_.stored()));
+      TRY_LET(key, parties.key());
+      out.key = key;
       TRY(parties.fetch_inputs(store_));
-      return parties.fetch_opening(segment, store_);
+      TRY_LET(opening, parties.fetch_opening(segment, store_));
+      out.opening = std::move(opening);
+      if (job.spec.tier == attest::Tier::native) {
+        TRY_LET(end, parties.fetch_end(segment, store_));
+        out.end = std::move(end);
+      }
+      if (holds_outputs(job, segment)) {
+        TRY_LET(outputs, parties.fetch_end(job.spec.segments() - 1, store_));
+        TRY_LET(leaves, parties.leaves());
+        if (leaves.back() != job.commitment->outputs_root)
+          return Error{Code::proof, "the last checkpoint is not the committed output", "nobody can be served what was committed"};
+        out.outputs = std::move(outputs);
+        out.leaves = std::move(leaves);
+      }
+      return out;
     }();
     if (!gathered && gathered.error().code == Code::io) throw Fault(gathered.error());
     return gathered;
@@ -226,11 +322,11 @@ class VerifierDaemon {
   }
 
   // Errors: what the worker said.
-  Result<Verdict> run_segment(Computer& computer, const ledger::Job& job, const attest::DrawnCheck& draw, const StateIds& opening) {
-    TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work));
-    TRY_LET(knowledge, computer.check(work, draw.segment, opening, draw.step, attest::call_at(work.plan, draw.work_offset)));
+  Result<Verdict> run_segment(Computer& computer, const ledger::Job& job, const attest::DrawnCheck& draw, const Gathered& from) {
+    TRY_LET(work, load_assignment(job.spec, store_, chain_.params().work, from.key));
+    TRY_LET(knowledge, computer.check(work, draw.segment, from.opening, draw.step, attest::call_at(work.plan, draw.work_offset)));
     log_info("check.ran", {{"job", job.id}, {"segment", draw.segment}, {"end_root", knowledge.end_root}});
-    return Verdict{random_hash(), knowledge, opening};
+    return Verdict{random_hash(), knowledge, from};
   }
 
   void play(NodeClient& node, Computer& computer, const ledger::Job& job) {
@@ -241,8 +337,8 @@ class VerifierDaemon {
         continue;
       const auto verdict = recall(job.id, dispute->game.terms.segment);
       if (!verdict) continue;
-      const auto work = must(load_assignment(job.spec, store_, chain_.params().work));
-      const auto move = computer.play(work, dispute->game, attest::Party::challenger, verdict->opening);
+      const auto work = must(load_assignment(job.spec, store_, chain_.params().work, verdict->from.key));
+      const auto move = computer.play(work, dispute->game, attest::Party::challenger, verdict->from.opening);
       if (!move && move.error().code == Code::not_found) {
         log_warning("game.no_case", {{"job", job.id}, {"game", id}, {"text", move.error().text}});
         continue;  // nothing that is shown differs from our own run: the clock ends it
@@ -256,18 +352,26 @@ class VerifierDaemon {
   // ---- memory ----
 
   fs::path folder_of(const JobId& id) const { return config_.folder / "jobs" / id.hex(); }
-  std::optional<Verdict> recall(const JobId& job, uint64_t segment) {
+  std::optional<Verdict> recall(const JobId& job, uint64_t segment) { return value<Verdict>(verdict_key(job, segment)); }
+  template <class T>
+  std::optional<T> value(const std::string& key) {
     const std::lock_guard lock(mutex_);
-    return journal_.value<Verdict>(verdict_key(job, segment));
+    return journal_.value<T>(key);
   }
-  void forget(const JobId& id) {
-    if (stop_) return;
-    desk_.end(id);
+  // The chain forgets a job when its receipt's keeping time is over; so do we.
+  void forget_pruned(const std::vector<ledger::Job>& jobs) {
+    std::set<std::string> known;
+    for (const auto& job : jobs) known.insert(job.id.hex());
     const std::lock_guard lock(mutex_);
-    held_.erase(id);
-    for (const auto& [key, bytes] : journal_.under("verdict/" + id.hex() + "/")) journal_.remove(key);
-    std::error_code ignored;
-    fs::remove_all(folder_of(id), ignored);
+    for (const std::string kind : {"verdict/", "opinion/"})
+      for (const auto& [key, bytes] : journal_.under(kind)) {
+        const std::string hex = key.substr(kind.size(), 2 * JobId{}.v.size());
+        const auto id = JobId::from_hex(hex);
+        if (known.contains(hex) || !id || active_.contains(*id)) continue;
+        journal_.remove(key);
+        held_.erase(*id);
+        desk_.end(*id);
+      }
   }
 
   const VerifierConfig config_;
@@ -281,7 +385,7 @@ class VerifierDaemon {
   const fs::path worker_;
   bool bonded_ = false, poor_ = false;
   std::mutex mutex_;  // journal_, active_, held_
-  std::map<JobId, std::map<uint64_t, StateIds>> held_;  // opening states, by step
+  std::map<JobId, std::vector<AccountId>> held_;  // served, and to whom
   std::set<JobId> active_;
   std::map<JobId, std::thread> threads_;
 };

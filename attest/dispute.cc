@@ -77,7 +77,7 @@ Result<> apply(Game& game, const ShowCalls& move) {
 Result<> show_tile(Game& game, const ShowNode& move) {
   if (game.range.count <= kShownChunks) return not_now(game);
   if (move.children.size() != descendants(game.range).size() ||
-      fold_descendants(game.range, move.children, is_whole(game)) != game.range_cv)
+      fold_descendants(game.range, move.children, is_whole(game), game.terms.key) != game.range_cv)
     return no_proof("what is shown does not hash to the claimed chunks");
   game.range_shown = move.children;
   return {};
@@ -127,7 +127,7 @@ Result<> apply(Game& game, const ShowOutputs& move) {
 
 Result<> apply(Game& game, const ShowChunks& move) {
   if (game.phase != Phase::tile || game.range.count > kShownChunks) return not_now(game);
-  if (move.bytes.size() != range_bytes(game) || range_cv(move.bytes, game.range, is_whole(game)) != game.range_cv)
+  if (move.bytes.size() != range_bytes(game) || range_cv(move.bytes, game.range, is_whole(game), game.terms.key) != game.range_cv)
     return no_proof("the bytes do not hash to the claimed chunks");
   game.chunk_bytes = move.bytes;
   return {};

@@ -65,6 +65,7 @@ struct GameTerms {
   Hash end_root;                 // the provider's claim
   Hash challenger_end_root;      // what the challenger holds instead
   std::optional<CallClaim> claim;  // set when the end roots are equal: then the game is about this call's id
+  ContentKey key;                // of a private job whose requester has consented; the plan's constants have plain ids
   static constexpr auto fields() {
     return std::tuple{field("job", &GameTerms::job),
                       field("plan_root", &GameTerms::plan_root),
@@ -78,7 +79,8 @@ struct GameTerms {
                       field("start_root", &GameTerms::start_root),
                       field("end_root", &GameTerms::end_root),
                       field("challenger_end_root", &GameTerms::challenger_end_root),
-                      field("claim", &GameTerms::claim)};
+                      field("claim", &GameTerms::claim),
+                      field("key", &GameTerms::key)};
   }
 };
 // What open_game requires: at least one step, call and state slot, and something that differs. Error: invalid.

@@ -40,9 +40,10 @@ double value_of_cheating(const Wager& wager, uint64_t false_segments) {
 
 uint64_t checkpoint_interval(const JobSpec& spec, uint64_t state_bytes) {
   constexpr uint64_t kHashBytesPerNs = 2;
+  constexpr uint64_t kFileNs = 10'000;
   constexpr uint64_t kTenMinutesNs = 600'000'000'000;
   const uint64_t step_ns = std::max<uint64_t>(1, spec.step_work_ns);
-  const uint64_t for_hashing = state_bytes / kHashBytesPerNs * 1000 / 3 / step_ns + 1;
+  const uint64_t for_hashing = (state_bytes / kHashBytesPerNs + spec.state_slots * kFileNs) * 1000 / 3 / step_ns + 1;
   const uint64_t short_enough = std::min((spec.steps + 99) / 100, kTenMinutesNs / step_ns);
   return std::clamp<uint64_t>(std::max(short_enough, for_hashing), 1, std::max<uint64_t>(1, (spec.steps + 3) / 4));
 }
@@ -52,18 +53,6 @@ uint64_t best_cheat(const Wager& wager) {
   for (uint64_t m = 2; m <= wager.segments; m++)
     if (value_of_cheating(wager, m) > value_of_cheating(wager, best)) best = m;
   return best;
-}
-
-uint64_t drawn_segments(const ChainParams& params, const JobSpec& spec) {
-  const uint64_t k = params.rule(spec.policy).segments;
-  return k == 0 ? spec.segments() : std::min<uint64_t>(k, spec.segments());
-}
-
-std::optional<Amount> stake_for_harm(Amount harm, uint64_t segments, uint64_t drawn) {
-  if (drawn == 0) return std::nullopt;
-  const u128 stake = (static_cast<u128>(harm.pebbles) * (segments - std::min(drawn, segments)) + drawn - 1) / drawn;
-  if (stake > UINT64_MAX) return std::nullopt;
-  return Amount{static_cast<uint64_t>(stake)};
 }
 
 }  // namespace cairn::attest

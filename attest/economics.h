@@ -34,13 +34,8 @@ Wager wager_of(const ChainParams& params, const JobSpec& spec, Amount reward, Am
 double catch_probability(const Wager& wager, uint64_t false_segments);
 double value_of_cheating(const Wager& wager, uint64_t false_segments);
 // Steps between checkpoints: a hundredth of the job and ten reference minutes at most, but so long that hashing and writing the
-// state stay below 0.3 % of the work.
+// state, a file a buffer, stay below 0.3 % of the work.
 uint64_t checkpoint_interval(const JobSpec& spec, uint64_t state_bytes);
-
-// k of a job: how many of its segments its policy draws.
-uint64_t drawn_segments(const ChainParams& params, const JobSpec& spec);
-// The least stake that covers a harm of one poisoned segment: ceil(H (n - k) / k); nullopt if it does not fit.
-std::optional<Amount> stake_for_harm(Amount harm, uint64_t segments, uint64_t drawn);
 
 // The number of false segments that pays best, 1..n.
 uint64_t best_cheat(const Wager& wager);

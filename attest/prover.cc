@@ -83,9 +83,9 @@ ByteSpan range_of(const Bytes& content, const ChunkRange& range) {
   return ByteSpan(content).subspan(begin, std::min(content.size() - begin, static_cast<size_t>(range.count) * kChunkBytes));
 }
 
-std::vector<Hash> range_values(const Bytes& content, const ChunkRange& range) {
+std::vector<Hash> range_values(const Bytes& content, const ChunkRange& range, const ContentKey& key) {
   std::vector<Hash> out;
-  for (const ChunkRange& child : descendants(range)) out.push_back(range_cv(range_of(content, child), child, false));
+  for (const ChunkRange& child : descendants(range)) out.push_back(range_cv(range_of(content, child), child, false, key));
   return out;
 }
 
@@ -145,7 +145,7 @@ ShowCalls show_calls(const Game& game, Replay& replay) {
 
 Move show_tile(const Game& game, Replay& replay) {
   const Bytes content = replay.value(game.step, disputed_output(game));
-  if (game.range.count > kShownChunks) return ShowNode{range_values(content, game.range)};
+  if (game.range.count > kShownChunks) return ShowNode{range_values(content, game.range, game.terms.key)};
   const ByteSpan bytes = range_of(content, game.range);
   return ShowChunks{{bytes.begin(), bytes.end()}};
 }
@@ -157,8 +157,13 @@ OpenBlock open_block(const Game& game, const Plan& plan, Replay& replay) {
   for (const auto& [operand, chunks] : source.reads()) {
     OpenedOperand opened;
     opened.operand = static_cast<uint32_t>(operand);
-    if (operand < game.leaf.inputs.size()) opened.value = prove_value(game, game.leaf.inputs[operand], plan, replay);
-    opened.slices = prove_slices(source.value(operand), std::vector<uint64_t>(chunks.begin(), chunks.end()));
+    ContentKey key = game.terms.key;
+    if (operand < game.leaf.inputs.size()) {
+      const ValueRef& ref = game.leaf.inputs[operand];
+      opened.value = prove_value(game, ref, plan, replay);
+      if (ref.from == From::constant) key.reset();
+    }
+    opened.slices = prove_slices(source.value(operand), std::vector<uint64_t>(chunks.begin(), chunks.end()), key);
     move.operands.push_back(std::move(opened));
   }
   return move;
@@ -227,7 +232,7 @@ Result<Move> pick(const Game& game, Replay& replay) {
     case Phase::outputs: return pick_first(game.output_ids, replay.output_ids(game.step, game.call));
     case Phase::tile:
       if (!game.chunk_bytes.empty()) return pick_element(game, replay);
-      return pick_first(game.range_shown, range_values(replay.value(game.step, disputed_output(game)), game.range));
+      return pick_first(game.range_shown, range_values(replay.value(game.step, disputed_output(game)), game.range, game.terms.key));
     case Phase::blocks: return pick_carry(game, replay);
     case Phase::steps:
     case Phase::calls:

@@ -1,6 +1,7 @@
 #include "attest/receipt.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/blake3.h"
@@ -89,6 +90,11 @@ class Examination {
           body_.spec.title + ": " + std::to_string(body_.spec.steps) + " steps, tier " + std::string(name(body_.spec.tier)) + ", audit " +
               std::string(name(body_.spec.policy)),
           "body");
+    add("tier " + std::string(name(body_.spec.tier)), "", body_.spec.tier == Tier::exact ? "one defined result, which a dispute can decide"
+                                                                                        : "checked within tolerances by named judges; no proof",
+        "body", true);
+    if (body_.spec.viewers)
+      add("private", "", "checked by a jury that the data's owner chose; nothing was opened on the chain, so it is no proof", "body", true);
     const bool matched = !body_.provider.is_zero();
     const uint64_t times[] = {ms(body_.opened), matched ? ms(body_.matched) : ms(body_.opened),
                               body_.commitment ? ms(body_.committed) : matched ? ms(body_.matched) : ms(body_.opened), ms(body_.ended),
@@ -140,22 +146,25 @@ class Examination {
     bool fit = true;
     for (const CandidateRecord& candidate : record.candidates) {
       fit &= candidate.account != body_.provider && candidate.account != body_.payee;
+      if (const auto& viewers = body_.spec.viewers)
+        fit &= std::binary_search(viewers->verifiers.begin(), viewers->verifiers.end(), candidate.account);
       fit &= candidates.empty() || candidates.back().account < candidate.account;
       candidates.push_back({candidate.account, candidate.bond});
     }
     add("draw: candidates", "in order, without provider and payee", count_of(candidates.size(), "candidate"), "body", fit);
     if (failed()) return;
     const Hash randomness = draw_randomness(record.beacon, record.secret, body_.job, commitment_hash(*body_.commitment));
-    std::vector<DrawnCheck> before, found;
+    std::vector<DrawnCheck> before, earlier, found;
     bool first = true;
     for (const CheckRecord& check : body_.checks) {
       if (check.round == round) found.push_back(check.draw);
       if (check.round >= round) continue;
       first = false;
+      earlier.push_back(check.draw);
       if (check.verdict.is_zero()) before.push_back(check.draw);
     }
     const std::vector<DrawnCheck> expected = first ? draw(randomness, body_.spec, record.segments, candidates)
-                                                   : redraw(randomness, body_.spec, before, candidates);
+                                                   : redraw(randomness, body_.spec, before, earlier, candidates);
     add("draw: made again", count_of(expected.size(), "check"), count_of(found.size(), "check"), "beacon of " + block, encode(expected) == encode(found));
   }
 
@@ -163,6 +172,11 @@ class Examination {
     for (const CheckRecord& check : body_.checks) {
       if (failed()) return;
       const std::string what = "check of segment " + std::to_string(check.draw.segment) + " by " + brief(check.draw.verifier);
+      if (body_.spec.tier == Tier::native) {
+        add("judge " + brief(check.draw.verifier) + " on segment " + std::to_string(check.draw.segment), "a judge that the job names, by its word",
+            std::string(name(check.did)), "body; no proof", std::binary_search(body_.spec.judges.begin(), body_.spec.judges.end(), check.draw.verifier));
+        continue;
+      }
       const bool revealed = check.knowledge.has_value();
       if (revealed)
         same(what + ": verdict", brief(check.verdict), brief(verdict_hash(check.salt, check.draw.verifier, body_.job, check.draw.segment, *check.knowledge)),
@@ -189,6 +203,8 @@ class Examination {
                   game.terms.segment < spec.segments() && game.terms.input_ids.size() <= spec.inputs.size();
       if (fits)
         fits = game.terms.start_step == spec.segment_start(game.terms.segment) && game.terms.end_step == spec.segment_end(game.terms.segment);
+      fits = fits && game.terms.key.has_value() == spec.viewers.has_value() &&
+             (!game.terms.key || private_key_hash(*game.terms.key) == spec.viewers->key_hash);
       for (size_t i = 0; fits && i < game.terms.input_ids.size(); i++) fits = game.terms.input_ids[i] == spec.inputs[i].id;
       add(what, "about this job", fits ? (game.winner ? "the " + std::string(name(*game.winner)) + " won: " + game.reason : game.reason) : "another job",
           "body", fits);
@@ -243,7 +259,7 @@ std::string_view name(Blame b) {
   return named(kNames, b);
 }
 std::string_view name(Audit a) {
-  constexpr std::string_view kNames[] = {"?", "unaudited", "partly", "as_ordered"};
+  constexpr std::string_view kNames[] = {"?", "unaudited", "partly", "as_ordered", "judged"};
   return named(kNames, a);
 }
 std::string_view name(Checked c) {
@@ -270,16 +286,33 @@ std::optional<Amount> pay_for(const JobSpec& spec, Amount price) {
   return Amount{static_cast<uint64_t>(pay + low)};
 }
 
+uint64_t drawn_segments(const ChainParams& params, const JobSpec& spec) {
+  const uint64_t k = params.rule(spec.policy).segments;
+  return k == 0 ? spec.segments() : std::min<uint64_t>(k, spec.segments());
+}
+
+std::optional<Amount> stake_for_harm(Amount harm, uint64_t segments, uint64_t drawn) {
+  if (drawn == 0) return std::nullopt;
+  const u128 stake = (static_cast<u128>(harm.pebbles) * (segments - std::min(drawn, segments)) + drawn - 1) / drawn;
+  if (stake > UINT64_MAX) return std::nullopt;
+  return Amount{static_cast<uint64_t>(stake)};
+}
+
 Hash commitment_hash(const Commitment& commitment) { return hash_of("cairn.commitment.v1", commitment); }
 
 Audit audit_reached(const ReceiptBody& body) {
-  std::set<uint64_t> drawn;
-  size_t agreed = 0;  // at most one a segment
+  std::map<uint64_t, bool> agreed;  // by drawn segment
+  std::set<uint64_t> contradicted;
   for (const CheckRecord& check : body.checks) {
-    drawn.insert(check.draw.segment);
-    agreed += check.did == Checked::agreed;
+    agreed[check.draw.segment] |= check.did == Checked::agreed;
+    if (check.did == Checked::differed) contradicted.insert(check.draw.segment);
   }
-  return agreed == 0 ? Audit::unaudited : agreed == drawn.size() ? Audit::as_ordered : Audit::partly;
+  if (body.spec.tier == Tier::native)
+    return std::any_of(agreed.begin(), agreed.end(), [](const auto& a) { return a.second; }) || !contradicted.empty() ? Audit::judged : Audit::unaudited;
+  if (body.spec.viewers)
+    for (const uint64_t segment : contradicted) agreed[segment] = false;
+  const auto count = std::count_if(agreed.begin(), agreed.end(), [](const auto& a) { return a.second; });
+  return count == 0 ? Audit::unaudited : count == static_cast<long>(agreed.size()) ? Audit::as_ordered : Audit::partly;
 }
 
 Hash receipt_root(const ReceiptBody& body) { return hash_of("cairn.receipt.v1", body); }

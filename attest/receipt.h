@@ -26,12 +26,14 @@ enum class Blame : uint8_t { none = 0, requester, provider, verifier, network };
 constexpr bool is_valid(Blame f) { return f <= Blame::network; }
 std::string_view name(Blame f);
 
-// How much of the job was checked by somebody else who proved that it ran it.
-enum class Audit : uint8_t { unaudited = 1, partly = 2, as_ordered = 3 };
-constexpr bool is_valid(Audit a) { return a >= Audit::unaudited && a <= Audit::as_ordered; }
+// How much of the job was checked by somebody else who proved that it ran it. `judged`: a native job's judges gave their opinion,
+// which proves nothing.
+enum class Audit : uint8_t { unaudited = 1, partly = 2, as_ordered = 3, judged = 4 };
+constexpr bool is_valid(Audit a) { return a >= Audit::unaudited && a <= Audit::judged; }
 std::string_view name(Audit a);
 
-// What a drawn verifier did. `agreed`: revealed knowledge equal to the provider's. `differed`: became a game.
+// What a drawn verifier did. `agreed`: revealed knowledge equal to the provider's. `differed`: another; it became a game, or a
+// private jury's voice. A judge agreed or differed by its word.
 enum class Checked : uint8_t { silent = 1, agreed, differed, undelivered };
 constexpr bool is_valid(Checked c) { return c >= Checked::silent && c <= Checked::undelivered; }
 std::string_view name(Checked c);
@@ -187,8 +189,13 @@ struct Receipt {
 
 // floor(step work x steps x price / 10^18); nullopt if it does not fit.
 std::optional<Amount> pay_for(const JobSpec& spec, Amount price);
+// k of a job: how many of its segments its policy draws.
+uint64_t drawn_segments(const ChainParams& params, const JobSpec& spec);
+// The least stake that covers a harm of one poisoned segment: ceil(H (n - k) / k); nullopt if it does not fit.
+std::optional<Amount> stake_for_harm(Amount harm, uint64_t segments, uint64_t drawn);
 Hash commitment_hash(const Commitment& commitment);  // what the draw is mixed with
-// Of the drawn segments: all agreed -> as_ordered, some -> partly, none -> unaudited.
+// Of the drawn segments: all agreed -> as_ordered, some -> partly, none -> unaudited. In a private job a segment is agreed when
+// all who revealed agree. In a native one: any judge that spoke -> judged.
 Audit audit_reached(const ReceiptBody& body);
 
 Hash receipt_root(const ReceiptBody& body);
@@ -201,6 +208,10 @@ struct Finding {
   std::string found;
   std::string proof;  // what binds it: "header 812", "body", "draw beacon of block 807"
   bool ok = true;
+  static constexpr auto fields() {
+    return std::tuple{field("what", &Finding::what), field("expected", &Finding::expected), field("found", &Finding::found),
+                      field("proof", &Finding::proof), field("ok", &Finding::ok)};
+  }
 };
 
 // Checks a receipt against the chain whose genesis the caller trusts. The findings say what was checked, in order; the first

@@ -1,6 +1,6 @@
 #include "attest/records.h"
 
-#include <optional>
+#include <functional>
 #include <set>
 
 #include "attest/tree.h"
@@ -10,6 +10,8 @@ namespace {
 
 constexpr size_t kMaxText = 256;
 constexpr size_t kMaxInputs = 4096;
+constexpr size_t kMaxJudges = 15;
+constexpr size_t kMaxViewers = 64;
 constexpr uint64_t kMaxSteps = uint64_t{1} << 40;
 constexpr uint64_t kMaxSegments = uint64_t{1} << 24;
 
@@ -69,6 +71,23 @@ Result<> check(const JobSpec& spec) {
   if (spec.price_ceiling.pebbles == 0) return invalid("price_ceiling: above 0");
   if (spec.accept_ms == 0) return invalid("accept_ms: above 0");
   if (spec.run_ms == 0) return invalid("run_ms: above 0");
+  const auto ascending = [](const std::vector<AccountId>& who) {
+    return std::adjacent_find(who.begin(), who.end(), std::greater_equal<>()) == who.end();
+  };
+  if (spec.tier == Tier::exact && !spec.judges.empty()) return invalid("judges: for native jobs only; an exact one needs none");
+  if (spec.tier == Tier::native) {
+    if (spec.judges.size() % 2 == 0 || spec.judges.size() > kMaxJudges || !ascending(spec.judges))
+      return invalid("judges: a native job names 1, 3 ... 15 of them, ascending");
+    if (spec.harm.pebbles > 0) return invalid("harm: a native job's stake cannot be lost to its judges, so it covers no harm");
+  }
+  if (spec.viewers) {
+    const auto& [providers, verifiers, key_hash] = *spec.viewers;
+    if (providers.empty() || providers.size() > kMaxViewers || verifiers.size() > kMaxViewers || !ascending(providers) || !ascending(verifiers))
+      return invalid("viewers: 1 to 64 providers and at most 64 verifiers, ascending");
+    if (key_hash.is_zero()) return invalid("viewers: a private job names its key by hash");
+    if (std::any_of(spec.inputs.begin(), spec.inputs.end(), [](const InputBinding& input) { return !input.asset.is_zero(); }))
+      return invalid("viewers: an asset is public, an input of a private job is not");
+  }
   return {};
 }
 
@@ -95,24 +114,32 @@ Result<> check_against_plan(const JobSpec& spec, const Plan& plan, const PlanFac
   return {};
 }
 
+Hash private_key_hash(const Hash& key) { return tagged_hash("cairn.private.v1", {key.span()}); }
+
 Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, const JobId& job, const Hash& commitment) {
   return tagged_hash("cairn.randomness.v1", {beacon.span(), requester_secret_or_zero.span(), job.span(), commitment.span()});
 }
 
 namespace {
-// Of one segment, in proportion to bonds among all candidates but one. Nothing when none of them has a bond.
-std::optional<DrawnCheck> draw_one(Dice& dice, const JobSpec& spec, uint64_t segment, const std::vector<Candidate>& candidates, const AccountId& but) {
-  u128 bonds = 0;
-  for (const Candidate& candidate : candidates)
-    if (candidate.account != but) bonds += candidate.bond.pebbles;
-  if (bonds == 0) return std::nullopt;
+DrawnCheck place_of(Dice& dice, const JobSpec& spec, uint64_t segment) {
   DrawnCheck check;
   check.segment = segment;
   check.step = spec.segment_start(segment) + dice.below64(spec.segment_end(segment) - spec.segment_start(segment));
   check.work_offset = dice.below64(std::max<uint64_t>(spec.step_work_ns, 1));
+  return check;
+}
+
+// Of one segment, in proportion to bonds among all candidates but some. Nothing when none of them has a bond.
+std::optional<DrawnCheck> draw_one(Dice& dice, const JobSpec& spec, uint64_t segment, const std::vector<Candidate>& candidates,
+                                   const std::set<AccountId>& but) {
+  u128 bonds = 0;
+  for (const Candidate& candidate : candidates)
+    if (!but.contains(candidate.account)) bonds += candidate.bond.pebbles;
+  if (bonds == 0) return std::nullopt;
+  DrawnCheck check = place_of(dice, spec, segment);
   u128 ticket = dice.below(bonds);
   for (const Candidate& candidate : candidates) {
-    if (candidate.account == but) continue;
+    if (but.contains(candidate.account)) continue;
     if (ticket < candidate.bond.pebbles) {
       check.verifier = candidate.account;
       break;
@@ -126,21 +153,44 @@ std::optional<DrawnCheck> draw_one(Dice& dice, const JobSpec& spec, uint64_t seg
 std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates) {
   const uint64_t n = spec.segments();
   const bool nobody = std::all_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.bond.pebbles == 0; });
-  if (nobody || n == 0) return {};
+  if ((nobody && spec.tier == Tier::exact) || n == 0) return {};
   if (k == 0 || k > n) k = n;
   Dice dice(randomness);
   std::vector<DrawnCheck> checks;
-  for (uint64_t segment : choose(dice, k, n))
-    if (const auto check = draw_one(dice, spec, segment, candidates, {})) checks.push_back(*check);
+  for (uint64_t segment : choose(dice, k, n)) {
+    if (spec.tier == Tier::native) {
+      DrawnCheck check = place_of(dice, spec, segment);
+      for (const AccountId& judge : spec.judges) {
+        check.verifier = judge;
+        checks.push_back(check);
+      }
+      continue;
+    }
+    std::set<AccountId> taken;
+    for (uint64_t i = 0; i < spec.checkers(); i++) {
+      const auto check = draw_one(dice, spec, segment, candidates, taken);
+      if (!check) break;
+      taken.insert(check->verifier);
+      checks.push_back(i == 0 ? *check : DrawnCheck{segment, checks.back().step, checks.back().work_offset, check->verifier});
+    }
+  }
   return checks;
 }
 
-std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& before,
-                               const std::vector<Candidate>& candidates) {
+std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& unheard,
+                               const std::vector<DrawnCheck>& drawn, const std::vector<Candidate>& candidates) {
+  if (spec.tier == Tier::native) return {};  // a judge is nobody else's to replace
   Dice dice(randomness);
   std::vector<DrawnCheck> checks;
-  for (const DrawnCheck& earlier : before)
-    if (const auto check = draw_one(dice, spec, earlier.segment, candidates, earlier.verifier)) checks.push_back(*check);
+  for (const DrawnCheck& earlier : unheard) {
+    std::set<AccountId> taken;
+    for (const DrawnCheck& check : drawn)
+      if (check.segment == earlier.segment) taken.insert(check.verifier);
+    for (const DrawnCheck& check : checks)
+      if (check.segment == earlier.segment) taken.insert(check.verifier);
+    const auto check = draw_one(dice, spec, earlier.segment, candidates, taken);
+    if (check) checks.push_back(spec.viewers ? DrawnCheck{earlier.segment, earlier.step, earlier.work_offset, check->verifier} : *check);
+  }
   return checks;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,18 @@ struct InputBinding {
   }
 };
 
+// Who may see the data of a private job; ascending. The requester sees it anyway.
+struct Viewers {
+  std::vector<AccountId> providers;
+  std::vector<AccountId> verifiers;  // the jury: draws are among those of them that have a bond; none: nobody checks
+  Hash key_hash;                     // private_key_hash(key): ids of inputs, state and outputs are keyed by it (base/content.h)
+  static constexpr auto fields() {
+    return std::tuple{field("providers", &Viewers::providers), field("verifiers", &Viewers::verifiers), field("key_hash", &Viewers::key_hash)};
+  }
+};
+
+Hash private_key_hash(const Hash& key);  // tagged_hash("cairn.private.v1", key)
+
 // What a requester buys. Everything that the result depends on stands here, so the result has one value.
 struct JobSpec {
   std::string title;
@@ -81,6 +94,9 @@ struct JobSpec {
   uint64_t run_ms = 0;                  // chain time from Accept to Commit
   Hash secret_hash;                     // tagged_hash("cairn.secret.v1", secret): mixed into the draw when revealed
   std::string endpoint;                 // where the requester serves the inputs, "tcp://127.0.0.1:port"
+  Amount harm;                          // what one poisoned segment could cost: the stake covers it; 0 names none
+  std::vector<AccountId> judges;        // of a native job, ascending and odd in number: their majority decides about pay
+  std::optional<Viewers> viewers;       // set: the job is private, and nothing of it is opened on the chain
   static constexpr auto fields() {
     return std::tuple{field("title", &JobSpec::title),
                       field("program", &JobSpec::program),
@@ -104,8 +120,13 @@ struct JobSpec {
                       field("accept_ms", &JobSpec::accept_ms),
                       field("run_ms", &JobSpec::run_ms),
                       field("secret_hash", &JobSpec::secret_hash),
-                      field("endpoint", &JobSpec::endpoint)};
+                      field("endpoint", &JobSpec::endpoint),
+                      field("harm", &JobSpec::harm),
+                      field("judges", &JobSpec::judges),
+                      field("viewers", &JobSpec::viewers)};
   }
+  // Who checks one drawn segment: a verifier; two of a private job's jury; every judge of a native job.
+  uint64_t checkers() const { return tier == Tier::native ? judges.size() : viewers ? 2 : 1; }
   uint64_t segments() const { return interval == 0 ? 0 : (steps + interval - 1) / interval; }
   uint64_t segment_start(uint64_t segment) const { return segment * interval; }
   uint64_t segment_end(uint64_t segment) const { return std::min(steps, (segment + 1) * interval); }
@@ -151,15 +172,16 @@ struct Candidate {
   AccountId account;
   Amount bond;
 };
-// k distinct segments of n, one verifier each, in proportion to bonds. `randomness` = draw_randomness(...).
+// k distinct segments of n, one verifier each, two of a private job, in proportion to bonds; all judges for each of a native
+// job, whatever the candidates; those of one segment look at the same call. `randomness` = draw_randomness(...).
 // Candidates must be sorted by account; candidates without any bond give an empty draw. k = 0, or k >= n, is all segments.
 // The checks come in the order of their segments. Integer arithmetic and rejection sampling only: no bias, no rounding.
 Hash draw_randomness(const Hash& beacon, const Hash& requester_secret_or_zero, const JobId& job, const Hash& commitment);
 std::vector<DrawnCheck> draw(const Hash& randomness, const JobSpec& spec, uint64_t k, const std::vector<Candidate>& candidates);
-// Others for the same segments: of `before`, each that some candidate but its verifier can take. The segments stay, or whoever
-// withholds a drawn one would be drawn a better one.
-std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& before,
-                               const std::vector<Candidate>& candidates);
+// Others for the same segments: of `unheard`, each that some candidate can take who was not drawn for that segment. The segments
+// stay, or whoever withholds a drawn one would be drawn a better one. `drawn`: all earlier checks.
+std::vector<DrawnCheck> redraw(const Hash& randomness, const JobSpec& spec, const std::vector<DrawnCheck>& unheard,
+                               const std::vector<DrawnCheck>& drawn, const std::vector<Candidate>& candidates);
 // Index of the call whose work interval holds `work_offset`.
 uint32_t call_at(const Plan& plan, uint64_t work_offset);
 

@@ -84,7 +84,9 @@ Result<kernels::Carry> referee(const Game& game, const OpenBlock& opening) {
       return no_proof("the operands of an opening are not in order");
     OpenedSource::Operand& operand = operands[opened.operand];
     Hash id;
+    ContentKey key = game.terms.key;
     if (opened.operand < inputs) {
+      if (call.inputs[opened.operand].from == From::constant) key.reset();
       TRY_LET(found, open_value(game, call.inputs[opened.operand], game.call, opened.value));
       id = found;
     } else {
@@ -93,7 +95,7 @@ Result<kernels::Carry> referee(const Game& game, const OpenBlock& opening) {
     }
     if (opened.slices.size_bytes != static_cast<uint64_t>(kernels::bytes(*operand.type)))
       return no_proof("operand " + std::to_string(opened.operand) + " has another size than the plan says");
-    TRY(check_slices(id, opened.slices));
+    TRY(check_slices(id, opened.slices, key));
     operand.slices = &opened.slices;
   }
   // One value that is several operands is opened once, under the first of them.

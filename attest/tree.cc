@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "base/subtree.h"
 
 namespace cairn::attest {
 namespace {
@@ -111,7 +110,7 @@ void split(const ChunkRange& node, ChunkRange& left, ChunkRange& right) {
   right = {node.first + left.count, node.count - left.count};
 }
 
-ChainingValue fold_values(const ChunkRange& node, int levels, std::span<const ChainingValue>& values, bool root) {
+ChainingValue fold_values(const ChunkRange& node, int levels, std::span<const ChainingValue>& values, bool root, const ContentKey& key) {
   if (levels == 0 || node.count == 1) {
     const ChainingValue value = values.front();
     values = values.subspan(1);
@@ -119,9 +118,9 @@ ChainingValue fold_values(const ChunkRange& node, int levels, std::span<const Ch
   }
   ChunkRange left, right;
   split(node, left, right);
-  const ChainingValue a = fold_values(left, levels - 1, values, false);
-  const ChainingValue b = fold_values(right, levels - 1, values, false);
-  return root ? root_of_parent(a, b) : parent_cv(a, b);
+  const ChainingValue a = fold_values(left, levels - 1, values, false, key);
+  const ChainingValue b = fold_values(right, levels - 1, values, false, key);
+  return root ? root_of_parent(a, b, key) : parent_cv(a, b, key);
 }
 
 // The chunks of a sorted list that lie in a range.
@@ -131,25 +130,26 @@ std::span<const uint64_t> within(std::span<const uint64_t> chunks, const ChunkRa
   return {begin, end};
 }
 
-void prove_range(ByteSpan content, const ChunkRange& range, std::span<const uint64_t> chunks, SliceProof& proof) {
+void prove_range(ByteSpan content, const ChunkRange& range, std::span<const uint64_t> chunks, const ContentKey& key, SliceProof& proof) {
   const ByteSpan bytes = content.subspan(static_cast<size_t>(range.first) * kChunkBytes);
   if (chunks.empty()) {
     const size_t size = std::min(bytes.size(), static_cast<size_t>(range.count) * kChunkBytes);
-    proof.siblings.push_back(subtree_cv(bytes.first(size), range.first));
+    proof.siblings.push_back(subtree_cv(bytes.first(size), range.first, key));
   } else if (range.count == 1) {
     const ByteSpan chunk = chunk_of(content, range.first);
     proof.data.emplace_back(chunk.begin(), chunk.end());
   } else {
     ChunkRange left, right;
     split(range, left, right);
-    prove_range(content, left, within(chunks, left), proof);
-    prove_range(content, right, within(chunks, right), proof);
+    prove_range(content, left, within(chunks, left), key, proof);
+    prove_range(content, right, within(chunks, right), key, proof);
   }
 }
 
 // The chaining value of a range from a proof, in the order in which prove_range wrote it. Depth is at most 64.
 struct SliceReader {
   const SliceProof& proof;
+  const ContentKey& key;
   size_t next_data = 0;
   size_t next_sibling = 0;
 
@@ -162,13 +162,13 @@ struct SliceReader {
       const Bytes& chunk = proof.data[next_data++];
       const uint64_t left = proof.size_bytes - range.first * kChunkBytes;
       if (chunk.size() != std::min<uint64_t>(kChunkBytes, left)) return no_proof("a chunk of a slice has the wrong size");
-      return root ? root_of_chunk(chunk) : chunk_cv(chunk, range.first);
+      return root ? root_of_chunk(chunk, key) : chunk_cv(chunk, range.first, key);
     }
     ChunkRange left, right;
     split(range, left, right);
     TRY_LET(a, read(left, within(chunks, left), false));
     TRY_LET(b, read(right, within(chunks, right), false));
-    return root ? root_of_parent(a, b) : parent_cv(a, b);
+    return root ? root_of_parent(a, b, key) : parent_cv(a, b, key);
   }
 };
 
@@ -281,23 +281,23 @@ Result<> check_slot(const Hash& root, const PlanHead& head, uint32_t index, cons
 
 uint64_t chunk_count(uint64_t size_bytes) { return size_bytes == 0 ? 1 : (size_bytes - 1) / kChunkBytes + 1; }
 
-SliceProof prove_slices(ByteSpan content, std::span<const uint64_t> chunks) {
+SliceProof prove_slices(ByteSpan content, std::span<const uint64_t> chunks, const ContentKey& key) {
   CHECK(!chunks.empty() && chunks.back() < chunk_count(content.size()));
   CHECK(std::adjacent_find(chunks.begin(), chunks.end(), std::greater_equal<>{}) == chunks.end());  // ascending, distinct
   SliceProof proof;
   proof.size_bytes = content.size();
   proof.chunks.assign(chunks.begin(), chunks.end());
-  prove_range(content, {0, chunk_count(content.size())}, chunks, proof);
+  prove_range(content, {0, chunk_count(content.size())}, chunks, key, proof);
   return proof;
 }
 
-Result<> check_slices(const Hash& id, const SliceProof& proof) {
+Result<> check_slices(const Hash& id, const SliceProof& proof, const ContentKey& key) {
   const uint64_t count = chunk_count(proof.size_bytes);
   if (proof.chunks.empty() || proof.chunks.size() != proof.data.size()) return no_proof("a slice without its chunks");
   for (size_t i = 0; i < proof.chunks.size(); i++)
     if (proof.chunks[i] >= count || (i > 0 && proof.chunks[i] <= proof.chunks[i - 1]))
       return no_proof("the chunks of a slice are not in order");
-  SliceReader reader{proof};
+  SliceReader reader{proof, key};
   TRY_LET(root, reader.read({0, count}, proof.chunks, true));
   if (reader.next_sibling != proof.siblings.size()) return no_proof("a slice has chaining values left over");
   if (root != id) return no_proof("a slice does not belong to the content it is for");
@@ -323,19 +323,19 @@ std::vector<ChunkRange> descendants(const ChunkRange& node) {
   return level;
 }
 
-ChainingValue range_cv(ByteSpan range_bytes, const ChunkRange& range, bool root) {
-  if (range.count == 1) return root ? root_of_chunk(range_bytes) : chunk_cv(range_bytes, range.first);
+ChainingValue range_cv(ByteSpan range_bytes, const ChunkRange& range, bool root, const ContentKey& key) {
+  if (range.count == 1) return root ? root_of_chunk(range_bytes, key) : chunk_cv(range_bytes, range.first, key);
   ChunkRange left, right;
   split(range, left, right);
   const size_t cut = static_cast<size_t>(left.count) * kChunkBytes;
   CHECK(range_bytes.size() > cut);
-  if (!root) return subtree_cv(range_bytes, range.first);
-  return root_of_parent(subtree_cv(range_bytes.first(cut), left.first), subtree_cv(range_bytes.subspan(cut), right.first));
+  if (!root) return subtree_cv(range_bytes, range.first, key);
+  return root_of_parent(subtree_cv(range_bytes.first(cut), left.first, key), subtree_cv(range_bytes.subspan(cut), right.first, key), key);
 }
 
-ChainingValue fold_descendants(const ChunkRange& node, std::span<const ChainingValue> values, bool root) {
+ChainingValue fold_descendants(const ChunkRange& node, std::span<const ChainingValue> values, bool root, const ContentKey& key) {
   CHECK(values.size() == descendants(node).size());
-  return fold_values(node, 4, values, root);
+  return fold_values(node, 4, values, root, key);
 }
 
 }  // namespace cairn::attest

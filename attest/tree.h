@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "attest/plan.h"
-#include "base/blake3.h"
+#include "base/content.h"
 
 namespace cairn::attest {
 
@@ -117,9 +117,9 @@ struct SliceProof {
   }
 };
 // `chunks` ascending, each below the content's chunk count.
-SliceProof prove_slices(ByteSpan content, std::span<const uint64_t> chunks);
+SliceProof prove_slices(ByteSpan content, std::span<const uint64_t> chunks, const ContentKey& key = {});
 // Error: proof, for anything but exactly the bytes of those chunks of the content with this id and size.
-Result<> check_slices(const Hash& id, const SliceProof& proof);
+Result<> check_slices(const Hash& id, const SliceProof& proof, const ContentKey& key = {});
 
 // A node of BLAKE3's tree over `size_bytes` bytes: the subtree over chunks [first, first + count).
 struct ChunkRange {
@@ -132,7 +132,7 @@ uint64_t chunk_count(uint64_t size_bytes);  // at least 1
 // The descendants of a node 4 levels down, left to right: 2..16 of them when it has more than one chunk.
 std::vector<ChunkRange> descendants(const ChunkRange& node);
 // Chaining value of a node from its bytes, or from its descendants' values. `root` makes the content id of it.
-ChainingValue range_cv(ByteSpan range_bytes, const ChunkRange& range, bool root);
-ChainingValue fold_descendants(const ChunkRange& node, std::span<const ChainingValue> values, bool root);
+ChainingValue range_cv(ByteSpan range_bytes, const ChunkRange& range, bool root, const ContentKey& key = {});
+ChainingValue fold_descendants(const ChunkRange& node, std::span<const ChainingValue> values, bool root, const ContentKey& key = {});
 
 }  // namespace cairn::attest

@@ -16,6 +16,7 @@ inline constexpr size_t kChunkBytes = 1024;  // a leaf of BLAKE3's own tree
 class Hasher {
  public:
   Hasher();
+  explicit Hasher(const Hash& key);  // BLAKE3's keyed mode; only where base/content.h is
   Hasher& update(ByteSpan bytes);
   Hash finish() const;
 

@@ -4,6 +4,7 @@
 //   cairn-bench kernels [--json] [--quick] [--only TEXT]   operator by operator, attention, convolution, whole steps
 //   cairn-bench classes FOLDER                        accuracy of the numeric classes, written as a page
 //   cairn-bench ledger [--json] [--quick] [--full]    the chain; it starts the cairnd that lies beside it
+//   cairn-bench bounds [FILE]                         how far stock libtorch lies from the definitions here: what judges tolerate
 //   cairn-bench attest [--json] [--quick]             what proofs cost: commitments, checks, disputes, receipts
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
@@ -15,6 +16,7 @@
 #include "attest/tree.h"
 #include "base/file.h"
 #include "bench/attest.h"
+#include "bench/bounds.h"
 #include "bench/classes.h"
 #include "bench/kernels.h"
 #include "bench/ledger.h"
@@ -36,6 +38,7 @@ struct Options {
   std::string worker;
   std::string only;
   std::string folder;
+  std::string file = "runtime/native_bounds.inc";
 };
 
 std::vector<Row> products(const Options& options, int threads) {
@@ -222,11 +225,17 @@ int main(int argc, char** argv) {
   kernels->add_option("--only", options.only, "rows whose name contains this text");
   CLI::App* classes = app.add_subcommand("classes", "accuracy of the numeric classes: a page and a picture");
   classes->add_option("FOLDER", options.folder, "where they are written")->required();
+  CLI::App* bounds = app.add_subcommand("bounds", "how far stock libtorch lies from the definitions on this machine: what judges tolerate");
+  bounds->add_option("FILE", options.file, "where the table is written")->capture_default_str();
   app.add_option("--worker", options.worker, "the worker to measure");
   CLI11_PARSE(app, argc, argv);
   try {
     if (classes->parsed()) {
       cairn::bench::measure_classes(options.folder, cairn::bench::threads_here());
+      return 0;
+    }
+    if (bounds->parsed()) {
+      cairn::bench::measure_bounds(options.file);
       return 0;
     }
     if (ledger->parsed()) return cairn::bench::tell(cairn::bench::measure_ledger({options.quick, options.full}), options);

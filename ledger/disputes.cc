@@ -33,6 +33,7 @@ attest::GameTerms terms_of(const Job& job, uint64_t segment, const Hash& start_r
   terms.start_root = start_root;
   terms.end_root = end_root;
   terms.challenger_end_root = challenger_end_root;
+  terms.key = job.key;
   return terms;
 }
 
@@ -166,13 +167,13 @@ Result<> check(const DrawnCall& drawn, const Hash& plan_root, uint64_t work_offs
   return {};
 }
 
-void open_from_check(State& state, BlockContext& block, Job& job, size_t index, const std::optional<DrawnCall>& call) {
+void open_from_check(State& state, BlockContext& block, Job& job, size_t index) {
   const Check& from = job.checks[index];
   const auto& draw = from.record.draw;
   auto terms = terms_of(job, draw.segment, from.start_root, from.record.provider->end_root, from.record.knowledge->end_root);
   if (terms.end_root == terms.challenger_end_root) {
-    CHECK(call.has_value());
-    terms.claim = attest::CallClaim{draw.step, call->index, from.record.provider->call_id, from.record.knowledge->call_id};
+    CHECK(from.call.has_value());
+    terms.claim = attest::CallClaim{draw.step, *from.call, from.record.provider->call_id, from.record.knowledge->call_id};
   }
   Dispute dispute;
   dispute.id = game_id(job, draw.segment, draw.verifier);
@@ -192,6 +193,12 @@ Result<> open_challenge(State& state, const TxContext& context, const JobId& id,
     return Error{Code::self, "a provider cannot dispute its own commitment", "let somebody else do it"};
   if (!job->commitment || is_terminal(job->state) || (job->phase == JobPhase::window && job->timer.seq == 0))
     return Error{Code::wrong_state, "nothing is open to challenge", "challenge while the job's window is open"};
+  if (job->spec.tier == attest::Tier::native)
+    return Error{Code::wrong_state, "a native job has no one result that a game could decide", "its judges decide about its pay"};
+  if (job->spec.viewers && job->requester != context.sender)
+    return Error{Code::not_party, "nothing of a private job is opened but by its requester", "tell the requester"};
+  if (job->spec.viewers && !job->key)
+    return Error{Code::wrong_state, "a game opens what the job keeps private", "consent to that first"};
   Dispute dispute;
   dispute.id = game_id(*job, segment, context.sender);
   if (state.dispute(dispute.id))
@@ -251,6 +258,12 @@ void drop_game(State& state, BlockContext& block, const GameId& id) {
   state.disarm(dispute->clock);
   state.erase(*dispute);
   block.emit("game.dropped", id.as<HashTag>(), {{"job", to_json(dispute->job)}});
+}
+
+bool awaits_move(const State& state, const GameId& game, const AccountId& from) {
+  const auto dispute = state.dispute(game);
+  if (!dispute || dispute->game.over()) return false;
+  return from == (dispute->game.to_move == Party::provider ? dispute->provider : dispute->challenger);
 }
 
 }  // namespace cairn::ledger

@@ -6,8 +6,8 @@
 
 namespace cairn::ledger {
 
-// A drawn verifier's revealed verdict differs: it becomes the challenger. `call` is set when the end roots are equal.
-void open_from_check(State& state, BlockContext& block, Job& job, size_t check, const std::optional<DrawnCall>& call);
+// A drawn verifier's revealed verdict differs: it becomes the challenger. Which call was drawn is known when the end roots are equal.
+void open_from_check(State& state, BlockContext& block, Job& job, size_t check);
 // Anybody's challenge; see tx/challenge.h.
 Result<> open_challenge(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& end_root,
                         const SegmentRoots& roots);
@@ -17,5 +17,8 @@ Result<> play_move(State& state, const TxContext& context, const GameId& id, con
 void game_due(State& state, BlockContext& block, Dispute dispute);
 // Ends a game that its job has outlived, nobody winning: both fees go back.
 void drop_game(State& state, BlockContext& block, const GameId& id);
+
+// Whether an open game waits for a move of this account: then, and only then, the move has a place in a block that others cannot fill.
+bool awaits_move(const State& state, const GameId& game, const AccountId& from);
 
 }  // namespace cairn::ledger

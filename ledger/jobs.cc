@@ -1,6 +1,7 @@
 #include "ledger/jobs.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "ledger/assets.h"
@@ -77,6 +78,18 @@ struct Settlement {
   }
 };
 
+// Verifiers that agreed; of a native job every judge that spoke.
+void pay_checkers(Settlement& pay, Job& job) {
+  for (const Check& check : job.checks) {
+    const bool judged = job.spec.tier == attest::Tier::native && check.state == CheckState::differs;
+    if (check.state != CheckState::agreed && !judged) continue;
+    const AccountId& who = check.record.draw.verifier;
+    const Amount each = check_pay(job.spec, job.reward);
+    pay.pay(Holder::escrow(job.id), Holder::account(who), who, each, Purpose::audit);
+    job.paid_verifiers = *add(job.paid_verifiers, each);
+  }
+}
+
 void write_receipt(State& state, BlockContext& block, const Job& job, Ended ended, Code code, Blame fault,
                    std::string sentence, std::vector<SettlementLine> lines) {
   attest::ReceiptBody body;
@@ -133,7 +146,7 @@ void reopen(State& state, BlockContext& block, Job& job) {
   job.payee = {};
   job.provider_endpoint.clear();
   job.price = job.reward = job.stake = {};
-  job.matched = job.committed = {};
+  job.matched = job.accepted = job.committed = {};
   job.commitment.reset();
   job.secret.reset();
   job.draw_height = {};
@@ -162,10 +175,12 @@ void finish(State& state, BlockContext& block, Job& job, JobState last, Code cod
 
 void settle(State& state, BlockContext& block, Job& job) {
   attest::ReceiptBody reached;
+  reached.spec = job.spec;
   reached.draws = job.draws;
   for (const Check& check : job.checks) reached.checks.push_back(check.record);
   job.audit = attest::audit_reached(reached);
-  if (job.spec.require_audit && job.audit != attest::Audit::as_ordered)
+  const bool native = job.spec.tier == attest::Tier::native;
+  if (job.spec.require_audit && job.audit != (native ? attest::Audit::judged : attest::Audit::as_ordered))
     return void_job(state, block, job, Code::job_void, Blame::network,
                     "The job required an audit and not all of its checks were made.");
 
@@ -181,17 +196,13 @@ void settle(State& state, BlockContext& block, Job& job) {
       job.paid_royalties = *add(job.paid_royalties, line.amount);
       pay.lines.push_back(line);
     }
-  for (const Check& check : job.checks) {
-    if (check.state != CheckState::agreed) continue;
-    const AccountId& who = check.record.draw.verifier;
-    const Amount each = check_pay(job.spec, job.reward);
-    pay.pay(escrow, Holder::account(who), who, each, Purpose::audit);
-    job.paid_verifiers = *add(job.paid_verifiers, each);
-  }
+  pay_checkers(pay, job);
+  if (job.audit == attest::Audit::as_ordered) note_speed(state, block.params_of(job), job);
   pay.pay_rest(escrow, Holder::account(job.requester), job.requester, Purpose::change);
   pay.pay_rest(Holder::job_stake(job.id), Holder::stake(job.provider), job.provider, Purpose::stake_back);
 
-  std::string sentence = job.audit == attest::Audit::as_ordered ? "Computed, checked as ordered, and paid."
+  std::string sentence = native && job.audit == attest::Audit::judged ? "Computed, found acceptable by its judges, and paid; no proof (native)."
+                         : job.audit == attest::Audit::as_ordered ? "Computed, checked as ordered, and paid."
                          : job.audit == attest::Audit::partly   ? "Computed and paid; some of the checks were not made."
                                                                 : "Computed and paid; nobody checked it (unaudited).";
   write_receipt(state, block, job, Ended::settled, Code::internal, Blame::none, sentence, std::move(pay.lines));
@@ -222,12 +233,14 @@ void open_window(State& state, BlockContext& block, Job& job) {
   block.emit("job.window", id_of(job), {{"until", to_json(job.timer.due)}});
 }
 
-// A segment that both of its verifiers were not served.
+// A segment that two verifiers were not served, and nobody has a verdict about.
 bool withheld(const Job& job) {
-  std::set<uint64_t> undelivered;
+  std::map<uint64_t, size_t> undelivered;
   for (const Check& check : job.checks)
-    if (check.state == CheckState::undelivered && !undelivered.insert(check.record.draw.segment).second) return true;
-  return false;
+    if (check.state == CheckState::undelivered) undelivered[check.record.draw.segment]++;
+  for (const Check& check : job.checks)
+    if (!check.record.verdict.is_zero()) undelivered.erase(check.record.draw.segment);
+  return std::any_of(undelivered.begin(), undelivered.end(), [](const auto& segment) { return segment.second >= 2; });
 }
 
 // Who lies, the provider or its verifiers, is not known: all lose the same.
@@ -246,8 +259,59 @@ void void_withheld(State& state, BlockContext& block, Job& job) {
            {{{}, of_provider, Purpose::slash_burn, {}}});
 }
 
+// Judges decide about pay, by more than half of those that the job names.
+void after_judges(State& state, BlockContext& block, Job& job) {
+  std::set<AccountId> against;
+  for (const Check& check : job.checks)
+    if (check.state == CheckState::differs) against.insert(check.record.draw.verifier);
+  if (2 * against.size() <= job.spec.judges.size()) {
+    job.phase = JobPhase::window;
+    return settle(state, block, job);
+  }
+  Settlement pay{state, {}};
+  pay_checkers(pay, job);
+  void_job(state, block, job, Code::job_void, Blame::provider, "Most of the job's judges found its result out of tolerance (native: pay, no slash).",
+           std::move(pay.lines));
+}
+
+// A private job's reveals are over. True when it has ended, or waits for consent.
+bool jury_spoke(State& state, BlockContext& block, Job& job) {
+  std::map<uint64_t, std::vector<const Check*>> voices;  // by segment, of those that revealed
+  bool differs = false;
+  for (const Check& check : job.checks) {
+    if (!check.record.knowledge) continue;
+    voices[check.record.draw.segment].push_back(&check);
+    differs |= check.state == CheckState::differs;
+  }
+  if (!differs) return false;
+  for (const auto& [segment, spoke] : voices) {
+    const Check* first = spoke.front();
+    bool together = spoke.size() >= 2 && first->state == CheckState::differs;
+    for (const Check* check : spoke) {
+      together &= *check->record.knowledge == *spoke.front()->record.knowledge;
+      if (check->seq < first->seq) first = check;
+    }
+    if (!together) continue;
+    const AccountId winner = first->record.draw.verifier;
+    slash(state, block, job, winner, Code::slashed, "The jury of a private job agreed against its provider; nothing was opened (no proof).");
+    return true;
+  }
+  job.phase = JobPhase::consent;
+  set_timer(state, block, job, block.params_of(job).reveal_ms);
+  state.put(job);
+  block.emit("job.consent", id_of(job), {{"requester", to_json(job.requester)}, {"until", to_json(job.timer.due)}});
+  return true;
+}
+
+// Every reveal is in, or its time is over.
+void after_reveals(State& state, BlockContext& block, Job& job) {
+  if (job.spec.viewers && !job.key && jury_spoke(state, block, job)) return;
+  open_window(state, block, job);
+}
+
 // Nobody is waited for in `verdicts` any more.
 void after_verdicts(State& state, BlockContext& block, Job& job) {
+  if (job.spec.tier == attest::Tier::native) return after_judges(state, block, job);
   const bool unheard = job.checks.empty() || std::any_of(job.checks.begin(), job.checks.end(),
                                                          [](const Check& c) { return c.record.verdict.is_zero(); });
   if (unheard && job.draws.size() < 2) return start_draw(state, block, job);
@@ -317,6 +381,7 @@ Result<> accept_job(State& state, const TxContext& context, const JobId& id) {
   if (job.provider != context.sender) return not_party("matched provider");
   TRY(state.move(Holder::stake(job.provider), Holder::job_stake(id), job.stake));
   job.state = JobState::running;
+  job.accepted = context.block.now;
   set_timer(state, context.block, job, job.spec.run_ms);
   state.put(job);
   context.block.emit("job.accepted", id_of(job),
@@ -370,7 +435,7 @@ Result<> reveal_secret(State& state, const TxContext& context, const JobId& id, 
 Result<> commit_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& hash) {
   TRY_LET(job, job_in(state, id));
   Check* check = check_of(job, segment, context.sender);
-  if (!check) return not_party("drawn verifier");
+  if (!check || job.spec.tier == attest::Tier::native) return not_party("drawn verifier");
   if (check->state != CheckState::drawn && check->state != CheckState::silent)
     return Error{Code::already, "this check has its verdict", "reveal it when the provider has answered"};
   if (job.phase != JobPhase::verdicts || check->state == CheckState::silent)
@@ -390,7 +455,7 @@ Result<> commit_verdict(State& state, const TxContext& context, const JobId& id,
 Result<> report_undelivered(State& state, const TxContext& context, const JobId& id, uint64_t segment) {
   TRY_LET(job, job_in(state, id));
   Check* check = check_of(job, segment, context.sender);
-  if (!check) return not_party("drawn verifier");
+  if (!check || job.spec.tier == attest::Tier::native) return not_party("drawn verifier");
   if (check->state != CheckState::drawn && check->state != CheckState::silent)
     return Error{Code::already, "this check has its verdict", "nothing is left to report"};
   if (job.phase != JobPhase::verdicts || check->state == CheckState::silent)
@@ -412,17 +477,21 @@ Result<> answer_check(State& state, const TxContext& context, const JobId& id, u
   TRY_LET(job, job_in(state, id));
   if (job.provider != context.sender) return not_party("provider");
   if (job.phase != JobPhase::answers) return wrong_state(job, "waiting for answers");
-  const auto at = std::find_if(job.checks.begin(), job.checks.end(), [&](const Check& c) {
-    return c.record.draw.segment == segment &&
-           (c.state == CheckState::committed || c.state == CheckState::answered);
-  });
-  if (at == job.checks.end())
+  const auto is_in = [&](CheckState in) {
+    return [segment, in](const Check& c) { return c.record.draw.segment == segment && c.state == in; };
+  };
+  if (std::none_of(job.checks.begin(), job.checks.end(), is_in(CheckState::committed))) {
+    if (std::any_of(job.checks.begin(), job.checks.end(), is_in(CheckState::answered)))
+      return Error{Code::already, "this check is answered", "wait for the reveals"};
     return Error{Code::wrong_state, "no verdict was committed about this segment", "answer the checks that the job lists"};
-  if (at->state == CheckState::answered) return Error{Code::already, "this check is answered", "wait for the reveals"};
+  }
   TRY(check(roots, job.spec, *job.commitment, segment));
-  at->record.provider = attest::Knowledge{call_id, roots.end_root};
-  at->start_root = roots.start_root;
-  at->state = CheckState::answered;
+  for (Check& at : job.checks) {  // all who check this segment look at the same call
+    if (!is_in(CheckState::committed)(at)) continue;
+    at.record.provider = attest::Knowledge{call_id, roots.end_root};
+    at.start_root = roots.start_root;
+    at.state = CheckState::answered;
+  }
   if (!any_check(job, CheckState::committed)) {
     job.phase = JobPhase::reveals;
     set_timer(state, context.block, job, context.block.params_of(job).reveal_ms);
@@ -455,15 +524,55 @@ Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id,
   } else {
     check->record.did = attest::Checked::differed;
     check->state = same_end && !call ? CheckState::unproven : CheckState::differs;
+    if (call) check->call = call->index;
     context.block.emit("check.differs", id_of(job), {{"segment", to_json(segment)}, {"verifier", to_json(context.sender)}});
-    if (check->state == CheckState::differs)
-      open_from_check(state, context.block, job, static_cast<size_t>(check - job.checks.data()), call);
+    if (check->state == CheckState::differs && (!job.spec.viewers || job.key))
+      open_from_check(state, context.block, job, static_cast<size_t>(check - job.checks.data()));
   }
   if (!any_check(job, CheckState::answered)) {
-    open_window(state, context.block, job);
+    after_reveals(state, context.block, job);
   } else {
     state.put(job);
   }
+  return {};
+}
+
+Result<> judge_job(State& state, const TxContext& context, const JobId& id, bool pays) {
+  TRY_LET(job, job_in(state, id));
+  const auto& judges = job.spec.judges;
+  if (!std::binary_search(judges.begin(), judges.end(), context.sender)) return not_party("job's judge");
+  if (job.state != JobState::committed || job.phase != JobPhase::verdicts)
+    return Error{Code::too_late, "the judges of this job are not asked now", "speak between its draw and its deadline"};
+  for (Check& check : job.checks) {
+    if (check.record.draw.verifier != context.sender) continue;
+    if (check.state != CheckState::drawn) return Error{Code::already, "this judge has spoken", "look at the job again"};
+    check.state = pays ? CheckState::agreed : CheckState::differs;
+    check.record.did = pays ? attest::Checked::agreed : attest::Checked::differed;
+  }
+  context.block.emit("job.judged", id_of(job), {{"judge", to_json(context.sender)}, {"pays", pays ? "true" : "false"}});
+  if (!any_check(job, CheckState::drawn)) {
+    after_verdicts(state, context.block, job);
+  } else {
+    state.put(job);
+  }
+  return {};
+}
+
+Result<> consent_job(State& state, const TxContext& context, const JobId& id, const Hash& key) {
+  TRY_LET(job, job_in(state, id));
+  if (job.requester != context.sender) return not_party("requester");
+  if (!job.spec.viewers || !job.commitment || is_terminal(job.state)) return wrong_state(job, "a private job with a commitment");
+  if (job.key) return Error{Code::already, "the requester has consented", "look at the job again"};
+  if (attest::private_key_hash(key) != job.spec.viewers->key_hash)
+    return Error{Code::invalid, "this is not the key of the job's ids", "send the key that its order was made with"};
+  job.key = key;
+  if (job.phase != JobPhase::consent) {
+    state.put(job);
+    return {};
+  }
+  for (size_t i = 0; i < job.checks.size(); i++)
+    if (job.checks[i].state == CheckState::differs) open_from_check(state, context.block, job, i);
+  open_window(state, context.block, job);
   return {};
 }
 
@@ -475,12 +584,17 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   std::vector<attest::Candidate> candidates;
   state.scan<Verifier>(make_key('v'), [&](const Verifier& verifier) {
     const AccountId& who = verifier.account;
-    if (who != job.provider && who != job.payee) candidates.push_back({who, state.balance(Holder::bond(who))});
+    const auto& viewers = job.spec.viewers;
+    const bool may = !viewers || std::binary_search(viewers->verifiers.begin(), viewers->verifiers.end(), who);
+    if (may && who != job.provider && who != job.payee) candidates.push_back({who, state.balance(Holder::bond(who))});
     return true;
   });
-  std::vector<attest::DrawnCheck> unheard;
-  for (const Check& check : job.checks)
+  if (job.spec.tier == attest::Tier::native) candidates.clear();
+  std::vector<attest::DrawnCheck> unheard, before;
+  for (const Check& check : job.checks) {
+    before.push_back(check.record.draw);
     if (check.record.verdict.is_zero()) unheard.push_back(check.record.draw);
+  }
 
   attest::DrawRecord drawn;
   drawn.height = block.height;
@@ -492,7 +606,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   const Hash randomness =
       attest::draw_randomness(block.beacon, drawn.secret, job.id, attest::commitment_hash(*job.commitment));
   const auto draws = job.checks.empty() ? attest::draw(randomness, job.spec, k, candidates)
-                                        : attest::redraw(randomness, job.spec, unheard, candidates);
+                                        : attest::redraw(randomness, job.spec, unheard, before, candidates);
   std::string list = "[";
   for (const auto& draw : draws) {
     Check check;
@@ -527,14 +641,18 @@ void job_due(State& state, BlockContext& block, Job job) {
     pay.pay_rest(stake, Holder::stake(job.provider), job.provider, Purpose::stake_back);
     write_receipt(state, block, job, Ended::lapsed, Code::too_late, Blame::provider,
                   "The provider accepted and did not commit in time.", std::move(pay.lines));
+    note_late(state, job);
     block.emit("job.late", id_of(job), {{"provider", to_json(job.provider)}});
     return reopen(state, block, job);
   }
   switch (job.phase) {
     case JobPhase::secret: return start_draw(state, block, job);
     case JobPhase::verdicts:
-      for (Check& check : job.checks)
-        if (check.state == CheckState::drawn) punish_silence(state, block, job, check);
+      for (Check& check : job.checks) {
+        if (check.state != CheckState::drawn) continue;
+        if (job.spec.tier == attest::Tier::native) check.state = CheckState::silent;  // a judge has no bond
+        else punish_silence(state, block, job, check);
+      }
       return after_verdicts(state, block, job);
     case JobPhase::answers: {
       const Check* first = nullptr;
@@ -547,7 +665,9 @@ void job_due(State& state, BlockContext& block, Job job) {
     case JobPhase::reveals:
       for (Check& check : job.checks)
         if (check.state == CheckState::answered) punish_silence(state, block, job, check);
-      return open_window(state, block, job);
+      return after_reveals(state, block, job);
+    case JobPhase::consent:
+      return void_job(state, block, job, Code::job_void, Blame::none, "The jury of a private job disagrees, and its owner opens nothing.");
     case JobPhase::window:
       state.put(job);
       return settle_if_done(state, block, job);

@@ -11,11 +11,17 @@
 //                         were not served
 //   answers               all are answered           the provider loses like a lost game
 //   reveals               all are revealed           silent ones lose bond
+//   consent               the requester consents     void without fault
 //   window                -                          settles, if no game is open; else when the last one is over
 //
 // A segment that nobody has committed a verdict about is drawn once more, for others. Where both of its verifiers say that they
 // were not served, the job is void: a checkpoint counts once another party has it. What one verifier agreed on elsewhere does
 // not pay for a segment whose opening state is withheld.
+//
+// A private job (spec.viewers) has two verifiers for each drawn segment, of a jury that the data's owner named, and opens nothing:
+// where all of a segment's verifiers agree against the provider it is slashed; where they do not, the job is void, without fault,
+// unless the requester consents to a game in phase `consent`. It may consent before, and then what differs is a game at once. A native job (spec.tier) has judges, who speak in phase `verdicts`;
+// more than half of them against it leave the provider without pay.
 //
 // The functions are called with a job as it stands in the state, and leave it stored.
 #pragma once
@@ -36,6 +42,9 @@ Result<> answer_check(State& state, const TxContext& context, const JobId& id, u
                       const SegmentRoots& roots);
 Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& salt,
                         const attest::Knowledge& knowledge, const std::optional<DrawnCall>& call);
+
+Result<> judge_job(State& state, const TxContext& context, const JobId& id, bool pays);
+Result<> consent_job(State& state, const TxContext& context, const JobId& id, const Hash& key);
 
 // A block begins whose beacon draws for this job.
 void draw_checks(State& state, BlockContext& block, Job job);

@@ -12,6 +12,7 @@ constexpr size_t kCheckBytes = 512;
 
 Error too_large(std::string what) { return {Code::limit, what + " is more than can be counted", "ask for less"}; }
 
+u128 work_of(const attest::JobSpec& spec) { return std::max<u128>(1, static_cast<u128>(spec.step_work_ns) * spec.steps); }
 BookEntry place_of(const Offer& offer) { return {offer.klass, offer.price, offer.seq, offer.id}; }
 Bytes book_of(const attest::OfferClass& klass) {
   return make_key('b', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric));
@@ -125,16 +126,19 @@ bool seek_jobs_of_all(State& state, BlockContext& block, Seeking& search, size_t
 }  // namespace
 
 uint64_t checks_of(const attest::ChainParams& params, const attest::JobSpec& spec) {
-  const uint64_t k = params.rule(spec.policy).segments;
-  return k == 0 ? spec.segments() : std::min<uint64_t>(k, spec.segments());
+  return attest::drawn_segments(params, spec) * spec.checkers();
 }
 
 Amount check_pay(const attest::JobSpec& spec, Amount reward) {
   return std::max(Amount{1}, Amount{reward.pebbles / std::max<uint64_t>(1, spec.segments())});
 }
 
-std::optional<Amount> stake_of(const attest::ChainParams& params, attest::Policy policy, Amount reward) {
-  return scale(reward, params.rule(policy).stake_permille, 1000);
+std::optional<Amount> stake_of(const attest::ChainParams& params, const attest::JobSpec& spec, Amount reward) {
+  if (spec.tier == attest::Tier::native) return scale(reward, params.late_permille, 1000);
+  const auto of_policy = scale(reward, params.rule(spec.policy).stake_permille, 1000);
+  const auto of_harm = attest::stake_for_harm(spec.harm, spec.segments(), attest::drawn_segments(params, spec));
+  if (!of_policy || !of_harm) return std::nullopt;
+  return std::max(*of_policy, *of_harm);
 }
 
 std::vector<AssetId> assets_of(const attest::JobSpec& spec) {
@@ -150,14 +154,12 @@ std::vector<AssetId> assets_of(const attest::JobSpec& spec) {
 
 Result<Quote> quote(const State& state, const attest::ChainParams& params, const attest::JobSpec& spec) {
   TRY(attest::check(spec));
-  if (spec.tier != attest::Tier::exact)
-    return Error{Code::invalid, "this chain takes exact jobs only", "set the tier to exact"};
   Quote out;
   out.segments = spec.segments();
   out.checks = checks_of(params, spec);
   if (out.checks > kMaxChecks)
     return Error{Code::limit,
-                 "the policy draws " + std::to_string(out.checks) + " segments; a job may have " + std::to_string(kMaxChecks),
+                 "the policy draws " + std::to_string(out.checks) + " checks; a job may have " + std::to_string(kMaxChecks),
                  "take a longer checkpoint interval or another policy"};
 
   const auto reward = attest::pay_for(spec, spec.price_ceiling);
@@ -187,7 +189,7 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
   }
 
   out.deposit = deposit_of(params, encode(spec).size() + kJobBytes + kCheckBytes * out.checks);
-  const auto stake = stake_of(params, spec.policy, *reward);
+  const auto stake = stake_of(params, spec, *reward);
   if (!stake) return too_large("the stake");
   out.stake = *stake;
   std::optional<Amount> total = out.reward;
@@ -204,12 +206,16 @@ std::optional<MatchTerms> fits(const State& state, const attest::ChainParams& pa
   if (ms(offer.expiry.due) <= ms(now)) return std::nullopt;
   if (std::find(offer.policies.begin(), offer.policies.end(), job.spec.policy) == offer.policies.end()) return std::nullopt;
   if (std::find(job.met.begin(), job.met.end(), offer.owner) != job.met.end()) return std::nullopt;
+  if (job.spec.tier == attest::Tier::native && !offer.native) return std::nullopt;
+  if (const auto& viewers = job.spec.viewers)
+    if (!std::binary_search(viewers->providers.begin(), viewers->providers.end(), offer.owner)) return std::nullopt;
+  if (offer.speed > 0 && work_of(job.spec) / offer.speed > job.spec.run_ms) return std::nullopt;
   const auto reward = attest::pay_for(job.spec, offer.price), ceiling = attest::pay_for(job.spec, job.spec.price_ceiling);
   if (!reward || !ceiling) return std::nullopt;
   const uint64_t checks = checks_of(params, job.spec);
   const auto audits = scale(check_pay(job.spec, *ceiling), checks, 1);
   if (checks > kMaxChecks || !audits || *audits > job.audits) return std::nullopt;
-  const auto stake = stake_of(params, job.spec.policy, *reward);
+  const auto stake = stake_of(params, job.spec, *reward);
   if (!stake || state.balance(Holder::stake(offer.owner)) < *stake) return std::nullopt;
   return MatchTerms{*reward, *stake};
 }
@@ -238,6 +244,23 @@ void remove_offer(State& state, BlockContext& block, Offer offer, std::string_vi
   state.erase(offer);
   state.move_all(Holder::deposit(id), Holder::account(offer.owner));
   block.emit("offer.removed", id, {{"owner", to_json(offer.owner)}, {"why", json_quote(why)}});
+}
+
+void note_speed(State& state, const attest::ChainParams& params, const Job& job) {
+  constexpr uint64_t kIntervals = 20;
+  auto offer = state.offer(job.offer);
+  const uint64_t took_ms = ms(job.committed) - ms(job.accepted);
+  if (!offer || job.spec.tier != attest::Tier::exact || took_ms < kIntervals * params.interval_ms) return;
+  offer->speed = static_cast<uint64_t>(std::min<u128>(work_of(job.spec) / took_ms, UINT64_MAX));
+  state.put(*offer);
+}
+
+void note_late(State& state, const Job& job) {
+  auto offer = state.offer(job.offer);
+  if (!offer || job.spec.tier != attest::Tier::exact) return;
+  const uint64_t below = static_cast<uint64_t>(std::min<u128>((work_of(job.spec) - 1) / job.spec.run_ms, UINT64_MAX));
+  if (offer->speed == 0 || offer->speed > below) offer->speed = std::max<uint64_t>(1, below);
+  state.put(*offer);
 }
 
 void free_slot(State& state, const OfferId& id) {

@@ -11,7 +11,7 @@
 
 namespace cairn::ledger {
 
-inline constexpr uint64_t kMaxChecks = 512;        // drawn segments of one job: its record stays below 512 KiB
+inline constexpr uint64_t kMaxChecks = 512;        // of one job: its record stays below 512 KiB
 inline constexpr size_t kMaxAssets = 64;            // distinct ones that a job uses
 inline constexpr size_t kMaxTextBytes = 256;       // titles, endpoints
 
@@ -19,12 +19,13 @@ inline constexpr size_t kMaxTextBytes = 256;       // titles, endpoints
 // Errors: invalid, limit, not_found (an asset).
 Result<Quote> quote(const State& state, const attest::ChainParams& params, const attest::JobSpec& spec);
 
-// k: how many segments the job's policy draws.
+// How many checks the job's policy draws: k segments, each by as many as check it.
 uint64_t checks_of(const attest::ChainParams& params, const attest::JobSpec& spec);
 // Pay for one checked segment: R/n, at least 1 pebble.
 Amount check_pay(const attest::JobSpec& spec, Amount reward);
-// Stake that a policy asks of a reward; nullopt if it does not fit.
-std::optional<Amount> stake_of(const attest::ChainParams& params, attest::Policy policy, Amount reward);
+// Stake that a job asks for a reward: the policy's multiple, or more when a harm is named; of a native job what a missed deadline
+// costs, since its judges decide about pay alone. nullopt if it does not fit.
+std::optional<Amount> stake_of(const attest::ChainParams& params, const attest::JobSpec& spec, Amount reward);
 // Distinct assets among a job's inputs and its program, in order.
 std::vector<AssetId> assets_of(const attest::JobSpec& spec);
 
@@ -48,6 +49,11 @@ void run_searches(State& state, BlockContext& block);
 void list_offer(State& state, BlockContext& block, const Offer& offer);
 // Takes an offer off the book for good; its deposit goes back.
 void remove_offer(State& state, BlockContext& block, Offer offer, std::string_view why);
+// An exact job that settled checked as ordered is a benchmark of its offer's machine, run again at random by the draw: the speed is
+// its work over the chain time from Accept to Commit. A run of less than 20 intervals says nothing: it is mostly waiting for blocks.
+void note_speed(State& state, const attest::ChainParams& params, const Job& job);
+// A missed deadline is one too: the machine is slower than the job asked.
+void note_late(State& state, const Job& job);
 // A job is no longer with this offer, if the offer is still there.
 void free_slot(State& state, const OfferId& offer);
 

@@ -36,7 +36,7 @@ struct Waiting {
   uint64_t nonce = 0;
   Amount fee;
   ChainTime expiry{};
-  bool is_move = false;
+  bool is_move = false;  // in a dispute; the caller clears it where no game waits for it
   uint64_t arrival = 0;
 
   static Waiting of(const Transaction& transaction, const TransactionId& id, Bytes bytes);

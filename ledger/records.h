@@ -209,6 +209,8 @@ struct Offer {
   uint32_t jobs_max = 1;
   uint32_t jobs = 0;  // matched or running now
   std::vector<attest::Policy> policies;
+  bool native = false;  // takes native jobs too
+  uint64_t speed = 0;   // reference ns in a millisecond of the chain, as its last exact jobs showed; 0: not known
   uint64_t seq = 0;   // older first among equal prices
   Timer expiry;
   static constexpr auto fields() {
@@ -222,6 +224,8 @@ struct Offer {
                       field("jobs_max", &Offer::jobs_max),
                       field("jobs", &Offer::jobs),
                       field("policies", &Offer::policies),
+                      field("native", &Offer::native),
+                      field("speed", &Offer::speed),
                       field("seq", &Offer::seq),
                       field("expiry", &Offer::expiry)};
   }
@@ -230,13 +234,13 @@ struct Offer {
 // What a job costs, exactly, before it is opened.
 struct Quote {
   Amount reward;    // R at the ceiling
-  Amount audits;    // k segments at R/n each, at least 1 pebble
+  Amount audits;    // each check at R/n, at least 1 pebble
   Amount assets;    // prices of the distinct assets among its inputs
   Amount deposit;   // by the byte; back when the job is pruned
   Amount total;     // what OpenJob takes from the balance, the transaction's fee beside
   Amount stake;     // what a provider must stake at the ceiling
   uint64_t segments = 0;
-  uint64_t checks = 0;  // k
+  uint64_t checks = 0;
   static constexpr auto fields() {
     return std::tuple{field("reward", &Quote::reward), field("audits", &Quote::audits),
                       field("assets", &Quote::assets), field("deposit", &Quote::deposit),
@@ -274,10 +278,11 @@ enum class JobPhase : uint8_t {
   answers = 4,   // the provider answers every committed check
   reveals = 5,   // verifiers reveal
   window = 6,    // anybody may challenge any segment
+  consent = 7,   // a private job's jury disagrees: its requester may have the leaf opened
 };
-constexpr bool is_valid(JobPhase p) { return p <= JobPhase::window; }
+constexpr bool is_valid(JobPhase p) { return p <= JobPhase::consent; }
 constexpr std::string_view name(JobPhase p) {
-  constexpr std::string_view kNames[] = {"none", "secret", "draw", "verdicts", "answers", "reveals", "window"};
+  constexpr std::string_view kNames[] = {"none", "secret", "draw", "verdicts", "answers", "reveals", "window", "consent"};
   return kNames[static_cast<uint8_t>(p)];
 }
 
@@ -286,7 +291,7 @@ enum class CheckState : uint8_t {
   committed = 2,    // its verdict is committed
   answered = 3,     // the provider has revealed its call id and roots
   agreed = 4,       // paid at settlement
-  differs = 5,      // another end root: a game
+  differs = 5,      // another end root: a game, or a private jury's voice; a judge's no
   unproven = 6,     // same end root, another call id, and no proof which call that is: counts for nothing
   silent = 7,       // the verifier was silent and paid for it
   undelivered = 8,  // the verifier says that it was not served
@@ -333,9 +338,10 @@ struct Check {
   CheckState state = CheckState::drawn;
   uint64_t seq = 0;  // of the verdict: the earliest of equal ones takes a reward
   Hash start_root;   // shown by the provider's answer, against its commitment
+  std::optional<uint32_t> call;  // which call was drawn, where a verifier has shown it
   static constexpr auto fields() {
     return std::tuple{field("record", &Check::record), field("state", &Check::state), field("seq", &Check::seq),
-                      field("start_root", &Check::start_root)};
+                      field("start_root", &Check::start_root), field("call", &Check::call)};
   }
 };
 
@@ -352,6 +358,7 @@ struct Job {
   uint32_t tries = 0;      // matches so far
   uint32_t rules = 0;      // number of the rules that the present match, and all that follows from it, is under
   std::vector<AccountId> met;  // providers that lapsed or failed here: never matched again
+  ContentKey key;          // of a private job whose requester has consented to openings: public from then on
 
   ChainTime opened{};
 
@@ -362,8 +369,9 @@ struct Job {
   std::string provider_endpoint;
   Amount price;            // the matched offer's
   Amount reward;           // R at that price
-  Amount stake;            // what the policy asks of it; in job_stake(id) from Accept on
+  Amount stake;            // what the job asks of it; in job_stake(id) from Accept on
   ChainTime matched{};
+  ChainTime accepted{};
 
   // of the present commitment
   std::optional<attest::Commitment> commitment;
@@ -396,6 +404,7 @@ struct Job {
                       field("tries", &Job::tries),
                       field("rules", &Job::rules),
                       field("met", &Job::met),
+                      field("key", &Job::key),
                       field("opened", &Job::opened),
                       field("offer", &Job::offer),
                       field("provider", &Job::provider),
@@ -405,6 +414,7 @@ struct Job {
                       field("reward", &Job::reward),
                       field("stake", &Job::stake),
                       field("matched", &Job::matched),
+                      field("accepted", &Job::accepted),
                       field("commitment", &Job::commitment),
                       field("committed", &Job::committed),
                       field("draw_height", &Job::draw_height),

@@ -215,7 +215,9 @@ void Solo::admit(std::vector<Checked> checked) {
       const auto admitted = [&, &arrived = arrived, &transaction = *transaction]() -> Result<> {
         TRY(app.check_rest(transaction, arrived.bytes.size(), arrived.id));
         const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
-        TRY_LET(gone, mempool_.add(Waiting::of(transaction, arrived.id, std::move(arrived.bytes)), standing, now));
+        Waiting waiting = Waiting::of(transaction, arrived.id, std::move(arrived.bytes));
+        if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(app.state(), move->game, transaction.sender);
+        TRY_LET(gone, mempool_.add(std::move(waiting), standing, now));
         for (const auto& one : gone)
           ended.push_back({one.id, {}, Error{Code::mempool_full, "it made room for one that pays a higher fee", "sign it again with a higher fee"}});
         return {};

@@ -19,8 +19,10 @@
 #include "ledger/tx/challenge.h"
 #include "ledger/tx/commit.h"
 #include "ledger/tx/commit_verdict.h"
+#include "ledger/tx/consent.h"
 #include "ledger/tx/grant_key.h"
 #include "ledger/tx/join_validators.h"
+#include "ledger/tx/judge.h"
 #include "ledger/tx/leave_jail.h"
 #include "ledger/tx/open_job.h"
 #include "ledger/tx/play_move.h"
@@ -46,7 +48,7 @@ namespace cairn::ledger {
 using Body =
     std::variant<Transfer, RotateKey, PostOffer, WithdrawOffer, Stake, Unstake, Bond, Unbond, OpenJob, CancelJob, Accept, Commit,
                  RevealSecret, CommitVerdict, AnswerCheck, RevealVerdict, Challenge, PlayMove, Reserve, Publish, ReportUndelivered,
-                 ReportFork, GrantKey, RevokeKey, Upgrade, JoinValidators, ResignValidator, LeaveJail>;
+                 ReportFork, GrantKey, RevokeKey, Upgrade, Judge, Consent, JoinValidators, ResignValidator, LeaveJail>;
 
 enum class SignedBy : uint8_t { account = 1, hot_key = 2 };
 constexpr bool is_valid(SignedBy s) { return s == SignedBy::account || s == SignedBy::hot_key; }

@@ -10,15 +10,15 @@
 
 namespace cairn::runtime {
 
-Result<Bytes> read_artefact(const std::filesystem::path& store, const Hash& id, uint64_t max_bytes) {
+Result<Bytes> read_artefact(const std::filesystem::path& store, const Hash& id, uint64_t max_bytes, const ContentKey& key) {
   TRY_LET(bytes, read_file(store / id.hex(), max_bytes));
-  if (blake3(bytes) != id)
+  if (blake3(bytes, key) != id)
     return Error{Code::proof, "artefact " + id.hex() + " is damaged: its bytes have another id", "fetch it again"};
   return bytes;
 }
 
-Result<Hash> write_artefact(const std::filesystem::path& store, ByteSpan bytes) {
-  const Hash id = blake3(bytes);
+Result<Hash> write_artefact(const std::filesystem::path& store, ByteSpan bytes, const ContentKey& key) {
+  const Hash id = blake3(bytes, key);
   const std::filesystem::path path = store / id.hex();
   std::error_code error;
   if (std::filesystem::file_size(path, error) == bytes.size() && !error) return id;

@@ -244,9 +244,9 @@ State Executor::save() const {
   return state;
 }
 
-Hash Executor::root() const {
+Hash Executor::root(const ContentKey& key) const {
   std::vector<Hash> ids;
-  for (size_t s = 0; s < plan_.state.size(); s++) ids.push_back(blake3(slot(s)));
+  for (size_t s = 0; s < plan_.state.size(); s++) ids.push_back(blake3(slot(s), key));
   return attest::state_root(step_, ids);
 }
 
@@ -276,9 +276,9 @@ Result<> Executor::check_finite() const {
   return {};
 }
 
-Hash root_of(const State& state) {
+Hash root_of(const State& state, const ContentKey& key) {
   std::vector<Hash> ids;
-  for (const Bytes& slot : state.slots) ids.push_back(blake3(slot));
+  for (const Bytes& slot : state.slots) ids.push_back(blake3(slot, key));
   return attest::state_root(state.step, ids);
 }
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "attest/plan.h"
-#include "base/blake3.h"
+#include "base/content.h"
 #include "kernels/operator.h"
 #include "kernels/pool.h"
 
@@ -22,7 +22,7 @@ struct State {
   uint64_t step = 0;          // how many steps have run
   std::vector<Bytes> slots;   // in plan order
 };
-Hash root_of(const State& state);
+Hash root_of(const State& state, const ContentKey& key = {});
 
 // Called after a call's outputs are written, once an output, and may change them. Empty in every honest program: it lets
 // tests and demonstrations build a dishonest one.
@@ -54,7 +54,7 @@ class Executor {
   void run_step(const Observe& observe = {});
 
   // State root after the steps run so far.
-  Hash root() const;
+  Hash root(const ContentKey& key = {}) const;
   // Error: not_finite, naming the slot, when a NaN or infinity stands in it.
   Result<> check_finite() const;
 

@@ -5,6 +5,7 @@
 
 #include "attest/tree.h"
 #include "runtime/artefacts.h"
+#include "runtime/checkpoint_writer.h"
 
 namespace cairn::runtime {
 namespace {
@@ -13,8 +14,8 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
 }
 
-Result<Bytes> read_tensor(const std::string& store, const Hash& id, const kernels::TensorType& type, const std::string& name) {
-  TRY_LET(bytes, read_artefact(store, id, static_cast<uint64_t>(kernels::bytes(type))));
+Result<Bytes> read_tensor(const Work& work, const Hash& id, const kernels::TensorType& type, const std::string& name) {
+  TRY_LET(bytes, read_artefact(work.store, id, static_cast<uint64_t>(kernels::bytes(type)), work.key));
   if (bytes.size() != static_cast<size_t>(kernels::bytes(type)))
     return Error{Code::shape, name + " has " + std::to_string(bytes.size()) + " bytes, the plan wants " + to_string(type),
                  "bring the tensor that the plan was traced for"};
@@ -29,13 +30,15 @@ int threads_of(const Work& work) {
   return static_cast<int>(work.threads != 0 ? work.threads : std::max(1u, std::thread::hardware_concurrency()));
 }
 
+int JobRun::threads() const { return threads_of(work_); }
+
 Result<std::vector<Bytes>> read_inputs(const Work& work, const attest::Plan& plan) {
   if (work.inputs.size() != plan.inputs.size())
     return Error{Code::shape, "the job binds " + std::to_string(work.inputs.size()) + " inputs, the plan has " +
                                   std::to_string(plan.inputs.size()), "bind every input of the plan, in order"};
   std::vector<Bytes> out;
   for (size_t i = 0; i < plan.inputs.size(); i++) {
-    TRY_LET(bytes, read_tensor(work.store, work.inputs[i], plan.inputs[i].type, plan.inputs[i].name));
+    TRY_LET(bytes, read_tensor(work, work.inputs[i], plan.inputs[i].type, plan.inputs[i].name));
     out.push_back(std::move(bytes));
   }
   return out;
@@ -70,7 +73,7 @@ Result<StatePoint> JobRun::initial() {
   for (size_t i = 0; i < plan_.state.size(); i++) {
     if (plan_.state[i].init.kind != attest::InitKind::given) continue;
     if (next == work_.given.size()) break;
-    TRY_LET(bytes, read_tensor(work_.store, work_.given[next++], plan_.state[i].type, plan_.state[i].name));
+    TRY_LET(bytes, read_tensor(work_, work_.given[next++], plan_.state[i].type, plan_.state[i].name));
     held.push_back(std::move(bytes));
     given[i] = held.back();
   }
@@ -85,7 +88,7 @@ Result<> JobRun::enter(const StatePoint& from) {
                                   std::to_string(plan_.state.size()), "use a checkpoint of this job"};
   State state{from.step, {}};
   for (size_t i = 0; i < from.ids.size(); i++) {
-    TRY_LET(bytes, read_tensor(work_.store, from.ids[i], plan_.state[i].type, plan_.state[i].name));
+    TRY_LET(bytes, read_tensor(work_, from.ids[i], plan_.state[i].type, plan_.state[i].name));
     state.slots.push_back(std::move(bytes));
   }
   return executor_->load(state);
@@ -94,7 +97,7 @@ Result<> JobRun::enter(const StatePoint& from) {
 Result<StatePoint> JobRun::save() {
   StatePoint out{executor_->step(), {}};
   for (size_t i = 0; i < plan_.state.size(); i++) {
-    TRY_LET(id, write_artefact(work_.store, executor_->slot(i)));
+    TRY_LET(id, write_artefact(work_.store, executor_->slot(i), work_.key));
     out.ids.push_back(id);
   }
   return out;
@@ -113,6 +116,14 @@ std::optional<uint32_t> JobRun::last_loss() const {
 Result<StateReached> JobRun::run(const AskRun& ask, const Watch& watch) {
   TRY(enter(ask.from));
   StateReached reached{ask.from, root_of(ask.from)};
+  CheckpointWriter writer(work_.store, work_.key);
+  const auto tell = [&](std::vector<CheckpointMade> made) {
+    for (CheckpointMade& one : made) {
+      reached.state = one.state;
+      reached.root = one.root;
+      if (watch.checkpoint) watch.checkpoint(one);
+    }
+  };
   uint64_t told_ns = 0;
   while (executor_->step() < ask.until_step) {
     const uint64_t began = now_ns();
@@ -120,18 +131,20 @@ Result<StateReached> JobRun::run(const AskRun& ask, const Watch& watch) {
     const uint64_t ran = now_ns();
     reached.run_ns += ran - began;
     const uint64_t step = executor_->step();
-    if (watch.progress && (ran - told_ns > 50'000'000 || step == ask.until_step)) {
+    const bool last = step == ask.until_step;
+    if (watch.progress && (ran - told_ns > 50'000'000 || last)) {
       watch.progress({step, last_loss()});
       told_ns = ran;
     }
-    if (step != ask.until_step && (ask.interval == 0 || step % ask.interval != 0)) continue;
+    if (!last && (ask.interval == 0 || step % ask.interval != 0)) continue;
     const uint64_t before = now_ns();
     TRY(executor_->check_finite());
-    TRY_LET(state, save());
-    reached.state = std::move(state);
-    reached.root = root_of(reached.state);
+    std::vector<ByteSpan> slots;
+    for (size_t i = 0; i < plan_.state.size(); i++) slots.push_back(executor_->slot(i));
+    writer.take(step, slots);
+    TRY_LET(made, last ? writer.rest() : writer.made());
     reached.checkpoint_ns += now_ns() - before;
-    if (watch.checkpoint) watch.checkpoint({reached.state, reached.root});
+    tell(std::move(made));
   }
   return reached;
 }
@@ -149,11 +162,11 @@ Result<attest::Knowledge> JobRun::check(const AskCheck& ask) {
     }
     std::vector<Hash> ids;
     executor_->run_step([&](uint32_t call, uint8_t, ByteSpan bytes) {
-      if (call == ask.call) ids.push_back(blake3(bytes));
+      if (call == ask.call) ids.push_back(blake3(bytes, work_.key));
     });
     out.call_id = attest::call_id(ids);
   }
-  out.end_root = executor_->root();
+  out.end_root = executor_->root(work_.key);
   return out;
 }
 

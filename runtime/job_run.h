@@ -17,6 +17,9 @@ class JobRun {
   const attest::Plan& plan() const { return plan_; }
   const std::vector<Bytes>& inputs() const { return inputs_; }
   Executor& executor() { return *executor_; }
+  uint64_t seed() const { return work_.seed; }
+  const ContentKey& key() const { return work_.key; }
+  int threads() const;
 
   // The state before step 0, its slots written to the store.
   Result<StatePoint> initial();

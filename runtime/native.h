@@ -9,9 +9,9 @@ namespace cairn::runtime {
 
 class NativeRun {
  public:
-  // Errors: undefined_operator, when a lowering is missing; shape.
+  // `tamper` as in ExecutorOptions; a judge disturbs by it. Errors: undefined_operator, when a lowering is missing; shape.
   static Result<std::unique_ptr<NativeRun>> make(const attest::Plan& plan, std::span<const ByteSpan> inputs, uint64_t seed,
-                                                 State start, int threads);
+                                                 State start, int threads, Tamper tamper = {});
   ~NativeRun();
   void run_step();
   const State& state() const;  // as bytes, between steps
@@ -21,5 +21,9 @@ class NativeRun {
   explicit NativeRun(std::unique_ptr<Values> values);
   std::unique_ptr<Values> values_;
 };
+
+// One call as this tier runs it; an output that nobody may read is empty. Errors: undefined_operator, when its lowering is missing;
+// shape. Throws what ATen throws of operands that it refuses.
+Result<std::vector<Bytes>> run_native_call(const attest::Call& call, const kernels::StepContext& step, std::span<const ByteSpan> inputs);
 
 }  // namespace cairn::runtime

@@ -37,7 +37,7 @@ Result<Bytes> slot_bytes(const FinalState& state, size_t slot) {
   const auto size = static_cast<uint64_t>(kernels::bytes(state.plan.state[slot].type));
   const Error other{Code::proof, "`" + state.plan.state[slot].name + "` is not of the size that the plan says", "keep the receipt: it is evidence"};
   if (slot >= state.ids.size()) return other;
-  TRY_LET(bytes, read_artefact(state.store, state.ids[slot], size));
+  TRY_LET(bytes, read_artefact(state.store, state.ids[slot], size, state.key));
   if (bytes.size() != size) return other;
   return bytes;
 }

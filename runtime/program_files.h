@@ -50,6 +50,7 @@ struct FinalState {
   const attest::Plan& plan;
   std::span<const Hash> ids;
   std::filesystem::path store;
+  ContentKey key = {};  // of a private job
 
   // The slots of that role as safetensors; a slot stands there again under each of its `aliases`. False, and no file, when the
   // plan has none. Errors: not_found, proof (damaged, or not of the slot's size), io.

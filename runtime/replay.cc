@@ -20,7 +20,7 @@ std::vector<Hash> SegmentReplay::step_roots() {
   std::vector<Hash> out;
   for (uint64_t step = from_ + 1; step <= until_; step++) {
     go_to(step);
-    out.push_back(job_.executor().root());
+    out.push_back(job_.executor().root(job_.key()));
   }
   return out;
 }
@@ -29,7 +29,7 @@ const std::vector<std::vector<Hash>>& SegmentReplay::outputs_of(uint64_t step) {
   if (outputs_step_ == step) return outputs_;
   go_to(step);
   outputs_.assign(job_.plan().calls.size(), {});
-  job_.executor().run_step([&](uint32_t call, uint8_t, ByteSpan bytes) { outputs_[call].push_back(blake3(bytes)); });
+  job_.executor().run_step([&](uint32_t call, uint8_t, ByteSpan bytes) { outputs_[call].push_back(blake3(bytes, job_.key())); });
   outputs_step_ = step;
   return outputs_;
 }
@@ -45,7 +45,7 @@ std::vector<Hash> SegmentReplay::output_ids(uint64_t step, uint32_t call) { retu
 std::vector<Hash> SegmentReplay::state_ids(uint64_t step) {
   go_to(step);
   std::vector<Hash> out;
-  for (size_t i = 0; i < job_.plan().state.size(); i++) out.push_back(blake3(job_.executor().slot(i)));
+  for (size_t i = 0; i < job_.plan().state.size(); i++) out.push_back(blake3(job_.executor().slot(i), job_.key()));
   return out;
 }
 

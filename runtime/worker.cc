@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "runtime/artefacts.h"
 #include "runtime/job_run.h"
+#include "runtime/judge.h"
 #include "runtime/native.h"
 #include "runtime/replay.h"
 #include "runtime/sandbox.h"
@@ -144,6 +145,12 @@ class Desk {
     SegmentReplay replay(*job, ask.from, ask.game.terms.end_step);
     TRY_LET(move, attest::next_move(ask.game, ask.party, job->plan(), replay));
     return Answer{Moved{std::move(move)}};
+  }
+
+  Result<Answer> answer(const AskJudge& ask) {
+    TRY_LET(job, JobRun::load(ask.work));
+    TRY_LET(judged, judge_segment(*job, ask.from, ask.claimed));
+    return Answer{std::move(judged)};
   }
 
   // One request, whatever happens in it: the job boundary, where faults end.

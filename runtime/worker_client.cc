@@ -162,5 +162,6 @@ Result<attest::Move> WorkerClient::move(const AskMove& request) {
   TRY_LET(answer, ask<Moved>(request));
   return answer.move;
 }
+Result<Judged> WorkerClient::judge(const AskJudge& request) { return ask<Judged>(request); }
 
 }  // namespace cairn::runtime

@@ -38,6 +38,7 @@ class WorkerClient {
   Result<StateReached> run(const AskRun& ask, const OnProgress& progress = {}, const OnCheckpoint& checkpoint = {});
   Result<attest::Knowledge> check(const AskCheck& ask);
   Result<attest::Move> move(const AskMove& ask);
+  Result<Judged> judge(const AskJudge& ask);
 
   int pid() const { return pid_; }  // 0: a service manager's
   void stop();  // SIGKILL; a blocked call returns unreachable

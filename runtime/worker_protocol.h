@@ -31,11 +31,13 @@ struct Work {
   uint32_t threads = 0;      // 0: as many as there are cores
   uint64_t memory_bytes = 0; // refuse a plan that needs more; 0: no limit
   attest::WorkTable table;   // the chain's
+  ContentKey key;            // of a private job: ids of all but the plan are keyed by it
   static constexpr auto fields() {
     return std::tuple{field("store", &Work::store),     field("plan", &Work::plan),
                       field("inputs", &Work::inputs),   field("given", &Work::given),
                       field("seed", &Work::seed),       field("threads", &Work::threads),
-                      field("memory_bytes", &Work::memory_bytes), field("table", &Work::table)};
+                      field("memory_bytes", &Work::memory_bytes), field("table", &Work::table),
+                      field("key", &Work::key)};
   }
 };
 
@@ -120,7 +122,17 @@ struct AskMove {
                       field("party", &AskMove::party)};
   }
 };
-using Ask = std::variant<AskInspect, AskTrace, AskInitial, AskRun, AskCheck, AskMove>;
+// Whether `claimed` can be where an honest native run from `from` ends: see runtime/judge.h.
+struct AskJudge {
+  static constexpr uint16_t kTag = 7;
+  Work work;
+  StatePoint from;
+  StatePoint claimed;
+  static constexpr auto fields() {
+    return std::tuple{field("work", &AskJudge::work), field("from", &AskJudge::from), field("claimed", &AskJudge::claimed)};
+  }
+};
+using Ask = std::variant<AskInspect, AskTrace, AskInitial, AskRun, AskCheck, AskMove, AskJudge>;
 
 struct Inspected {
   static constexpr uint16_t kTag = 1;
@@ -175,7 +187,7 @@ struct StateReached {
   StatePoint state;
   Hash root;
   uint64_t run_ns = 0;         // time in steps
-  uint64_t checkpoint_ns = 0;  // time in hashing and writing checkpoints
+  uint64_t checkpoint_ns = 0;  // time that checkpoints kept the steps waiting
   static constexpr auto fields() {
     return std::tuple{field("state", &StateReached::state), field("root", &StateReached::root),
                       field("run_ns", &StateReached::run_ns), field("checkpoint_ns", &StateReached::checkpoint_ns)};
@@ -200,7 +212,14 @@ struct Failed {
     return std::tuple{field("code", &Failed::code), field("text", &Failed::text), field("next", &Failed::next)};
   }
 };
-using Answer = std::variant<Inspected, Traced, Progress, CheckpointMade, StateReached, Checked, Moved, Failed>;
+struct Judged {
+  static constexpr uint16_t kTag = 9;
+  uint64_t permille = 0;  // of what is tolerated, in the slot where it is most
+  std::string slot;
+  bool within() const { return permille <= 1000; }
+  static constexpr auto fields() { return std::tuple{field("permille", &Judged::permille), field("slot", &Judged::slot)}; }
+};
+using Answer = std::variant<Inspected, Traced, Progress, CheckpointMade, StateReached, Checked, Moved, Failed, Judged>;
 
 // Frames over a stream socket. receive: nullopt-like error `unreachable` when the other side has hung up; malformed; limit.
 Result<> send_frame(int fd, ByteSpan message);

@@ -22,11 +22,12 @@ Counter::Counter(const std::string& node, const SecretKey& key, const std::strin
       server_(listen, transport_keys(key), [this](const CurveKey& client) { return allow(client); },
               [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }) {}
 
-void Counter::open(const JobId& job, std::vector<Hash> artefacts) {
+void Counter::open(const JobId& job, std::vector<Hash> artefacts, const ContentKey& key) {
   {
     const std::lock_guard lock(mutex_);
     job_ = job;
     artefacts_ = std::move(artefacts);
+    key_ = key;
   }
   opened_.notify_all();
 }
@@ -69,6 +70,7 @@ void Counter::ask_chain(const JobId& id) {
   {
     const std::lock_guard lock(mutex_);
     served.artefacts = artefacts_;
+    served.key = key_;
   }
   desk_.serve(id, std::move(served));
 }

@@ -17,7 +17,7 @@ class Counter {
   Counter(const std::string& node, const SecretKey& key, const std::string& listen, const ArtifactStore& store);
 
   const std::string& endpoint() const { return server_.endpoint(); }
-  void open(const JobId& job, std::vector<Hash> artefacts);
+  void open(const JobId& job, std::vector<Hash> artefacts, const ContentKey& key);
   // What the provider told last.
   std::optional<TellProgress> told() const;
 
@@ -29,6 +29,7 @@ class Counter {
   std::condition_variable opened_;
   std::optional<JobId> job_;
   std::vector<Hash> artefacts_;
+  ContentKey key_;
   std::optional<TellProgress> told_;
 
   NodeClient node_;               // of the thread that lets in

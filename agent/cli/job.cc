@@ -86,9 +86,17 @@ Result<std::vector<ledger::Offer>> offers_for(NodeClient& node, const attest::Jo
     if (!same_class(offer)) continue;
     if (std::find(offer.policies.begin(), offer.policies.end(), spec.policy) == offer.policies.end()) {
       why = "an offer does not take policy " + std::string(attest::name(spec.policy));
+    } else if (spec.tier == attest::Tier::native && !offer.native) {
+      why = "an offer takes no native jobs";
+    } else if (spec.viewers && !std::binary_search(spec.viewers->providers.begin(), spec.viewers->providers.end(), offer.owner)) {
+      why = "an offer is not of a provider that may see this private job";
     } else if (offer.memory_bytes < spec.memory_bytes) {
       why = "an offer takes plans of " + std::to_string(offer.memory_bytes >> 20) + " MiB, this one needs " +
             std::to_string((spec.memory_bytes >> 20) + 1);
+    } else if (const double needs_ms = double(spec.step_work_ns) * double(spec.steps) / double(std::max<uint64_t>(1, offer.speed));
+               offer.speed > 0 && needs_ms > double(spec.run_ms)) {
+      why = "an offer's machine would take " + std::to_string(uint64_t(needs_ms / 1000)) + " s, by what its jobs showed; `run_seconds` gives it " +
+            std::to_string(spec.run_ms / 1000);
     } else if (offer.jobs >= offer.jobs_max) {
       why = "an offer is busy";
     } else if (const auto owner = node.account(offer.owner); owner && owner->stake < stake) {
@@ -128,8 +136,9 @@ void quote_lines(const Output& out, const Quoted& quoted) {
   const auto& spec = quoted.order.spec;
   out.line(row("plan", brief(spec.plan) + ": " + std::to_string(spec.calls) + " calls, " + std::to_string(spec.step_work_ns) +
                        " reference ns a step, " + std::to_string((spec.memory_bytes >> 20) + 1) + " MiB"));
-  out.line(row("job", std::to_string(spec.steps) + " steps, " + std::to_string(quoted.quote.segments) + " segments of which " +
-                      std::to_string(quoted.quote.checks) + " are checked (" + std::string(attest::name(spec.policy)) + ")"));
+  out.line(row("job", std::to_string(spec.steps) + " steps, " + std::to_string(quoted.quote.segments) + " segments, " +
+                      std::to_string(quoted.quote.checks) + " checks are drawn (tier " + std::string(attest::name(spec.tier)) + ", " + std::string(attest::name(spec.policy)) +
+                      (spec.viewers ? ", private)" : ")")));
   out.line(row("ceiling", pretty(per_hour(spec.price_ceiling)) + " per hour at reference speed (" + std::to_string(spec.price_ceiling.pebbles) +
                           " pebbles per 10^9 s)"));
   out.line(row("escrow", pretty(quoted.quote.total) + " at most: reward " + pretty(quoted.quote.reward) + ", audits " +
@@ -140,7 +149,7 @@ void quote_lines(const Output& out, const Quoted& quoted) {
 JsonObject quoted_json(const Quoted& quoted) {
   const auto& spec = quoted.order.spec;
   JsonObject json;
-  json.add("title", spec.title).add("policy", attest::name(spec.policy)).add("seed", spec.seed).add("steps", spec.steps);
+  json.add("title", spec.title).add("tier", attest::name(spec.tier)).add("policy", attest::name(spec.policy)).add("seed", spec.seed).add("steps", spec.steps);
   json.add("interval", spec.interval).add("plan", spec.plan).add("program", spec.program).add("calls", spec.calls);
   json.add("step_work_ns", spec.step_work_ns).add("memory_bytes", spec.memory_bytes);
   json.add("price_ceiling", spec.price_ceiling).add("price_ceiling_per_hour", per_hour(spec.price_ceiling));
@@ -231,7 +240,7 @@ Result<> run_verb(const Cli& cli, const Wish& wish, bool submit_only) {
                  "cairn wallet faucet on a devnet; elsewhere have CRN sent to " + desktop->wallet.account.hex()};
 
   const std::string out = fs::absolute(wish.out.empty() ? fs::path("out") / fs::path(wish.file).stem() : fs::path(wish.out)).string();
-  OrderNote note{random_hash(), quoted.order.artefacts, out, SystemClock().wall_ms()};
+  OrderNote note{random_hash(), quoted.order.artefacts, out, SystemClock().wall_ms(), quoted.order.key};
   spec.secret_hash = secret_hash(note.secret);
   TRY(remember(desktop->settings.folder, note));
   TRY_LET(status, desktop->node.status());
@@ -241,7 +250,7 @@ Result<> run_verb(const Cli& cli, const Wish& wish, bool submit_only) {
   TRY_LET(opened, sender.send(ledger::OpenJob{spec}));
   const JobId id = opened.id.as<JobIdTag>();
   TRY(remember(desktop->settings.folder, note));
-  counter.open(id, quoted.order.artefacts);
+  counter.open(id, quoted.order.artefacts, quoted.order.key);
   cli.out.line(row("opened", id.hex()));
 
   Watch watch(cli.out, desktop->node, id, status.next_event);
@@ -286,7 +295,7 @@ Result<> watch_verb(const Cli& cli, const Wish& wish) {
   Watch watch(cli.out, desktop->node, id, 1);
   if (note && job.requester == desktop->wallet.account && !ledger::is_terminal(job.state)) {
     counter = std::make_unique<Counter>(desktop->settings.node, desktop->wallet.key, job.spec.endpoint, desktop->store);
-    counter->open(id, note->artefacts);
+    counter->open(id, note->artefacts, note->key);
     TRY_LET(made, Sender::make(desktop->node, desktop->wallet));
     sender = std::move(made);
     watch.reveal(*sender, note->secret);
@@ -359,6 +368,20 @@ Result<> cancel_verb(const Cli& cli, const Wish& wish) {
   return {};
 }
 
+// The owner of private data lets what its jury disagrees about be opened.
+Result<> consent_verb(const Cli& cli, const Wish& wish) {
+  TRY_LET(id, id_of<JobId>(wish.id, "a job"));
+  TRY_LET(desktop, Desktop::open(cli));
+  TRY_LET(job, desktop->node.job(id));
+  TRY_LET(note, recall(desktop->settings.folder, job.spec));
+  if (!note.key) return Error{Code::usage, "job " + brief(id) + " is not private", "there is nothing to consent to"};
+  TRY_LET(sender, Sender::make(desktop->node, desktop->wallet));
+  TRY_LET(done, sender.send(ledger::Consent{id, *note.key}));
+  cli.out.line("what the verifiers of job " + brief(id) + " disagree about is now decided by games, which open the numbers that differ");
+  cli.out.object(JsonObject().add("job", id).add("transaction", done.id).add("height", done.height));
+  return {};
+}
+
 }  // namespace
 
 void add_job_verbs(CLI::App& app, Cli& cli) {
@@ -401,6 +424,7 @@ void add_job_verbs(CLI::App& app, Cli& cli) {
   }
   followed(of_job("watch", "Follow a job again: serve its inputs, reveal the secret, fetch the result", watch_verb));
   of_job("fetch", "Result and receipts of a job that is settled", fetch_verb)->add_option("--out", wish->out, "folder");
+  of_job("consent", "Let disagreements about a private job be opened on the chain", consent_verb);
   of_job("show", "Terms, state and attempts of a job", show_verb);
   of_job("cancel", "Take a job back that nobody has accepted", cancel_verb);
   verb("list", "The jobs of the key's account", list_verb)->add_flag("--all", wish->everybody, "of everybody");

@@ -40,6 +40,14 @@ struct OptimizerSettings {
   runtime::Optimizer optimizer() const;
 };
 
+struct ViewerSettings {
+  std::vector<std::string> providers;
+  std::vector<std::string> verifiers;
+  static constexpr auto fields() {
+    return std::tuple{field("providers", &ViewerSettings::providers), field("verifiers", &ViewerSettings::verifiers)};
+  }
+};
+
 struct JobFile {
   std::string title;
   std::filesystem::path program;
@@ -55,8 +63,12 @@ struct JobFile {
   uint64_t interval = 0;
   attest::Device device = attest::Device::cpu;
   attest::NumericClass numeric = attest::NumericClass::f32;  // of products
+  attest::Tier tier = attest::Tier::exact;
+  std::vector<std::string> judges;
+  ViewerSettings viewers;
   attest::Policy policy = attest::Policy::standard;
   bool require_audit = false;
+  Amount harm;
   Amount price_ceiling = Amount::of_pebbles(1'000'000'000);
   Within<uint32_t, 1, 86'400> accept_seconds{60};
   Within<uint32_t, 1, 864'000> run_seconds{3600};
@@ -77,8 +89,12 @@ struct JobFile {
                       field("interval", &J::interval),
                       field("device", &J::device),
                       field("numeric", &J::numeric),
+                      field("tier", &J::tier),
+                      field("judges", &J::judges),
+                      field("viewers", &J::viewers),
                       field("policy", &J::policy),
                       field("require_audit", &J::require_audit),
+                      field("harm", &J::harm),
                       field("price_ceiling", &J::price_ceiling),
                       field("accept_seconds", &J::accept_seconds),
                       field("run_seconds", &J::run_seconds),

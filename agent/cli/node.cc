@@ -1,5 +1,6 @@
 // cairn node, offer, verifier: the chain as a node shows it.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "agent/cli/cli.h"
 #include "ledger/node.h"
@@ -42,6 +43,13 @@ std::string class_of(const attest::OfferClass& klass) {
   return std::string(name(klass.device)) + " " + std::string(name(klass.numeric));
 }
 
+std::string speed_of(const ledger::Offer& offer) {
+  if (offer.speed == 0) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", static_cast<double>(offer.speed) / 1e6);  // reference ns in a ms of the chain
+  return text;
+}
+
 Result<> offer_list(const Cli& cli) {
   TRY_LET(config, cli.settings());
   NodeClient node(config.node, config.folder);
@@ -49,18 +57,19 @@ Result<> offer_list(const Cli& cli) {
   std::vector<JsonObject> list;
   if (!offers.empty())
     cli.out.line(padded("OFFER", 18) + padded("OWNER", 18) + padded("CLASS", 10) + padded("PER HOUR*", 20) +
-                 padded("PEBBLES**", 20) + padded("MIB", 8) + "JOBS");
+                 padded("PEBBLES**", 20) + padded("MIB", 8) + padded("JOBS", 8) + "SPEED***");
   for (const auto& offer : offers) {
     cli.out.line(padded(brief(offer.id), 18) + padded(brief(offer.owner), 18) + padded(class_of(offer.klass), 10) +
                  padded(pretty(per_hour(offer.price)), 20) + padded(std::to_string(offer.price.pebbles), 20) +
-                 padded(std::to_string(offer.memory_bytes >> 20), 8) + std::to_string(offer.jobs) + "/" +
-                 std::to_string(offer.jobs_max));
+                 padded(std::to_string(offer.memory_bytes >> 20), 8) +
+                 padded(std::to_string(offer.jobs) + "/" + std::to_string(offer.jobs_max), 8) + speed_of(offer));
     JsonObject json;
     for_each_field(offer, [&](const char* key, const auto& value) { json.add(key, value); });
     list.push_back(json.add("price_per_hour", per_hour(offer.price)).add("price_unit", "pebbles per 10^9 reference seconds"));
   }
   cli.out.line(offers.empty() ? "no offers: nobody serves here yet"
-                              : "*  CRN for an hour at the reference machine's speed   **  for 10^9 seconds at that speed");
+                              : "*  CRN for an hour at the reference machine's speed   **  for 10^9 seconds at that speed\n"
+                                "***  times the reference machine's, as its jobs showed; - none was long enough yet");
   cli.out.object(JsonObject().add("offers", list));
   return {};
 }

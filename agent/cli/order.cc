@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "attest/economics.h"
+#include "attest/tree.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "runtime/program_files.h"
@@ -39,6 +40,35 @@ Result<> name_assets(NodeClient& node, const JobFile& job, const std::vector<run
       return Error{Code::usage, "no input of this job has the bytes of asset " + brief(id), "publish the tensor that the job uses: cairn asset publish --tensor"};
     return Error{Code::usage, "`assets` names `" + what + "`, which is no input of this job", "name one of its inputs, `data` or `weights`"};
   }
+  return {};
+}
+
+Result<std::vector<AccountId>> accounts_of(const std::vector<std::string>& texts, const std::string& key) {
+  std::vector<AccountId> out;
+  for (const auto& text : texts) {
+    const auto id = AccountId::from_hex(text);
+    if (!id) return Error{Code::config, "`" + key + "` holds `" + text + "`, which is no account", "an account is 64 hexadecimal digits"};
+    out.push_back(*id);
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// A private job's inputs and initial state under keyed ids.
+Result<> key_ids(const ArtifactStore& store, const runtime::Prepared& prepared, Order& order) {
+  ArtifactStore keyed = store.keyed(order.key);
+  order.artefacts = {prepared.traced.plan, prepared.traced.program_artefact};
+  for (auto& input : order.spec.inputs) {
+    TRY_LET(id, keyed.put_file(store.path_of(input.id)));
+    input.id = id;
+    order.artefacts.push_back(id);
+  }
+  std::vector<Hash> slots;
+  for (const Hash& plain : prepared.initial.state.ids) {
+    TRY_LET(id, hash_file(store.path_of(plain), order.key));
+    slots.push_back(id);
+  }
+  order.spec.initial_state = attest::state_root(0, slots);
   return {};
 }
 
@@ -98,10 +128,21 @@ Result<Order> make_order(const JobFile& job, const RequesterConfig& settings, No
   spec.seed = job.seed;
   spec.steps = traced.steps;
   spec.interval = std::min(job.interval ? job.interval : attest::checkpoint_interval(spec, facts.state_bytes), spec.steps);
-  spec.klass.device = job.device;
+  spec.klass = {job.device, job.numeric};
   spec.memory_bytes = facts.peak_bytes;
   spec.policy = job.policy;
   spec.require_audit = job.require_audit;
+  spec.harm = job.harm;
+  spec.tier = job.tier;
+  TRY_LET(judges, accounts_of(job.judges, "judges"));
+  spec.judges = judges;
+  if (!job.viewers.providers.empty() || !job.viewers.verifiers.empty()) {
+    TRY_LET(providers, accounts_of(job.viewers.providers, "viewers"));
+    TRY_LET(verifiers, accounts_of(job.viewers.verifiers, "viewers"));
+    order.key = random_hash();
+    spec.viewers = attest::Viewers{providers, verifiers, attest::private_key_hash(*order.key)};
+    TRY(key_ids(store, prepared, order));
+  }
   spec.accept_ms = uint64_t{job.accept_seconds} * 1000;
   spec.run_ms = uint64_t{job.run_seconds} * 1000;
   TRY_LET(ceiling, per_reference(job.price_ceiling));

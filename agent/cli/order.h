@@ -12,6 +12,7 @@ namespace cairn::agent {
 struct Order {
   attest::JobSpec spec;          // but its endpoint and secret_hash, which are known when it is served
   std::vector<Hash> artefacts;   // plan, program and inputs: what providers and verifiers may fetch
+  ContentKey key;                // of a private job: made here, it keys the ids of inputs and states
   std::vector<std::string> removed;  // from the program, by normalising
   double trace_seconds = 0;
 };
@@ -30,9 +31,11 @@ struct OrderNote {
   std::vector<Hash> artefacts;
   std::string out;               // folder of the result
   uint64_t opened_wall_ms = 0;
+  ContentKey key;                // of a private job
   static constexpr auto fields() {
     return std::tuple{field("secret", &OrderNote::secret), field("artefacts", &OrderNote::artefacts),
-                      field("out", &OrderNote::out), field("opened_wall_ms", &OrderNote::opened_wall_ms)};
+                      field("out", &OrderNote::out), field("opened_wall_ms", &OrderNote::opened_wall_ms),
+                      field("key", &OrderNote::key)};
   }
 };
 Hash secret_hash(const Hash& secret);

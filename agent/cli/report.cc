@@ -35,7 +35,7 @@ JsonObject attempt_json(const Attempt& attempt) {
   const attest::ReceiptBody& body = attempt.receipt.body;
   JsonObject json;
   json.add("attempt", body.attempt).add("provider", body.provider).add("payee", body.payee).add("offer", body.offer);
-  json.add("outcome", attest::name(body.state));
+  json.add("outcome", attest::name(body.state)).add("tier", attest::name(body.spec.tier));
   json.raw("code", body.state == attest::Ended::settled ? "null" : json_quote(name(body.code)));
   json.add("fault", attest::name(body.fault)).add("sentence", body.sentence).add("audit", attest::name(body.audit));
   json.add("price", body.price).add("price_per_hour", per_hour(body.price)).add("reward", body.reward);
@@ -96,7 +96,7 @@ JsonObject job_json(const ledger::Job& job, const std::vector<Attempt>& attempts
   json.raw("code", failed ? json_quote(name(job.code)) : "null");
   json.add("fault", attest::name(job.fault)).add("sentence", job.sentence).add("audit", attest::name(job.audit));
   json.add("requester", job.requester).add("provider", job.provider);
-  json.add("policy", attest::name(job.spec.policy)).add("seed", job.spec.seed).add("steps", job.spec.steps);
+  json.add("tier", attest::name(job.spec.tier)).add("policy", attest::name(job.spec.policy)).add("seed", job.spec.seed).add("steps", job.spec.steps);
   json.add("interval", job.spec.interval).add("segments", job.spec.segments());
   json.add("program", job.spec.program).add("plan", job.spec.plan).add("calls", job.spec.calls);
   json.add("step_work_ns", job.spec.step_work_ns).add("memory_bytes", job.spec.memory_bytes);
@@ -127,7 +127,8 @@ void job_lines(const Output& out, const ledger::Job& job, const std::vector<Atte
   out.line(row("title", job.spec.title));
   out.line(row("state", std::string(name(job.state)) + (job.sentence.empty() ? "" : ": " + job.sentence)));
   out.line(row("work", std::to_string(job.spec.steps) + " steps of " + std::to_string(job.spec.step_work_ns) + " reference ns, " +
-                       std::to_string(job.spec.segments()) + " segments, policy " + std::string(attest::name(job.spec.policy))));
+                       std::to_string(job.spec.segments()) + " segments, tier " + std::string(attest::name(job.spec.tier)) + ", policy " +
+                       std::string(attest::name(job.spec.policy)) + (job.spec.viewers ? ", private" : "")));
   if (!job.provider.is_zero())
     out.line(row("price", pretty(per_hour(job.price)) + " per hour at reference speed: reward " + pretty(job.reward)));
   if (job.state == ledger::JobState::settled) {

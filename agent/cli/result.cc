@@ -1,7 +1,6 @@
 #include "agent/cli/result.h"
 
-#include "agent/exchange.h"
-#include "agent/follower.h"
+#include "agent/segment.h"
 #include "base/file.h"
 #include "runtime/program_files.h"
 
@@ -14,15 +13,14 @@ Result<ResultFiles> fetch_result(NodeClient& node, const Wallet& wallet, const l
   if (!job.commitment)
     return Error{Code::wrong_state, "job " + brief(job.id) + " is " + std::string(name(job.state)) + ": nothing is committed yet",
                  "cairn job watch " + job.id.hex()};
-  TRY_LET(peer_key, key_of(node, job.provider, ledger::Scope::provide));
-  Caller peer(job.provider_endpoint, peer_key, transport_keys(wallet.key));
-  TRY(fetch(peer, job.spec.plan, attest::kMaxPlanBytes, store));
+  TRY_LET(parties, JobParties::of(node, job, wallet));
+  TRY(parties.fetch_one(job.spec.plan, attest::kMaxPlanBytes, store));
   TRY_LET(plan_bytes, store.read(job.spec.plan, attest::kMaxPlanBytes));
   TRY_LET(plan, decode<attest::Plan>(plan_bytes));
-  TRY_LET(leaves, fetch_leaves(peer, job.id, job.commitment->checkpoint_root, job.spec.segments()));
+  TRY_LET(leaves, parties.leaves());
   if (leaves.empty() || leaves.back() != job.commitment->outputs_root)
     return Error{Code::proof, "the last checkpoint is not the committed output", "keep the receipt: it is evidence"};
-  TRY_LET(state, fetch_state(peer, job.id, job.spec.steps, leaves.back()));
+  TRY_LET(state, parties.end_of(job.spec.segments() - 1));
   if (state.ids.size() != plan.state.size())
     return Error{Code::proof, "the committed state is not one of the job's plan", "keep the receipt: it is evidence"};
 
@@ -34,7 +32,7 @@ Result<ResultFiles> fetch_result(NodeClient& node, const Wallet& wallet, const l
     const attest::StateSlot& slot = plan.state[s];
     if (!wanted(slot)) continue;
     const auto size = static_cast<uint64_t>(kernels::bytes(slot.type));
-    TRY(fetch(peer, state.ids[s], size, store, [&](uint64_t arrived, uint64_t) {
+    TRY(parties.fetch_one(state.ids[s], size, store, [&](uint64_t arrived, uint64_t) {
       output.bar("fetch", double(have + arrived) / double(std::max<uint64_t>(1, all)), slot.name);
     }));
     have += size;
@@ -43,7 +41,8 @@ Result<ResultFiles> fetch_result(NodeClient& node, const Wallet& wallet, const l
   std::error_code fault;
   fs::create_directories(out, fault);
   if (fault) return Error{Code::io, "the folder " + out.string() + " cannot be made: " + fault.message(), "name another by --out"};
-  const runtime::FinalState last{plan, state.ids, store.folder()};
+  TRY_LET(key, parties.key());
+  const runtime::FinalState last{plan, state.ids, store.folder(), key};
   const auto written = [&](const char* file, runtime::SlotRole role) -> Result<std::string> {
     TRY_LET(any, last.write(out / file, role, {{"cairn.job", job.id.hex()}}));
     return any ? (out / file).string() : std::string();

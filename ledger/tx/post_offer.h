@@ -26,6 +26,7 @@ struct PostOffer {
   uint32_t jobs_max = 0;  // at one time
   std::vector<attest::Policy> policies;  // audit policies it takes, ascending
   ChainTime expiry{};  // off the book from here on
+  bool native = false;  // takes native jobs too: their judges decide about pay
   static constexpr auto fields() {
     return std::tuple{field("class", &PostOffer::klass),
                       field("price", &PostOffer::price),
@@ -34,7 +35,8 @@ struct PostOffer {
                       field("memory_bytes", &PostOffer::memory_bytes),
                       field("jobs_max", &PostOffer::jobs_max),
                       field("policies", &PostOffer::policies),
-                      field("expiry", &PostOffer::expiry)};
+                      field("expiry", &PostOffer::expiry),
+                      field("native", &PostOffer::native)};
   }
 
   Result<> apply(State& state, const TxContext& context) const {
@@ -55,6 +57,7 @@ struct PostOffer {
     offer.memory_bytes = memory_bytes;
     offer.jobs_max = jobs_max;
     offer.policies = policies;
+    offer.native = native;
     offer.seq = context.seq;
     offer.expiry = state.arm(Due::offer, context.id, expiry, context.block.next_seq());
     context.block.emit("offer.posted", context.id,

@@ -21,7 +21,7 @@ TEST(Computer, AVerifierFindsWhatTheProviderCommitted) {
   const std::atomic<bool> stop = false;
   Computer computer(kWorker, 1, kTable, scratch.path / "job", store, stop);
   const Assignment job = small_job(store, 25, 10);
-  ASSERT_TRUE(load_assignment(job.spec, store, kTable)) << load_assignment(job.spec, store, kTable).error().message();
+  ASSERT_TRUE(load_assignment(job.spec, store, kTable, {})) << load_assignment(job.spec, store, kTable, {}).error().message();
   ASSERT_TRUE(computer.check_initial(job));
   const auto ran = computer.run(job, {});
   ASSERT_TRUE(ran) << ran.error().message();
@@ -83,7 +83,7 @@ TEST(Computer, AFalseInitialStateAndAFalsePlanAreRefused) {
   for (const auto& row : rows) {
     Assignment job = honest;
     row.lie(job);
-    const auto loaded = load_assignment(job.spec, store, kTable);
+    const auto loaded = load_assignment(job.spec, store, kTable, {});
     ASSERT_FALSE(loaded) << row.what;
     EXPECT_EQ(loaded.error().code, row.code) << row.what << ": " << loaded.error().text;
   }
@@ -91,7 +91,7 @@ TEST(Computer, AFalseInitialStateAndAFalsePlanAreRefused) {
   Assignment cheap = honest;
   cheap.plan.calls[0].work_ns--;
   cheap.spec.plan = must(store.put(encode(cheap.plan)));
-  EXPECT_EQ(load_assignment(cheap.spec, store, kTable).error().code, Code::understated_work);
+  EXPECT_EQ(load_assignment(cheap.spec, store, kTable, {}).error().code, Code::understated_work);
 
   Assignment elsewhere = honest;
   elsewhere.spec.initial_state.v[0] ^= 1;

@@ -46,12 +46,14 @@ class Requester {
   ArtifactStore& store() { return store_; }
   NodeClient& node() { return node_; }
   const SecretKey& key() const { return key_.key; }
+  ledger::TxResult send(const ledger::Body& body) { return must(sender_.send(body)); }
   uint64_t told_step() const { return told_step_; }
 
   JobId open(Assignment& job) {
     job.spec.endpoint = server_.endpoint();
     secret_ = random_hash();
     job.spec.secret_hash = tagged_hash("cairn.secret.v1", {secret_.span()});
+    content_key_ = job.key;
     return must(sender_.send(ledger::OpenJob{job.spec})).id.as<JobIdTag>();
   }
 
@@ -70,6 +72,7 @@ class Requester {
       introduce(node_, desk_, served.guests);
       served.artefacts.push_back(job.spec.plan);
       for (const auto& input : job.spec.inputs) served.artefacts.push_back(input.id);
+      served.key = content_key_;
       if (serve) desk_.serve(id, served);
       if (job.phase == ledger::JobPhase::secret && !job.secret) static_cast<void>(sender_.send(ledger::RevealSecret{id, secret_}));
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -86,6 +89,7 @@ class Requester {
   Desk desk_;
   Server server_;
   Hash secret_;
+  ContentKey content_key_;  // of a private job
 };
 
 struct Network : testing::Test {

@@ -1,4 +1,5 @@
 // One network of real processes: node, provider, verifier, workers. The requester is this test.
+#include "agent/segment.h"
 #include "tests/agent/network.h"
 
 #include <random>
@@ -147,46 +148,77 @@ TEST_F(Network, AHundredChecksAreAnsweredInTime) {
   EXPECT_EQ(job.audit, attest::Audit::as_ordered);
 }
 
-// What was committed is on no disk any more when the segments are drawn: nobody but the first segment's verifier can check, and
-// that one's word does not pay for the rest.
-TEST_F(Network, AProviderThatLosesItsCheckpointsIsNotPaid) {
-  ASSERT_NO_FATAL_FAILURE(start("", 1, 3));
+// What was committed is on no disk any more when the segments are drawn, but for the outputs: nobody but the first segment's verifier
+// can check, and that one's word does not pay for the rest. Or the outputs alone are gone: then only that one, who has to hold
+// them, cannot say that it checked; and that is not paid either.
+TEST_F(Network, AProviderThatLosesCheckpointsOrOutputsIsNotPaid) {
+  for (const bool outputs : {false, true}) {
+    SCOPED_TRACE(outputs ? "outputs" : "checkpoints");
+    const fs::path home = scratch.path / (outputs ? "outputs" : "checkpoints");
+    devnet = Devnet(home / "net");
+    ASSERT_NO_FATAL_FAILURE(start("", 1, 3));
+    Requester requester(net, home / "requester");
+    const AccountId provider = *AccountId::from_hex(net.find("provider-1")->account);
+    const auto requester_before = must(requester.node().account(account_of(requester.key().public_key())));
+    const auto provider_before = must(requester.node().account(provider));
+    Assignment wanted = small_job(requester.store(), 300, 60);
+    wanted.spec.policy = attest::Policy::all;
+    const JobId id = requester.open(wanted);
+    auto job = requester.attend(id, [](const ledger::Job& j) { return j.state == JobState::committed; });
+    ASSERT_EQ(job.phase, ledger::JobPhase::secret);
+    auto parties = must(JobParties::of(requester.node(), job, must(load_stored_key(net.find("requester")->key))));
+    const auto last = must(parties.end_of(4));
+    const fs::path artefacts = home / "net" / "provider-1" / "artefacts";
+    ASSERT_TRUE(fs::exists(artefacts / wanted.spec.plan.hex())) << artefacts;
+    for (const auto& entry : fs::directory_iterator(artefacts)) {
+      const auto name = entry.path().filename();
+      const bool is_output = std::any_of(last.ids.begin(), last.ids.end(), [&](const Hash& one) { return name == one.hex(); });
+      if (entry.is_regular_file() && name != wanted.spec.plan.hex() && name != wanted.spec.inputs[0].id.hex() && is_output == outputs)
+        fs::remove(entry.path());
+    }
+
+    job = requester.attend(id, ended);
+    EXPECT_EQ(job.state, JobState::voided) << ledger::name(job.state) << ": " << job.sentence;
+    EXPECT_EQ(job.code, Code::undelivered);
+    EXPECT_EQ(job.draws.size(), 2u);
+    std::map<uint64_t, std::set<AccountId>> undelivered;
+    for (const auto& check : job.checks)
+      if (check.state == ledger::CheckState::undelivered) undelivered[check.record.draw.segment].insert(check.record.draw.verifier);
+    EXPECT_EQ(undelivered.size(), outputs ? 1u : 4u);
+    EXPECT_EQ(undelivered.contains(0), outputs);
+    EXPECT_EQ(job.checks.size(), 5 + undelivered.size());
+    for (const auto& [segment, verifiers] : undelivered) EXPECT_EQ(verifiers.size(), 2u) << segment;
+
+    EXPECT_EQ(job.paid_provider.pebbles, 0u);
+    const uint64_t fine = must(requester.node().genesis()).params.verifier_silence;
+    EXPECT_EQ(must(requester.node().account(provider)).stake.pebbles, provider_before.stake.pebbles - fine);
+    EXPECT_LE(must(requester.node().account(provider)).balance, provider_before.balance);
+    const auto requester_after = must(requester.node().account(account_of(requester.key().public_key())));
+    EXPECT_GT(requester_after.balance.pebbles + 200'000u, requester_before.balance.pebbles);  // deposit and fees
+    const Bytes receipt = must(requester.node().raw("/v1/receipts/" + id.hex()));
+    EXPECT_TRUE(attest::check_receipt(receipt, must(ledger::load_genesis(net.genesis))));
+    EXPECT_TRUE(must(requester.node().record<ledger::Supply>("/v1/supply")).conserved);
+    static_cast<void>(devnet.stop());
+  }
+}
+
+// The provider is gone after it was paid: whoever checked the first drawn segment holds the outputs, also after a kill -9.
+TEST_F(Network, OutputsOutliveTheirProvider) {
+  ASSERT_NO_FATAL_FAILURE(start());
   Requester requester(net, scratch.path / "requester");
-  const AccountId provider = *AccountId::from_hex(net.find("provider-1")->account);
-  const auto requester_before = must(requester.node().account(account_of(requester.key().public_key())));
-  const auto provider_before = must(requester.node().account(provider));
   Assignment wanted = small_job(requester.store(), 300, 60);
-  wanted.spec.policy = attest::Policy::all;
   const JobId id = requester.open(wanted);
-  auto job = requester.attend(id, [](const ledger::Job& j) { return j.state == JobState::committed; });
-  ASSERT_EQ(job.phase, ledger::JobPhase::secret);
-  const fs::path artefacts = scratch.path / "net" / "provider-1" / "artefacts";
-  ASSERT_TRUE(fs::exists(artefacts / wanted.spec.plan.hex())) << artefacts;
-  for (const auto& entry : fs::directory_iterator(artefacts))
-    if (const auto name = entry.path().filename(); entry.is_regular_file() && name != wanted.spec.plan.hex() && name != wanted.spec.inputs[0].id.hex())
-      fs::remove(entry.path());
-
-  job = requester.attend(id, ended);
-  EXPECT_EQ(job.state, JobState::voided) << ledger::name(job.state) << ": " << job.sentence;
-  EXPECT_EQ(job.code, Code::undelivered);
-  EXPECT_EQ(job.draws.size(), 2u);
-  ASSERT_EQ(job.checks.size(), 9u);
-  std::map<uint64_t, std::set<AccountId>> undelivered;
-  for (const auto& check : job.checks)
-    if (check.state == ledger::CheckState::undelivered) undelivered[check.record.draw.segment].insert(check.record.draw.verifier);
-  EXPECT_EQ(undelivered.size(), 4u);
-  EXPECT_FALSE(undelivered.contains(0));
-  for (const auto& [segment, verifiers] : undelivered) EXPECT_EQ(verifiers.size(), 2u) << segment;
-
-  EXPECT_EQ(job.paid_provider.pebbles, 0u);
-  const uint64_t fine = must(requester.node().genesis()).params.verifier_silence;
-  EXPECT_EQ(must(requester.node().account(provider)).stake.pebbles, provider_before.stake.pebbles - fine);
-  EXPECT_LE(must(requester.node().account(provider)).balance, provider_before.balance);
-  const auto requester_after = must(requester.node().account(account_of(requester.key().public_key())));
-  EXPECT_GT(requester_after.balance.pebbles + 200'000u, requester_before.balance.pebbles);  // deposit and fees
-  const Bytes receipt = must(requester.node().raw("/v1/receipts/" + id.hex()));
-  EXPECT_TRUE(attest::check_receipt(receipt, must(ledger::load_genesis(net.genesis))));
-  EXPECT_TRUE(must(requester.node().record<ledger::Supply>("/v1/supply")).conserved);
+  const auto job = requester.attend(id, ended);
+  ASSERT_EQ(job.state, JobState::settled) << ledger::name(job.state) << ": " << job.sentence;
+  ASSERT_NO_FATAL_FAILURE(crash({"verifier-1"}));
+  ASSERT_NO_FATAL_FAILURE(kill("provider-1"));
+  auto parties = must(JobParties::of(requester.node(), job, must(load_stored_key(net.find("requester")->key))));
+  const SystemClock clock;
+  const uint64_t end_ns = clock.steady_ns() + 60'000'000'000;
+  Result<StateIds> outputs = parties.fetch_end(4, requester.store());
+  while (!outputs && clock.steady_ns() < end_ns) outputs = parties.fetch_end(4, requester.store());
+  ASSERT_TRUE(outputs) << outputs.error().message();
+  EXPECT_EQ(attest::state_root(300, outputs->ids), job.commitment->outputs_root);
 }
 
 TEST_F(Network, ARequesterThatServesNothingLetsTheMatchLapseWithoutFault) {

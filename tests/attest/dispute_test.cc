@@ -33,7 +33,8 @@ TEST(Dispute, EveryOperatorIsALeaf) {
   std::mt19937_64 rng(5);
   for (const kernels::Operator* op : kernels::operators()) {
     SCOPED_TRACE(std::string(op->name));
-    const Example example = example_of(*op);
+    Example example = example_of(*op);
+    if (op->id % 2) example.key = blake3(as_bytes("key"));
     ASSERT_TRUE(validate(example.plan, WorkTable{}));
     Trial honest(example, kSeed, 3, 4, example.start);
     for (uint32_t output = 0; output < example.plan.calls[0].output_types.size(); output++) {
@@ -66,7 +67,8 @@ TEST(Dispute, RandomFaultsAndAccusationsInRandomPrograms) {
   uint32_t most_moves = 0;
   std::set<uint16_t> judged;  // operators whose block the referee recomputed
   while (played[0] < faults || played[1] < faults) {
-    const Example example = random_example(rng, 1 + rng() % 40);
+    Example example = random_example(rng, 1 + rng() % 40);
+    if (rng() % 4 == 0) example.key = blake3(as_bytes("key"));
     ASSERT_TRUE(validate(example.plan, WorkTable{})) << validate(example.plan, WorkTable{}).error().message();
     const uint64_t start = rng() % 4, steps = rng() % 3 == 0 ? 1 : 1 + rng() % 20, end = start + steps;
     Trial honest(example, kSeed, start, end, example.start);

@@ -48,6 +48,16 @@ TEST(JobSpec, Rejections) {
       {"price_ceiling", [](JobSpec& s) { s.price_ceiling = {}; }},
       {"accept_ms", [](JobSpec& s) { s.accept_ms = 0; }},
       {"run_ms", [](JobSpec& s) { s.run_ms = 0; }},
+      {"judges", [](JobSpec& s) { s.judges = {AccountId{{1}}}; }},
+      {"judges", [](JobSpec& s) { s.tier = Tier::native; }},
+      {"judges", [](JobSpec& s) { s.tier = Tier::native; s.judges = {AccountId{{1}}, AccountId{{2}}}; }},
+      {"judges", [](JobSpec& s) { s.tier = Tier::native; s.judges = {AccountId{{1}}, AccountId{{3}}, AccountId{{2}}}; }},
+      {"judges", [](JobSpec& s) { s.tier = Tier::native; s.judges = {AccountId{{1}}, AccountId{{1}}, AccountId{{2}}}; }},
+      {"harm", [](JobSpec& s) { s.tier = Tier::native; s.judges = {AccountId{{1}}}; s.harm = Amount::of_pebbles(1); }},
+      {"viewers", [](JobSpec& s) { s.viewers = Viewers{}; }},
+      {"viewers", [](JobSpec& s) { s.viewers = Viewers{{AccountId{{2}}, AccountId{{1}}}, {}, Hash{{1}}}; }},
+      {"viewers", [](JobSpec& s) { s.viewers = Viewers{{AccountId{{1}}}, {AccountId{{1}}, AccountId{{1}}}, Hash{{1}}}; }},
+      {"viewers", [](JobSpec& s) { s.viewers = Viewers{{AccountId{{1}}}, {}, {}}; }},
   };
   for (const auto& [field, change] : rows) {
     JobSpec spec = good_spec();
@@ -95,7 +105,7 @@ TEST(Draw, ARedrawKeepsTheSegmentsAndTakesOthers) {
   const JobSpec spec = good_spec();
   for (uint64_t i = 0; i < 500; i++) {
     const auto before = draw(randomness(i), spec, 1 + i % 10, candidates({3, 0, 5}));
-    const auto again = redraw(randomness(i + 1000), spec, before, candidates({3, 0, 5}));
+    const auto again = redraw(randomness(i + 1000), spec, before, before, candidates({3, 0, 5}));
     ASSERT_EQ(again.size(), before.size());
     for (size_t c = 0; c < again.size(); c++) {
       ASSERT_EQ(again[c].segment, before[c].segment);
@@ -106,7 +116,7 @@ TEST(Draw, ARedrawKeepsTheSegmentsAndTakesOthers) {
     }
   }
   const auto before = draw(randomness(1), spec, 3, candidates({1}));
-  EXPECT_TRUE(redraw(randomness(2), spec, before, candidates({1, 0})).empty());  // nobody else
+  EXPECT_TRUE(redraw(randomness(2), spec, before, before, candidates({1, 0})).empty());  // nobody else
 }
 
 // Chi-squared over many draws: segments evenly, verifiers by bond, offsets evenly. Bounds are 5 sigma of the distribution.
@@ -139,6 +149,37 @@ TEST(Draw, Distribution) {
   EXPECT_LT(chi(verifiers, [](const AccountId& who) { return who.v[0] / 10.0; }), 3 + 5 * 2.5);
 }
 
+// A private job's segment has two of its jury, a native one's every judge; those of one segment look at the same call.
+TEST(Draw, SeveralForOneSegment) {
+  JobSpec spec = good_spec();
+  spec.viewers = Viewers{{AccountId{{9}}}, {AccountId{{1}}, AccountId{{2}}, AccountId{{3}}}, Hash{{1}}};
+  for (uint64_t i = 0; i < 200; i++) {
+    const auto checks = draw(randomness(i), spec, 2, candidates({1, 5, 2}));
+    ASSERT_EQ(checks.size(), 4u);
+    for (size_t c = 0; c < 4; c += 2) {
+      EXPECT_EQ(checks[c].segment, checks[c + 1].segment);
+      EXPECT_EQ(checks[c].step, checks[c + 1].step);
+      EXPECT_EQ(checks[c].work_offset, checks[c + 1].work_offset);
+      EXPECT_NE(checks[c].verifier, checks[c + 1].verifier);
+    }
+    // One of them was silent: the third takes its place, at the same call.
+    const auto again = redraw(randomness(i + 1000), spec, {checks[0]}, checks, candidates({1, 5, 2}));
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_NE(again[0].verifier, checks[0].verifier);
+    EXPECT_NE(again[0].verifier, checks[1].verifier);
+    EXPECT_EQ(again[0].work_offset, checks[0].work_offset);
+    EXPECT_TRUE(redraw(randomness(i), spec, {checks[0]}, checks, candidates({1, 5})).empty());
+  }
+  EXPECT_EQ(draw(randomness(1), spec, 2, candidates({7})).size(), 2u) << "one candidate: one for each";
+  spec.viewers.reset();
+  spec.tier = Tier::native;
+  spec.judges = {AccountId{{4}}, AccountId{{5}}, AccountId{{6}}};
+  const auto judges = draw(randomness(1), spec, 2, {});
+  ASSERT_EQ(judges.size(), 6u);
+  EXPECT_EQ(judges[0].work_offset, judges[2].work_offset);
+  EXPECT_TRUE(redraw(randomness(2), spec, judges, judges, {}).empty());
+}
+
 TEST(Draw, Golden) {  // consensus: a change here is a new version of the chain
   Bytes all;
   for (uint64_t i = 0; i < 20; i++) {
@@ -149,13 +190,13 @@ TEST(Draw, Golden) {  // consensus: a change here is a new version of the chain
   Bytes again;
   for (uint64_t i = 0; i < 20; i++) {
     const auto all_four = candidates({UINT64_MAX, 1, UINT64_MAX, UINT64_MAX});
-    const Bytes one = encode(redraw(randomness(i + 20), good_spec(), draw(randomness(i), good_spec(), 4, all_four), all_four));
+    const Bytes one = encode(redraw(randomness(i + 20), good_spec(), draw(randomness(i), good_spec(), 4, all_four), draw(randomness(i), good_spec(), 4, all_four), all_four));
     again.insert(again.end(), one.begin(), one.end());
   }
   EXPECT_EQ(blake3(again).hex().substr(0, 16), "30718fb82b9fd189");
   EXPECT_EQ(draw_randomness(randomness(1), {}, {}, randomness(2)).hex().substr(0, 16), "c76634ccb96346da");
   EXPECT_EQ(verdict_hash(randomness(1), {}, {}, 7, {randomness(2), randomness(3)}).hex().substr(0, 16), "ab3f2a2af06bfb38");
-  EXPECT_EQ(blake3(encode(good_spec())).hex().substr(0, 16), "ff6fdf9b626fca0f");
+  EXPECT_EQ(blake3(encode(good_spec())).hex().substr(0, 16), "6ee2858b9080085d");
 }
 
 TEST(CallAt, Boundaries) {

@@ -73,7 +73,8 @@ TEST(Slices, ChunkTreeIsBlake3) {
   const Bytes content = random_bytes(70'000, rng);
   for (size_t size = 0; size <= 70'000; size += size < 5000 ? 1 : 97) {
     const ByteSpan bytes = ByteSpan(content).first(size);
-    ASSERT_EQ(range_cv(bytes, {0, chunk_count(size)}, true), blake3(bytes)) << size;
+    const ContentKey key = size % 2 ? ContentKey(blake3(as_bytes("key"))) : ContentKey();
+    ASSERT_EQ(range_cv(bytes, {0, chunk_count(size)}, true, key), blake3(bytes, key)) << size;
   }
 }
 
@@ -81,14 +82,16 @@ TEST(Slices, Random) {
   std::mt19937_64 rng(3);
   for (int round = 0; round < 2000; round++) {
     const Bytes content = random_bytes(rng() % (round % 2 ? 70'001 : 4000), rng);
-    const Hash id = blake3(content);
+    const ContentKey key = rng() % 2 ? ContentKey(blake3(as_bytes("key"))) : ContentKey();
+    const Hash id = blake3(content, key);
     const uint64_t count = chunk_count(content.size());
     std::vector<uint64_t> chunks;
     for (uint64_t c = 0; c < count; c++)
       if (rng() % (1 + rng() % 8) == 0) chunks.push_back(c);
     if (chunks.empty()) chunks.push_back(rng() % count);
-    const SliceProof proof = prove_slices(content, chunks);
-    ASSERT_TRUE(check_slices(id, proof));
+    const SliceProof proof = prove_slices(content, chunks, key);
+    ASSERT_TRUE(check_slices(id, proof, key));
+    ASSERT_FALSE(check_slices(id, proof, blake3(as_bytes("another key"))));
     for (size_t i = 0; i < chunks.size(); i++) {
       const size_t begin = chunks[i] * kChunkBytes, end = std::min(content.size(), begin + kChunkBytes);
       ASSERT_EQ(proof.data[i], Bytes(content.begin() + static_cast<long>(begin), content.begin() + static_cast<long>(end)));
@@ -108,7 +111,7 @@ TEST(Slices, Random) {
       case 4: bad.data.pop_back(); break;
       case 5: bad.data.back().push_back(0); break;
     }
-    ASSERT_FALSE(check_slices(id, bad));
+    ASSERT_FALSE(check_slices(id, bad, key));
   }
 }
 

@@ -154,7 +154,7 @@ void Trial::run_step(uint64_t step, uint64_t seed) {
       for (size_t out_number = 0; out_number < outputs.size(); out_number++)
         meddling_.output(step, static_cast<uint32_t>(c), static_cast<uint8_t>(out_number), outputs[out_number]);
     std::vector<Hash> ids;
-    for (const Bytes& bytes : outputs) ids.push_back(blake3(bytes));
+    for (const Bytes& bytes : outputs) ids.push_back(blake3(bytes, example_.key));
     if (here && lie_.kind == Lie::id_only) ids[o] = blake3(as_bytes("no output has this id"));
     record.outputs.push_back(std::move(outputs));
     record.ids.push_back(std::move(ids));
@@ -194,7 +194,7 @@ std::vector<Hash> Trial::call_ids(uint64_t step) {
 std::vector<Hash> Trial::output_ids(uint64_t step, uint32_t call) { return at(step).ids.at(call); }
 std::vector<Hash> Trial::state_ids(uint64_t step) {
   std::vector<Hash> ids;
-  for (const Bytes& bytes : at(step).state) ids.push_back(blake3(bytes));
+  for (const Bytes& bytes : at(step).state) ids.push_back(blake3(bytes, example_.key));
   return ids;
 }
 Bytes Trial::value(uint64_t step, const ValueRef& ref) { return find(at(step), ref); }
@@ -204,13 +204,14 @@ GameTerms terms_of(const Example& example, uint64_t seed, uint64_t start_step, u
   terms.plan_root = plan_root(example.plan);
   terms.calls = static_cast<uint32_t>(example.plan.calls.size());
   terms.state_slots = static_cast<uint32_t>(example.plan.state.size());
-  for (const Bytes& input : example.inputs) terms.input_ids.push_back(blake3(input));
+  for (const Bytes& input : example.inputs) terms.input_ids.push_back(blake3(input, example.key));
   terms.seed = seed;
   terms.start_step = start_step;
   terms.end_step = end_step;
   terms.start_root = provider.start_root();
   terms.end_root = provider.step_roots().back();
   terms.challenger_end_root = challenger.step_roots().back();
+  terms.key = example.key;
   return terms;
 }
 

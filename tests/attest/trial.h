@@ -14,6 +14,7 @@ struct Example {
   Plan plan;
   std::vector<Bytes> inputs;
   std::vector<Bytes> start;  // state before step 0
+  ContentKey key;            // of a private job
 };
 Example random_example(std::mt19937_64& rng, size_t calls);
 // One call of `op`, its operands from inputs, constants and state in turn; every output is state.

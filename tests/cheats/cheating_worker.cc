@@ -64,6 +64,7 @@ class Middleman {
   void prepare(AskRun& ask) {
     lie_about(ask.work);
     store_ = ask.work.store;
+    key_ = ask.work.key;
     past_ = {slots_of(ask.from)};
     reached_ = StatePoint{};
   }
@@ -72,17 +73,18 @@ class Middleman {
     std::this_thread::sleep_for(std::chrono::milliseconds(cheat_.late_ms));
   }
   void prepare(AskMove& ask) { lie_about(ask.work); }
+  void prepare(AskJudge&) {}
 
   Slots slots_of(const StatePoint& state) {
     Slots out;
-    for (const auto& id : state.ids) out.push_back(must(read_artefact(store_, id, 1 << 26)));
+    for (const auto& id : state.ids) out.push_back(must(read_artefact(store_, id, 1 << 26, key_)));
     return out;
   }
   void change(Answer& answer) {
     if (auto* made = std::get_if<CheckpointMade>(&answer); made && cheat_.checkpoint) {
       Slots slots = slots_of(made->state);
       cheat_.checkpoint(past_.size() - 1, past_, slots);
-      for (size_t i = 0; i < slots.size(); i++) made->state.ids[i] = must(write_artefact(store_, slots[i]));
+      for (size_t i = 0; i < slots.size(); i++) made->state.ids[i] = must(write_artefact(store_, slots[i], key_));
       made->root = root_of(made->state);
       past_.push_back(std::move(slots));
       reached_ = made->state;
@@ -98,6 +100,7 @@ class Middleman {
   const int agent_, worker_;
   const Cheat& cheat_;
   std::string store_;
+  ContentKey key_;
   std::vector<Slots> past_;
   StatePoint reached_;
 };

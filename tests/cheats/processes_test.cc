@@ -1,8 +1,7 @@
 // Lies of the corpus told by real processes: a provider with a cheating worker, found by an honest verifier under policy `all`.
 //
 //   processes_test --all      every row of the corpus: scripts/cheats; a sample in an ordinary run
-#include "tests/agent/network.h"
-#include "tests/cheats/corpus.h"
+#include "tests/cheats/training_job.h"
 
 namespace cairn::cheats {
 namespace {
@@ -10,33 +9,6 @@ namespace {
 using namespace agent;
 
 bool all = false;
-constexpr uint64_t kSegments = 20, kInterval = 5;
-
-Assignment training_job(ArtifactStore& store) {
-  const Training made = training(kSegments * kInterval);
-  Assignment job;
-  job.plan = made.plan;
-  const auto facts = must(attest::validate(job.plan, attest::WorkTable{}));
-  auto& spec = job.spec;
-  spec.title = "training";
-  spec.plan = must(store.put(encode(job.plan)));
-  spec.plan_root = facts.root;
-  spec.calls = static_cast<uint32_t>(job.plan.calls.size());
-  spec.state_slots = static_cast<uint32_t>(job.plan.state.size());
-  spec.step_work_ns = static_cast<uint64_t>(facts.work_ns);
-  for (size_t i = 0; i < made.inputs.size(); i++) spec.inputs.push_back({job.plan.inputs[i].name, must(store.put(made.inputs[i])), {}});
-  spec.seed = 7;
-  spec.steps = kSegments * kInterval;
-  spec.interval = kInterval;
-  spec.memory_bytes = facts.peak_bytes;
-  spec.policy = attest::Policy::all;
-  spec.price_ceiling = Amount::of_pebbles(1'000'000'000'000'000);
-  spec.accept_ms = 20'000;
-  spec.run_ms = 60'000;
-  spec.program = blake3(as_bytes("program"));
-  spec.initial_state = runtime::root_of(must(runtime::initial_state(job.plan, spec.seed, std::vector<ByteSpan>(job.plan.state.size()))));
-  return job;
-}
 
 struct Processes : Network {};
 

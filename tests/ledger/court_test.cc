@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "ledger/disputes.h"
+#include "ledger/mempool.h"
 #include "tests/attest/trial.h"
 #include "tests/ledger/scene.h"
 
@@ -145,7 +146,7 @@ class Court {
       const auto move = attest::next_move(dispute.game, mover, example_.plan, replay);
       const std::string who = scene.name_of(mover == Party::provider ? dispute.provider : dispute.challenger);
       if (before) before(who);
-      if (move && !silent && scene.send(who, PlayMove{dispute.id, *move}).code == kOk) continue;
+      if (move && !silent && (send ? send(who, PlayMove{dispute.id, *move}) : scene.send(who, PlayMove{dispute.id, *move})).code == kOk) continue;
       // No case, or nothing to show that proves the lie: silence.
       EXPECT_TRUE(lie.kind != Lie::none || silent);
       stuck_.insert(dispute.id);
@@ -155,6 +156,7 @@ class Court {
 
   Scene scene;
   JobId id;
+  std::function<TxResult(const std::string& who, const PlayMove& move)> send;  // how moves reach a block; empty: alone in it
 
  private:
   std::mt19937_64 rng_;
@@ -282,18 +284,25 @@ TEST(Court, AColludingVerifierIsOverruledByAnybody) {
   EXPECT_GT(court.scene.balance("B").pebbles + 100'000, challenger.pebbles + stake.pebbles / 5 + game_fee);
 }
 
-// A challenger that is in league with the provider opens a game and does not play it. R1: that acquits nobody.
+// A challenger that is in league with the provider opens a game and loses it. R1: that acquits nobody.
 TEST(Court, AnAccompliceThatThrowsItsGameAcquitsNobody) {
-  Court court(52, attest::Policy::all, lie_in(3, 2));
-  const Amount before = court.scene.balance("C");
-  court.challenge("C", 1, lie_in(3, 3), true);
-  court.checks();
-  ASSERT_EQ(court.job().games.size(), 2u);
-  court.play();
-  ASSERT_FALSE(court.scene.receipts().empty());
-  EXPECT_EQ(court.scene.receipts().back().state, attest::Ended::slashed);
-  EXPECT_LT(court.scene.balance("C"), before);
-  EXPECT_EQ(court.scene.bond("V"), crn(1));
+  for (const bool silent : {false, true}) {
+    const Lie lie = lie_in(3, 2), other = lie_in(3, 3);
+    Court court(52, attest::Policy::all, lie);
+    const Amount before = court.scene.balance("C");
+    const GameId thrown = court.challenge("C", 1, other, silent);
+    if (!silent) {  // it is lost before the honest verifier has spoken
+      court.play();
+      EXPECT_EQ(court.scene.state().dispute(thrown).value().game.winner, Party::provider);
+    }
+    court.checks();
+    ASSERT_EQ(court.job().games.size(), silent ? 2u : 1u);
+    court.play();
+    ASSERT_FALSE(court.scene.receipts().empty());
+    EXPECT_EQ(court.scene.receipts().back().state, attest::Ended::slashed);
+    EXPECT_LT(court.scene.balance("C"), before);
+    EXPECT_EQ(court.scene.bond("V"), crn(1));
+  }
 }
 
 // Whoever lies about an honest job pays its fee and the provider's re-run, as often as it likes.
@@ -326,6 +335,59 @@ TEST(Court, AHaltInMidDisputeStopsTheClocks) {
   const Dispute over = court.scene.state().dispute(game).value();
   EXPECT_EQ(over.game.winner, Party::challenger);
   EXPECT_TRUE(over.game.found.has_value() || over.game.slot_id.provider != Hash{}) << "decided by what was shown, not by a clock";
+}
+
+// Four strangers fill every block four times over, at a hundred times the fee, and send moves of games that are not there or wait for
+// somebody else. Who has to move stands in the next block all the same.
+TEST(Court, AFloodInMidDisputeTakesNobodysTurn) {
+  Court court(56, attest::Policy::all, lie_in(3, 4));
+  court.checks();
+  ASSERT_EQ(court.job().games.size(), 1u);
+  const GameId game = court.job().games[0];
+  Scene& scene = court.scene;
+  const size_t room = scene.params().max_block_bytes;
+  Mempool pool({.count = 400, .bytes = 4 * room, .moves_count = 8, .moves_bytes = 2u << 20, .lane = 64});
+  const auto add = [&](const Transaction& tx) {
+    Bytes bytes = encode(tx);
+    const TransactionId id = transaction_id(bytes);
+    Waiting one = Waiting::of(tx, id, std::move(bytes));
+    if (const auto* move = std::get_if<PlayMove>(&tx.body)) one.is_move = awaits_move(scene.state(), move->game, tx.sender);
+    static_cast<void>(pool.add(std::move(one), {scene.state().nonce(signer_of(tx)), scene.balance(scene.name_of(tx.sender))}, scene.now()));
+    return id;
+  };
+  attest::JobSpec bulky = scene.spec();
+  bulky.inputs.assign(4'000, {"an input", hash_named("x"), {}});
+  size_t crowded = 0;
+  court.send = [&](const std::string& who, const PlayMove& move) {
+    for (const char* stranger : {"B", "C", "Q", "R"})
+      for (uint64_t i = 0; i < 22; i++) {
+        Transaction tx = scene.draft(stranger, Body{OpenJob{bulky}}, i);
+        if (i % 11 == 10) tx.body = PlayMove{i % 2 ? game : hash_named("no game").as<GameIdTag>(), attest::NoneDiffers{}};
+        sign(tx, scene.actor(stranger).key, 100 * scene.params().fee_per_byte);
+        add(tx);
+      }
+    Transaction tx = scene.draft(who, move);
+    sign(tx, scene.actor(who).key, scene.params().fee_per_byte);
+    const TransactionId id = add(tx);
+    std::vector<Bytes> taken;
+    for (const Waiting* one : pool.take(room)) taken.push_back(one->bytes);
+    std::map<Signer, uint64_t> nonces;
+    TxResult mine{id, Height{}, static_cast<uint16_t>(Code::not_found), "no block took it"};
+    size_t bytes = 0;
+    for (const Bytes& one : taken) bytes += one.size();
+    for (const TxResult& result : scene.block(taken))
+      if (result.id == id) mine = result;
+    crowded += bytes > room - (512u << 10);
+    for (const char* name : {"B", "C", "Q", "R", "P", "V"}) nonces[Signer{scene.id(name), {}}] = scene.state().nonce(Signer{scene.id(name), {}});
+    pool.settle(nonces, scene.now());
+    EXPECT_EQ(code_name(mine.code), "ok") << mine.text;
+    return mine;
+  };
+  court.play();
+  const Dispute over = scene.state().dispute(game).value();
+  EXPECT_EQ(over.game.winner, Party::challenger) << over.game.reason;
+  EXPECT_TRUE(over.game.found.has_value() || over.game.slot_id.provider != Hash{}) << "decided by what was shown, not by a clock";
+  EXPECT_GT(crowded, 4u);
 }
 
 // Both sides change their keys ahead of every move: state names accounts, keys come and go (R9).
@@ -397,11 +459,11 @@ TEST(Court, ALazyVerifierThatGuessesPays) {
 // Many games at once: each challenger's own, decided one by one, and the job is paid when the last is over.
 TEST(Court, ManyDisputesAtOnce) {
   Court court(72, attest::Policy::all, {});
-  const char* names[] = {"B", "W"};
+  const char* names[] = {"A", "B", "C", "W"};
   size_t games = 0;
   for (const char* who : names)
     for (uint64_t segment = 0; segment < 3; segment++, games++) court.challenge(who, segment, lie_in(2 * segment + 1, games));
-  ASSERT_EQ(court.job().games.size(), 6u);
+  ASSERT_EQ(court.job().games.size(), 12u);
   court.checks();
   court.play();
   for (int i = 0; i < 100 && court.job().state != JobState::settled; i++) court.scene.block({}, 200);

@@ -262,7 +262,7 @@ TEST(Codec, EveryDecoderRefusesGarbageAndTruncation) {
       RevealSecret{job, {}}, CommitVerdict{job, 1, {}}, AnswerCheck{job, 1, {}, run.segment(1)},
       RevealVerdict{job, 1, {}, {}, std::nullopt}, Challenge{job, 1, {}, run.segment(1)},
       PlayMove{{}, attest::Pick{1, {}}}, Reserve{{}}, Publish{AssetKind::model, "t", {}, {}, {}, {}, {}, {}}, ReportUndelivered{job, 0},
-      ReportFork{}, GrantKey{{}, {Scope::pay, Scope::verify}, crn(1), 5, {}}, RevokeKey{}, Upgrade{}, JoinValidators{}, ResignValidator{}, LeaveJail{}};
+      ReportFork{}, GrantKey{{}, {Scope::pay, Scope::verify}, crn(1), 5, {}}, RevokeKey{}, Upgrade{}, Judge{}, Consent{}, JoinValidators{}, ResignValidator{}, LeaveJail{}};
   EXPECT_EQ(bodies.size(), std::variant_size_v<Body>);
   uint64_t random = 1;
   for (const Body& body : bodies) {
@@ -319,7 +319,7 @@ TEST(Codec, GoldenBytes) {
       Challenge{job, 1, hash_named("end"), claim.segment(1)}, PlayMove{hash_named("g").as<GameIdTag>(), attest::Pick{1, hash_named("mine")}},
       Reserve{hash_named("hash")}, publish, ReportUndelivered{job, 3}, ReportFork{},
       GrantKey{hash_named("hot").as<PublicKeyTag>(), {Scope::provide, Scope::request}, crn(5), 6, ChainTime{7}},
-      RevokeKey{hash_named("hot").as<PublicKeyTag>()}, Upgrade{Height{8}, 2, {}},
+      RevokeKey{hash_named("hot").as<PublicKeyTag>()}, Upgrade{Height{8}, 2, {}}, Judge{job, true}, Consent{job, hash_named("key")},
       JoinValidators{hash_named("key").as<PublicKeyTag>(), hash_named("key").as<PublicKeyTag>(), {}, crn(5)}, ResignValidator{}, LeaveJail{}};
   Hasher all;
   for (const Body& body : bodies) {

@@ -55,7 +55,9 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
     return chain_->read([&](const App& app) -> Result<> {
       TRY_LET(transaction, app.check(bytes));
       const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
-      TRY_LET(left, mempool_->add(Waiting::of(transaction, id, bytes), standing, app.head().header.time));
+      Waiting waiting = Waiting::of(transaction, id, bytes);
+      if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(app.state(), move->game, transaction.sender);
+      TRY_LET(left, mempool_->add(std::move(waiting), standing, app.head().header.time));
       for (const Waiting& gone : left)
         if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(Code::mempool_full));
       return {};
