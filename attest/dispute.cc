@@ -348,3 +348,7 @@ std::vector<uint64_t> block_parts(uint64_t first, uint64_t last) {
 }
 
 }  // namespace cairn::attest
+
+CODEC_HERE(attest::GameTerms)
+CODEC_HERE(attest::Move)
+CODEC_HERE(attest::Game)

@@ -355,3 +355,7 @@ std::vector<uint64_t> block_parts(uint64_t first, uint64_t last);
 inline constexpr uint64_t kShownChunks = 4;  // phase tile ends in bytes when so few chunks are left
 
 }  // namespace cairn::attest
+
+CODEC_ELSEWHERE(attest::GameTerms)
+CODEC_ELSEWHERE(attest::Move)
+CODEC_ELSEWHERE(attest::Game)

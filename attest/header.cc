@@ -119,3 +119,7 @@ Result<> check_successor(const Genesis& genesis, const ChainParams& params, cons
 }
 
 }  // namespace cairn::attest
+
+CODEC_HERE(attest::ChainParams)
+CODEC_HERE(attest::Genesis)
+CODEC_HERE(attest::SignedHeader)

@@ -237,3 +237,7 @@ Result<> check_beacon(const Hash& previous_beacon, Height height, const BeaconEn
 BeaconEntry make_beacon(const Hash& previous_beacon, Height height, const PublicKey& producer, const SecretKey& vrf);
 
 }  // namespace cairn::attest
+
+CODEC_ELSEWHERE(attest::ChainParams)
+CODEC_ELSEWHERE(attest::Genesis)
+CODEC_ELSEWHERE(attest::SignedHeader)

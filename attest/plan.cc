@@ -200,3 +200,5 @@ Result<PlanFacts> validate(const Plan& plan, const WorkTable& table) {
 }
 
 }  // namespace cairn::attest
+
+CODEC_HERE(attest::Plan)

@@ -141,3 +141,5 @@ Result<> check_leaf(const Call& call, const WorkTable& table);
 const TensorType* type_of(const Plan& plan, const ValueRef& ref);
 
 }  // namespace cairn::attest
+
+CODEC_ELSEWHERE(attest::Plan)

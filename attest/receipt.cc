@@ -338,3 +338,7 @@ Result<std::vector<Finding>> check_receipt(ByteSpan bytes, const Genesis& genesi
 }
 
 }  // namespace cairn::attest
+
+CODEC_HERE(attest::CheckRecord)
+CODEC_HERE(attest::ReceiptBody)
+CODEC_HERE(attest::Receipt)

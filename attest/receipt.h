@@ -222,3 +222,7 @@ Result<std::vector<Finding>> check_receipt(const Receipt& receipt, const Genesis
 Result<std::vector<Finding>> check_receipt(ByteSpan bytes, const Genesis& genesis);
 
 }  // namespace cairn::attest
+
+CODEC_ELSEWHERE(attest::CheckRecord)
+CODEC_ELSEWHERE(attest::ReceiptBody)
+CODEC_ELSEWHERE(attest::Receipt)

@@ -209,3 +209,7 @@ Hash verdict_hash(const Hash& salt, const AccountId& verifier, const JobId& job,
 }
 
 }  // namespace cairn::attest
+
+CODEC_HERE(attest::JobSpec)
+CODEC_HERE(attest::Commitment)
+CODEC_HERE(attest::Knowledge)

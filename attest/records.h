@@ -196,3 +196,7 @@ struct Knowledge {
 Hash verdict_hash(const Hash& salt, const AccountId& verifier, const JobId& job, uint64_t segment, const Knowledge& knowledge);
 
 }  // namespace cairn::attest
+
+CODEC_ELSEWHERE(attest::JobSpec)
+CODEC_ELSEWHERE(attest::Commitment)
+CODEC_ELSEWHERE(attest::Knowledge)

@@ -257,3 +257,16 @@ Result<> Reader::get(T& value) {
 }
 
 }  // namespace cairn
+
+// The codec of a struct that many files read is compiled in one of them: the header says CODEC_ELSEWHERE(T) at its end, outside of
+// namespaces, with T's name from `cairn` on; the file says CODEC_HERE(T).
+#define CODEC_ELSEWHERE(T)                                \
+  namespace cairn {                                       \
+  extern template void Writer::put<T>(const T& value);    \
+  extern template Result<> Reader::get<T>(T& value);      \
+  }
+#define CODEC_HERE(T)                              \
+  namespace cairn {                                \
+  template void Writer::put<T>(const T& value);    \
+  template Result<> Reader::get<T>(T& value);      \
+  }

@@ -40,6 +40,8 @@ std::string json_quote(std::string_view text) {
   return out + "\"";
 }
 
+void append_json_key(std::string& out, char before, std::string_view key) { (out += before) += json_quote(key) + ':'; }
+
 std::string decimal(u128 value) {
   std::string out;
   do {

@@ -617,3 +617,10 @@ struct Block {
 };
 
 }  // namespace cairn::ledger
+
+CODEC_ELSEWHERE(ledger::Account)
+CODEC_ELSEWHERE(ledger::Offer)
+CODEC_ELSEWHERE(ledger::Job)
+CODEC_ELSEWHERE(ledger::Dispute)
+CODEC_ELSEWHERE(ledger::Asset)
+CODEC_ELSEWHERE(ledger::Block)

@@ -215,3 +215,10 @@ Result<> unbond(State& state, const TxContext& context, const Holder& from, Amou
 }
 
 }  // namespace cairn::ledger
+
+CODEC_HERE(ledger::Account)
+CODEC_HERE(ledger::Offer)
+CODEC_HERE(ledger::Job)
+CODEC_HERE(ledger::Dispute)
+CODEC_HERE(ledger::Asset)
+CODEC_HERE(ledger::Block)

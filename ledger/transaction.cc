@@ -64,3 +64,5 @@ Result<> check_signature(const Transaction& transaction, const Hash& genesis) {
 }
 
 }  // namespace cairn::ledger
+
+CODEC_HERE(ledger::Transaction)

@@ -104,3 +104,5 @@ void co_sign(Transaction& transaction, const SecretKey& key);
 Result<> check_signature(const Transaction& transaction, const Hash& genesis);
 
 }  // namespace cairn::ledger
+
+CODEC_ELSEWHERE(ledger::Transaction)
