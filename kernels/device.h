@@ -5,6 +5,9 @@
 #include "kernels/operator.h"
 
 namespace cairn::kernels {
-using DeviceBody = void (*)(const void* args, const CallShape& call, const StepContext& step, const void* const* in,
-                            void* const* out, void* stream);
+using DeviceBody = decltype(Operator::device);
+namespace isa_cuda {
+template <class Op>
+void device_body(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out, void* stream);
+}
 }  // namespace cairn::kernels

@@ -12,6 +12,7 @@
 // over the banks, not four.
 #pragma once
 
+#include "kernels/device_memory.cuh"
 #include "kernels/ops/matmul.h"
 
 namespace cairn::kernels::CAIRN_ISA {
@@ -26,18 +27,6 @@ struct Tiling {
   static constexpr int kSharedBytes = Stages * kStageFloats * 4;
   static_assert(EachM % 4 == 0 && EachN % 4 == 0 && K % 8 == 0 && kWarpsM * kLanesM * EachM == M && kWarpsN * kLanesN * EachN == N);
 };
-
-template <int kBytes>
-__device__ inline void copy_async(float* to_shared, const float* from) {
-  const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(to_shared));
-  if constexpr (kBytes == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
-  else asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
-}
-__device__ inline void end_copy_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kPending>
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
 
 // How a block copies slices of one operand: `kAcross` positions of m or n by kK of k, by vectors of kWide floats. Where k runs
 // across the operand's rows a slice is copied as it lies. Where k runs along them (`kAlongK`) it is transposed on the way: float
@@ -250,16 +239,6 @@ void launch_product(const Product::Args& g, int64_t batch, const float* a, const
   const auto launch = g.trans_a ? g.trans_b ? launch_product<T, true, true, kWide> : launch_product<T, true, false, kWide>
                                 : g.trans_b ? launch_product<T, false, true, kWide> : launch_product<T, false, false, kWide>;
   launch(g, batch, a, b, bias, c, stream);
-}
-
-inline int multiprocessors() {
-  static const int count = [] {
-    int device = 0, value = 0;
-    if (cudaGetDevice(&device) != cudaSuccess) return 1;
-    if (cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) return 1;
-    return value;
-  }();
-  return count;
 }
 
 // A product, or the same of every matrix of a batch; `bias` may be null. False if it is larger than a grid or has offsets that no

@@ -1,102 +1,41 @@
-// The list of operators, and what is the same for each: texts and rules wrapped for the table, dispatch by instruction set.
+// The list of operators, from the entries of each family.
 #include <algorithm>
 #include <cstdlib>
 
 #include "kernels/device.h"
 #include "kernels/host.h"
-#include "kernels/operators.def"
+#include "kernels/reference.h"
 
 extern "C" __attribute__((weak)) const cairn::kernels::DeviceBody* cairn_kernels_device_bodies();
 
 namespace cairn::kernels {
-namespace {
 
-using namespace isa_scalar;
-
-// Position in operators.def.
-enum Index : size_t {
-#define OPERATOR(Op) k##Op,
+#define OPERATOR(family, Op) DECLARE_OPERATOR(Op)
 #include "kernels/operators.def"
 #undef OPERATOR
-};
 
-template <class Op>
-Result<Types> infer_checked(std::span<const TensorType> in, std::span<const int64_t> attrs) {
-  const auto refuse = [](Error error) {
-    error.text = std::string(Op::kText.name) + ": " + error.text;
-    return error;
-  };
-  for (const TensorType& type : in) {
-    const auto count = elements_checked(type);
-    if (!count) return refuse(count.error());
-    if (*count == 0) return refuse({Code::shape, "an operand is empty", ""});
-  }
-  auto out = Op::infer(in, attrs);
-  if (!out) return refuse(out.error());
-  CHECK(in.size() + out->size() <= size_t{most_operands<Op>()});
-  for (const TensorType& type : *out)
-    if (const auto count = elements_checked(type); !count) return refuse(count.error());
-  return out;
-}
+namespace {
 
-template <class Op>
-Cost cost_of(const CallShape& call) {
-  uint64_t moved = 0;
-  if constexpr (requires { Op::moved_bytes(call); }) {
-    moved = Op::moved_bytes(call);
-  } else {
-    for (const TensorType& type : call.in) moved += static_cast<uint64_t>(bytes(type));
-    for (const TensorType& type : call.out) moved += static_cast<uint64_t>(bytes(type));
-  }
-  return {Op::multiply_adds(Op::args(call)), moved};
-}
-
-template <class Op, size_t kIndex>
-void host_of(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
-             const Exec& exec) {
-  const typename Op::Args args = Op::args(call);
-  const HostBody* table = exec.isa >= Isa::avx512 ? kHostAvx512 : exec.isa == Isa::avx2 ? kHostAvx2 : kHostScalar;
-  table[kIndex](&args, {step, in.data(), out.data(), exec.pool, exec.isa});
-}
-
-template <class Op, size_t kIndex>
-void device_of(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
-               void* stream) {
-  const typename Op::Args args = Op::args(call);
-  cairn_kernels_device_bodies()[kIndex](&args, call, step, in.data(), out.data(), stream);
-}
-
-template <class Op, size_t kIndex>
-Operator make() {
-  return {
-      .id = Op::kText.id,
-      .name = Op::kText.name,
-      .formula = Op::kText.formula,
-      .order = Op::kText.order,
-      .source = Op::kText.source,
-      .attrs = Op::attrs(),
-      .in_place = Op::in_place(),
-      .infer = infer_checked<Op>,
-      .cost = cost_of<Op>,
-      .blocks = [](const CallShape& call, size_t output) { return Op::blocks(Op::args(call), output); },
-      .fold = [](const CallShape& call, const StepContext& step, size_t output, int64_t element, int64_t block, Carry carry,
-                 Source& source) { return Op::fold(Op::args(call), step, output, element, block, carry, source); },
-      .host = host_of<Op, kIndex>,
-      .device = &cairn_kernels_device_bodies != nullptr ? device_of<Op, kIndex> : nullptr,
-  };
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all = [] {
+    std::vector<Entry> entries = {
+#define OPERATOR(family, Op) ENTRY(Op)(),
+#include "kernels/operators.def"
+#undef OPERATOR
+    };
+    if (&cairn_kernels_device_bodies != nullptr)
+      for (size_t i = 0; i < entries.size(); i++) entries[i].op.device = cairn_kernels_device_bodies()[i];
+    return entries;
+  }();
+  return all;
 }
 
 }  // namespace
 
 std::span<const Operator* const> operators() {
-  static const Operator all[] = {
-#define OPERATOR(Op) make<Op, k##Op>(),
-#include "kernels/operators.def"
-#undef OPERATOR
-  };
   static const std::vector<const Operator*> list = [] {
     std::vector<const Operator*> pointers;
-    for (const Operator& op : all) pointers.push_back(&op);
+    for (const Entry& entry : entries()) pointers.push_back(&entry.op);
     CHECK(std::is_sorted(pointers.begin(), pointers.end(), [](auto* a, auto* b) { return a->id < b->id; }));
     return pointers;
   }();
@@ -116,13 +55,8 @@ const Operator* find_operator(std::string_view name) {
 }
 
 KnownCall known_call(const Operator& op) {
-  switch (op.id) {
-#define OPERATOR(Op)        \
-  case Op::kText.id:        \
-    return Op::known();
-#include "kernels/operators.def"
-#undef OPERATOR
-  }
+  for (const Entry& entry : entries())
+    if (entry.op.id == op.id) return entry.known();
   CHECK(false);
   return {};
 }

@@ -16,7 +16,7 @@
 // read no other row, so that the warp may go on to them; `kColumnOperands`, the number of leading operands, of floats, of which a
 // fold down a column reads one element a position, whatever the values are; `kOperands`, operands and outputs together where they
 // may pass 16.
-// Products have their own kernel (device.cu).
+// Products have their own kernels (device_gemm.cuh, device_int_gemm.cuh).
 #pragma once
 
 #include <optional>

@@ -1,18 +1,18 @@
-// The CUDA bodies of every operator: the definitions themselves, run with a thread an element, or a warp where an element
+// The CUDA bodies of a family: the definitions themselves, run with a thread an element, or a warp where an element
 // reduces a row; products have kernels of their own (device_gemm.cuh, device_int_gemm.cuh). Compiled with the flags of
 // cmake/compiler.cmake: no contraction, correct division and square root, denormals kept.
 #define CAIRN_ISA isa_cuda
-#include <cuda_runtime.h>
-
 #include "kernels/device.h"
-#include "kernels/device_gemm.cuh"
+#include "kernels/device_memory.cuh"
+#include "kernels/family.h"
+#ifdef CAIRN_FAMILY_products
 #include "kernels/device_int_gemm.cuh"
-#include "kernels/operators.def"
+#endif
 
 namespace cairn::kernels {
 namespace CAIRN_ISA {
 
-constexpr int kThreads = 256, kWarp = 32;
+inline constexpr int kThreads = 256, kWarp = 32;
 
 // A fold's source over device memory.
 template <int kMost>
@@ -108,7 +108,7 @@ template <class Op>
 using SourceOf = DeviceSource<most_operands<Op>()>;
 
 // Elements first, first + stride, ... below end, of one block each: kEach at a time, so that their loads are in flight at once.
-constexpr int kEach = 4;
+inline constexpr int kEach = 4;
 template <class Op>
 __device__ void run_elements(const typename Op::Args& args, const StepContext& step, size_t output, int64_t first, int64_t end, int64_t stride,
                              const SourceOf<Op>& source, void* out, int out_size) {
@@ -147,14 +147,14 @@ __global__ void __launch_bounds__(kThreads)
   if (warp_lane() == 0) write_bits(out, out_size, e, bits);
 }
 
-void require_launched(const char* name) {
+inline void require_launched(const char* name) {
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess)
     throw Fault({Code::internal, std::string(name) + ": the GPU refused a launch: " + cudaGetErrorString(error), ""});
 }
 
 // Blocks of threads, as many as one launch takes: 2^31 - 1.
-unsigned grid_of(int64_t blocks) {
+inline unsigned grid_of(int64_t blocks) {
   if (blocks > INT32_MAX) throw Fault({Code::internal, "a call has more elements than one launch takes", ""});
   return static_cast<unsigned>(blocks);
 }
@@ -163,7 +163,7 @@ unsigned grid_of(int64_t blocks) {
 // themselves, run ahead over a source that copies what they ask for to a tape in shared memory, one a thread; run again over the
 // tape they wait for no memory, so that the chain of additions sets the pace. The first warp folds a block, one of the others
 // records the block after next, another waits for the next.
-constexpr int kTapes = 3, kTapeColumns = 16, kTapeThreads = (1 + kTapes) * kWarp;
+inline constexpr int kTapes = 3, kTapeColumns = 16, kTapeThreads = (1 + kTapes) * kWarp;
 template <class Op>
 struct TapeSource {
   const SourceOf<Op>& memory;
@@ -198,7 +198,7 @@ struct TapeReader : TapeSource<Op> {
   }
 };
 template <class Op>
-constexpr int tape_floats() {
+inline constexpr int tape_floats() {
   return Op::kColumnOperands * static_cast<int>(kFoldBlock) * kTapeColumns;
 }
 template <class Op>
@@ -264,14 +264,16 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class Op>
-constexpr int row_outputs() {
+inline constexpr int row_outputs() {
   if constexpr (requires { Op::kRowOutputs; }) return static_cast<int>(Op::kRowOutputs);
   else return 0;
 }
 
 // Products have kernels of their own; false if this is none, or one that they do not take.
 template <class Op>
-bool run_product(const typename Op::Args& args, const void* const* in, void* const* out, cudaStream_t stream) {
+bool run_product([[maybe_unused]] const typename Op::Args& args, [[maybe_unused]] std::span<const void* const> in,
+                 [[maybe_unused]] std::span<void* const> out, [[maybe_unused]] cudaStream_t stream) {
+#ifdef CAIRN_FAMILY_products
   const auto operand = [&](int k) { return static_cast<const float*>(in[k]); };
   const auto result = [&](int k) { return static_cast<float*>(out[k]); };
   const auto exponents = [&](int k) { return static_cast<int32_t*>(out[k]); };
@@ -283,13 +285,14 @@ bool run_product(const typename Op::Args& args, const void* const* in, void* con
     return int_product<3, false>(args, operand(0), operand(1), nullptr, nullptr, result(0), stream);
   if constexpr (std::is_same_v<MatmulInt2Row, Op>)
     return int_product<2, true>(args, operand(0), operand(1), exponents(0), exponents(1), result(2), stream);
+#endif
   return false;
 }
 
 template <class Op>
-void device_body(const void* args_pointer, const CallShape& call, const StepContext& step, const void* const* in, void* const* out,
+void device_body(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
                  void* stream_pointer) {
-  const auto& args = *static_cast<const typename Op::Args*>(args_pointer);
+  const typename Op::Args args = Op::args(call);
   const auto stream = static_cast<cudaStream_t>(stream_pointer);
   if (run_product<Op>(args, in, out, stream)) return require_launched(Op::kText.name);
   using Source = std::conditional_t<row_outputs<Op>() == 0, SourceOf<Op>, WarpSource>;
@@ -333,15 +336,9 @@ void device_body(const void* args_pointer, const CallShape& call, const StepCont
   }
 }
 
+#define FAMILY_OPERATOR(Op) \
+  template void device_body<Op>(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out, void* stream);
+#include "kernels/operators.def"
+
 }  // namespace CAIRN_ISA
 }  // namespace cairn::kernels
-
-extern "C" const cairn::kernels::DeviceBody* cairn_kernels_device_bodies() {
-  using namespace cairn::kernels;
-  static const DeviceBody kBodies[] = {
-#define OPERATOR(Op) CAIRN_ISA::device_body<CAIRN_ISA::Op>,
-#include "kernels/operators.def"
-#undef OPERATOR
-  };
-  return kBodies;
-}

@@ -1,3 +1,0 @@
-#define CAIRN_ISA isa_avx2
-#define CAIRN_HOST_TABLE kHostAvx2
-#include "kernels/host_bodies.inc"
