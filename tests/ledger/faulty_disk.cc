@@ -51,10 +51,11 @@ class FaultyDisk::Reading final : public rocksdb::SequentialFile, public rocksdb
 
 class FaultyDisk::Writing final : public rocksdb::WritableFile {
  public:
-  Writing(FaultyDisk& disk, std::shared_ptr<Content> content) : disk_(disk), content_(std::move(content)) {}
+  Writing(FaultyDisk& disk, std::string name, std::shared_ptr<Content> content)
+      : disk_(disk), name_(std::move(name)), content_(std::move(content)) {}
   Status Append(const Slice& data) override {
     const std::lock_guard lock(disk_.mutex_);
-    const Status status = disk_.step();
+    const Status status = disk_.step(Step::write, name_);
     // What is being written when the power goes is in the disk's cache in part.
     size_t size = status.ok() ? data.size() : data.size() / 2;
     const bool fits = disk_.capacity_ == 0 || disk_.bytes_now() + size <= disk_.capacity_;
@@ -73,7 +74,7 @@ class FaultyDisk::Writing final : public rocksdb::WritableFile {
   Status Flush() override { return Status::OK(); }
   Status Sync() override {
     const std::lock_guard lock(disk_.mutex_);
-    const Status status = disk_.step();
+    const Status status = disk_.step(Step::write, name_);
     if (status.ok()) content_->synced = content_->bytes.size();
     return status;
   }
@@ -88,15 +89,16 @@ class FaultyDisk::Writing final : public rocksdb::WritableFile {
 
  private:
   FaultyDisk& disk_;
+  const std::string name_;
   std::shared_ptr<Content> content_;
 };
 
 class FaultyDisk::Folder final : public rocksdb::Directory {
  public:
-  explicit Folder(FaultyDisk& disk) : disk_(disk) {}
+  Folder(FaultyDisk& disk, std::string name) : disk_(disk), name_(std::move(name)) {}
   Status Fsync() override {
     const std::lock_guard lock(disk_.mutex_);
-    const Status status = disk_.step();
+    const Status status = disk_.step(Step::other, name_);
     if (status.ok()) disk_.durable_ = disk_.now_;
     return status;
   }
@@ -104,10 +106,12 @@ class FaultyDisk::Folder final : public rocksdb::Directory {
 
  private:
   FaultyDisk& disk_;
+  const std::string name_;
 };
 
-Status FaultyDisk::step() {
-  if (++operations_ == cut_at_) out_ = true;
+Status FaultyDisk::step(Step step, const std::string& name) {
+  const bool counted = counts_ == Counts::all || (step == Step::write && name.ends_with(".log"));
+  if (counted && ++operations_ == cut_at_) out_ = true;
   return out_ ? no_power() : Status::OK();
 }
 uint64_t FaultyDisk::operations() const {
@@ -116,7 +120,11 @@ uint64_t FaultyDisk::operations() const {
 }
 void FaultyDisk::cut_at(uint64_t operation) {
   const std::lock_guard lock(mutex_);
-  cut_at_ = operation;
+  cut_at_ = operation == 0 ? 0 : operations_ + operation;
+}
+bool FaultyDisk::failed() const {
+  const std::lock_guard lock(mutex_);
+  return out_;
 }
 void FaultyDisk::set_capacity(uint64_t bytes) {
   const std::lock_guard lock(mutex_);
@@ -135,16 +143,19 @@ uint64_t FaultyDisk::bytes() const {
 void FaultyDisk::restore(Loss loss, uint64_t random) {
   const std::lock_guard lock(mutex_);
   std::mt19937_64 rng(random);
-  if (loss == Loss::whole || rng() % 2 == 0) now_ = durable_;
+  const bool names_are_lost = loss == Loss::whole || (loss != Loss::none && rng() % 2 == 0);
+  const uint64_t part = rng();
+  if (names_are_lost) now_ = durable_;
   for (auto& [name, content] : now_) {
     std::string& bytes = content->bytes;
     const size_t synced = std::min(content->synced, bytes.size());
-    const size_t kept = loss == Loss::whole ? synced : synced + static_cast<size_t>(rng() % (bytes.size() - synced + 1));
+    const size_t kept = loss == Loss::none ? bytes.size() : loss == Loss::whole ? synced : synced + static_cast<size_t>(part % (bytes.size() - synced + 1));
     bytes.resize(kept);
     if (loss == Loss::torn && kept > synced) {
       // Never below what was synced: a sector that holds synced bytes too is written whole or not.
+      std::mt19937_64 garbage(random);
       const size_t sector = (kept - 1) / kSectorBytes * kSectorBytes;
-      for (size_t at = std::max(sector, synced); at < kept; at++) bytes[at] = static_cast<char>(rng());
+      for (size_t at = std::max(sector, synced); at < kept; at++) bytes[at] = static_cast<char>(garbage());
     }
     content->synced = bytes.size();
   }
@@ -196,10 +207,10 @@ Status FaultyDisk::NewRandomAccessFile(const std::string& name, std::unique_ptr<
 }
 Status FaultyDisk::open_to_write(const std::string& name, bool keep, std::unique_ptr<rocksdb::WritableFile>* out) {
   const std::lock_guard lock(mutex_);
-  if (const Status status = step(); !status.ok()) return status;
+  if (const Status status = step(Step::other, name); !status.ok()) return status;
   auto& content = now_[name];
   if (!content || !keep) content = std::make_shared<Content>();
-  *out = std::make_unique<Writing>(*this, content);
+  *out = std::make_unique<Writing>(*this, name, content);
   return Status::OK();
 }
 Status FaultyDisk::NewWritableFile(const std::string& name, std::unique_ptr<rocksdb::WritableFile>* out, const rocksdb::EnvOptions&) {
@@ -213,8 +224,8 @@ Status FaultyDisk::ReuseWritableFile(const std::string& name, const std::string&
   const Status status = RenameFile(old, name);
   return status.ok() ? NewWritableFile(name, out, options) : status;
 }
-Status FaultyDisk::NewDirectory(const std::string&, std::unique_ptr<rocksdb::Directory>* out) {
-  return *out = std::make_unique<Folder>(*this), Status::OK();
+Status FaultyDisk::NewDirectory(const std::string& name, std::unique_ptr<rocksdb::Directory>* out) {
+  return *out = std::make_unique<Folder>(*this, name), Status::OK();
 }
 Status FaultyDisk::NewLogger(const std::string&, std::shared_ptr<rocksdb::Logger>* out) { return *out = std::make_shared<Silent>(), Status::OK(); }
 Status FaultyDisk::FileExists(const std::string& name) {
@@ -231,12 +242,12 @@ Status FaultyDisk::GetChildren(const std::string& folder, std::vector<std::strin
 }
 Status FaultyDisk::DeleteFile(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  if (const Status status = step(); !status.ok()) return status;
+  if (const Status status = step(Step::other, name); !status.ok()) return status;
   return now_.erase(name) ? Status::OK() : no_file(name);
 }
 Status FaultyDisk::Truncate(const std::string& name, size_t size) {
   const std::lock_guard lock(mutex_);
-  if (const Status status = step(); !status.ok()) return status;
+  if (const Status status = step(Step::other, name); !status.ok()) return status;
   const auto content = find(name);
   if (!content) return no_file(name);
   content->bytes.resize(size);
@@ -251,7 +262,7 @@ Status FaultyDisk::GetFileSize(const std::string& name, uint64_t* size) {
 }
 Status FaultyDisk::RenameFile(const std::string& from, const std::string& to) {
   const std::lock_guard lock(mutex_);
-  if (const Status status = step(); !status.ok()) return status;
+  if (const Status status = step(Step::other, from); !status.ok()) return status;
   const auto content = find(from);
   if (!content) return no_file(from);
   now_.erase(from);

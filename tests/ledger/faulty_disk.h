@@ -1,5 +1,5 @@
-// A disk in memory for the store's tests: the power goes at any write, sync, rename or removal, and what was not synced is lost in
-// one of the ways in which real disks lose it; or it is full.
+// A disk in memory for the store's tests and the simulator: the power goes at any write, sync, rename or removal, and what was not
+// synced is lost in one of the ways in which real disks lose it; or it is full.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -13,20 +13,25 @@ namespace cairn::ledger {
 
 class FaultyDisk final : public rocksdb::EnvWrapper {
  public:
-  FaultyDisk() : rocksdb::EnvWrapper(rocksdb::Env::Default()) {}
+  // What is counted of what changes the disk: all, a file made, written, synced, renamed or removed, a folder synced; or writes and
+  // syncs of logs, which RocksDB does when it is told to, while its threads get to other files in no certain order.
+  enum class Counts { all, writes_of_logs };
+  explicit FaultyDisk(Counts counts = Counts::all) : rocksdb::EnvWrapper(rocksdb::Env::Default()), counts_(counts) {}
 
-  // Counts what changes the disk: a file made, written, synced, renamed or removed, a folder synced.
   uint64_t operations() const;
-  // The power goes during the `operation`-th of them from the start; it and whatever follows fails. 0: never.
+  // The power goes during the `operation`-th of them from now on; it and whatever follows fails. 0: never.
   void cut_at(uint64_t operation);
+  bool failed() const;
   // No file can grow beyond so many bytes in all. 0: no bound.
   void set_capacity(uint64_t bytes);
   uint64_t bytes() const;
 
-  // What a machine finds when the power is back; nothing may be open. Names whose folder was not synced are as they were then.
+  // What a machine finds when the power is back; nothing may be open. Names whose folder was not synced are as they were then, or
+  // perhaps not. `random` decides once for all files, of which there may be more or fewer.
   enum class Loss {
-    whole,   // nothing of what was not synced
-    prefix,  // a random part of each file's unsynced end is there
+    none,
+    whole,   // nothing of what was not synced is there
+    prefix,  // a random part of each file's unsynced end is
     torn,    // and the last sector of that part is garbage
   };
   void restore(Loss loss, uint64_t random);
@@ -70,11 +75,13 @@ class FaultyDisk final : public rocksdb::EnvWrapper {
   class Writing;
   class Folder;
 
-  rocksdb::Status step();
+  enum class Step { write, other };
+  rocksdb::Status step(Step step, const std::string& name);
   rocksdb::Status open_to_write(const std::string& name, bool keep, std::unique_ptr<rocksdb::WritableFile>* out);
   std::shared_ptr<Content> find(const std::string& name) const;
   uint64_t bytes_now() const;
 
+  const Counts counts_;
   mutable std::mutex mutex_;  // RocksDB has threads of its own
   Names now_, durable_;
   uint64_t operations_ = 0, cut_at_ = 0, capacity_ = 0;

@@ -21,6 +21,7 @@ void Node::start() {
   chain_ = *std::move(opened);
   mempool_ = std::make_unique<Mempool>(limits_);
   height_ = chain_->store().head();
+  note_pending();
   world_.note("node " + std::to_string(place_) + " starts at " + std::to_string(number(height_)));
   require(number(height_) == 0 || static_cast<bool>(chain_->check()), "the stored state is not what its header says");
   require(height_ >= acknowledged_, "a block that was committed is gone after a power cut");
@@ -43,8 +44,10 @@ void Node::lost_power() {
   chain_.reset();
   mempool_.reset();
   waiting_.clear();
-  const uint64_t loss = chance_.below(3);
-  disk_.power_cut(loss == 0 ? Disk::Loss::nothing : loss == 1 ? Disk::Loss::all : Disk::Loss::some, chance_);
+  using Loss = FaultyDisk::Loss;
+  static const std::vector<Loss> kLosses = {Loss::none, Loss::whole, Loss::prefix, Loss::torn};
+  const Loss loss = chance_.of(kLosses);
+  disk_.restore(loss, chance_.next());
 }
 
 void Node::receive(const Bytes& bytes, const Answer& answer) {
@@ -70,10 +73,6 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
   if (!answer) return;
   if (const auto before = chain_->store().result(id)) return answer(id, before->height, before->code);
   answer(id, {}, static_cast<uint16_t>(admitted.error().code));
-}
-
-bool Node::wants_block() const {
-  return mempool_->ready() || chain_->read([](const App& app) { return app.pending(); });
 }
 
 attest::BeaconEntry Node::beacon_entry() const {
@@ -127,6 +126,7 @@ bool Node::commit(const Proposal& proposal) {
     return false;
   }
   height_ = acknowledged_ = block.header.header.height;
+  note_pending();
   audit_.committed(*chain_, block);
 
   std::map<Signer, uint64_t> nonces;

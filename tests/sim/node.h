@@ -3,8 +3,8 @@
 #pragma once
 
 #include "ledger/mempool.h"
+#include "tests/ledger/faulty_disk.h"
 #include "tests/sim/audit.h"
-#include "tests/sim/disk.h"
 
 namespace cairn::sim {
 
@@ -48,7 +48,7 @@ class Node {
   using Answer = std::function<void(const TransactionId&, Height, uint16_t code)>;
   void receive(const Bytes& transaction, const Answer& answer);
 
-  bool wants_block() const;
+  bool wants_block() const { return mempool_->ready() || pending_; }
   Proposal propose(uint32_t round);
   // Whether it would vote for this one.
   Result<> consider(const Proposal& proposal) const;
@@ -58,13 +58,14 @@ class Node {
   attest::BeaconEntry beacon_entry() const;
   uint64_t wall_ms() const { return 1'000'000 + world_.now_ms() + skew_ms_; }
 
-  void fail_at(uint64_t operation) { disk_.fail_at(operation); }
+  void fail_at(uint64_t operation) { disk_.cut_at(operation); }
   void crash();
   // Comes up with what the disk has. Whatever it had acknowledged must be there.
   void start();
 
  private:
   void lost_power();
+  void note_pending() { pending_ = chain_->read([](const App& app) { return app.pending(); }); }
   World& world_;
   const Place place_;
   const attest::Genesis& genesis_;
@@ -73,10 +74,11 @@ class Node {
   const uint64_t skew_ms_;
   const MempoolLimits limits_;
   Rng chance_;
-  Disk disk_;
+  FaultyDisk disk_{FaultyDisk::Counts::writes_of_logs};
   std::unique_ptr<Chain> chain_;
   std::unique_ptr<Mempool> mempool_;
   Height height_{};
+  bool pending_ = false;     // for time alone the chain wants a block
   Height acknowledged_{};  // the last block that commit() returned of
   std::map<TransactionId, Answer> waiting_;
 };
