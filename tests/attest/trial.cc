@@ -128,7 +128,7 @@ Example example_of(const Operator& op) {
 Trial::Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie,
              Meddling meddling)
     : example_(example), start_(start_step), lie_(lie), meddling_(std::move(meddling)) {
-  steps_.push_back({start, {}, {}});
+  steps_.push_back({start, {}, {}, {}});
   for (uint64_t step = start_step; step < end_step; step++)
     run_step(step, lie.kind == Lie::seed && step >= lie.step ? seed + 1 : seed);
 }
@@ -193,9 +193,10 @@ std::vector<Hash> Trial::call_ids(uint64_t step) {
 }
 std::vector<Hash> Trial::output_ids(uint64_t step, uint32_t call) { return at(step).ids.at(call); }
 std::vector<Hash> Trial::state_ids(uint64_t step) {
-  std::vector<Hash> ids;
-  for (const Bytes& bytes : at(step).state) ids.push_back(blake3(bytes, example_.key));
-  return ids;
+  Step& record = at(step);
+  if (record.state_ids.empty())
+    for (const Bytes& bytes : record.state) record.state_ids.push_back(blake3(bytes, example_.key));
+  return record.state_ids;
 }
 Bytes Trial::value(uint64_t step, const ValueRef& ref) { return find(at(step), ref); }
 

@@ -29,6 +29,7 @@ struct Lie {
   uint32_t slot = 0;   // state: this slot after the step
   uint64_t at = 0;
   uint64_t flip = 1;   // bits of the element that are turned
+  friend auto operator<=>(const Lie&, const Lie&) = default;
 };
 
 // What else may be changed, by code: an output as it is written, the state as a step leaves it.
@@ -56,6 +57,7 @@ class Trial final : public Replay {
     std::vector<Bytes> state;                 // before it
     std::vector<std::vector<Bytes>> outputs;  // of each call
     std::vector<std::vector<Hash>> ids;
+    std::vector<Hash> state_ids;              // once they were asked for
   };
   Step& at(uint64_t step) { return steps_.at(step - start_); }
   const Bytes& find(const Step& step, const ValueRef& ref) const;

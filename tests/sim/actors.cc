@@ -17,7 +17,7 @@ Hash secret_of(const AccountId& requester, uint64_t number) { return tagged_hash
 Hash secret_hash(const Hash& secret) { return tagged_hash("cairn.secret.v1", {secret.span()}); }
 
 // The segment as a party holds it that once lied about it.
-Trial lied(const Run& run, uint64_t segment) {
+Trial& lied(const Run& run, uint64_t segment) {
   const Lie& lie = run.lie();
   const bool here = lie.kind == Lie::seed ? segment * kInterval + kInterval > lie.step : lie.step / kInterval == segment;
   return run.rerun(segment, here ? lie : Lie{});
@@ -40,7 +40,11 @@ void Requester::open(const Records& view) {
   spec.accept_ms = 3'000;
   spec.run_ms = 6'000;
   spec.endpoint = "tcp://requester";
-  if (rng_.chance(600)) spec.secret_hash = secret_hash(secret_of(id(), opened_));
+  if (rng_.chance(600)) {
+    const Hash secret = secret_of(id(), opened_);
+    spec.secret_hash = secret_hash(secret);
+    secrets_[spec.secret_hash] = secret;
+  }
   for (auto& input : spec.inputs)
     if (const auto asset = view.contents.find(input.id); asset != view.contents.end() && rng_.chance(700)) input.asset = asset->second;
   send(about("open", opened_), OpenJob{spec});
@@ -53,9 +57,8 @@ void Requester::act(const Records& view) {
     if (job.requester != this->id() || is_terminal(job.state)) continue;
     mine++;
     if (job.phase == JobPhase::secret)
-      for (uint64_t n = 0; n < opened_; n++)
-        if (const Hash secret = secret_of(this->id(), n); secret_hash(secret) == job.spec.secret_hash)
-          send(about("reveal", id, job.tries), RevealSecret{id, secret});
+      if (const auto secret = secrets_.find(job.spec.secret_hash); secret != secrets_.end())
+        send(about("reveal", id, job.tries), RevealSecret{id, secret->second});
     const bool unwanted = network_.draining || rng_.chance(4);
     if (unwanted && (job.state == JobState::open || job.state == JobState::matched)) send(about("cancel", id, job.tries), CancelJob{id});
   }
@@ -71,14 +74,14 @@ Provider::Provider(Network& network, Place place, std::string name, const Secret
 }
 
 const Run& Provider::run_of(const Job& job) {
-  auto& run = runs_[{job.id, job.tries}];
-  if (!run) {
+  auto& mine = runs_[{job.id, job.tries}];
+  if (!mine) {
     const Program& program = program_of(job.spec);
     const Lie lie = kind_ == Kind::liar && rng_.chance(700) ? random_lie(program, rng_) : Lie{};
-    run = std::make_shared<const Run>(program, lie);
-    network_.truth.attempts[{job.id, job.tries - 1}] = {run, kind_ != Kind::withholder};
+    mine = run(program, lie);
+    network_.truth.attempts[{job.id, job.tries - 1}] = {mine, kind_ != Kind::withholder};
   }
-  return *run;
+  return *mine;
 }
 
 void Provider::act(const Records& view) {
@@ -96,7 +99,7 @@ void Provider::act(const Records& view) {
       offer.jobs_max = static_cast<uint32_t>(rng_.between(1, 3));
       offer.policies = {Policy::starter, Policy::standard, Policy::careful, Policy::all};
       if (rng_.chance(300)) offer.policies.erase(offer.policies.begin());
-      offer.expiry = after(view.now, rng_.between(3'000, 40'000));
+      offer.expiry = after(view.now, rng_.between(3'000, 14'000));
       send(about("offer", offers_++), offer);
     }
     if (rng_.chance(15))
@@ -110,7 +113,7 @@ void Provider::act(const Records& view) {
     if (dispute.provider != this->id() || dispute.game.over() || kind_ == Kind::mute) continue;
     const auto job = view.jobs.find(dispute.job);
     if (job == view.jobs.end()) continue;
-    Trial replay = lied(run_of(job->second), dispute.game.terms.segment);
+    Trial& replay = lied(run_of(job->second), dispute.game.terms.segment);
     play(view, dispute, Party::provider, replay);
   }
 }
@@ -129,7 +132,7 @@ void Provider::serve(const Job& job) {
     for (const Check& check : job.checks) {
       if (check.state != CheckState::committed) continue;
       const uint64_t segment = check.record.draw.segment;
-      Trial mine = lied(run_of(job), segment);
+      Trial& mine = lied(run_of(job), segment);
       Hash call_id = knowledge(program_of(job.spec), check.record.draw, mine).call_id;
       if (kind_ == Kind::false_answer) call_id = tagged_hash("no call", {call_id.span()});
       send(about("answer", job.id, job.tries, segment, check.record.draw.verifier),
@@ -146,7 +149,7 @@ VerifierActor::VerifierActor(Network& network, Place place, std::string name, co
   if (kind == Kind::honest) network.truth.honest.insert(id());
 }
 
-Trial VerifierActor::rerun(const Run& run, uint64_t segment) {
+Trial& VerifierActor::rerun(const Run& run, uint64_t segment) {
   if (kind_ == Kind::accomplice) return lied(run, segment);
   if (kind_ == Kind::framer) return run.rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 3, 1});
   return run.rerun(segment);
@@ -169,7 +172,7 @@ void VerifierActor::act(const Records& view) {
     if (job == view.jobs.end()) continue;
     const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
     if (!attempt || !attempt->run) continue;
-    Trial replay = rerun(*attempt->run, dispute.game.terms.segment);
+    Trial& replay = rerun(*attempt->run, dispute.game.terms.segment);
     play(view, dispute, Party::challenger, replay);
   }
 }
@@ -183,12 +186,12 @@ void VerifierActor::check(const Job& job, const Check& check) {
   if (job.phase == JobPhase::verdicts && check.state == CheckState::drawn) {
     const bool served = attempt->served && kind_ != Kind::never_served;
     if (!served && kind_ != Kind::lazy) return send(about("undelivered", job.id, job.tries, draw.segment), ReportUndelivered{job.id, draw.segment});
-    Trial mine = rerun(*attempt->run, draw.segment);
+    Trial& mine = rerun(*attempt->run, draw.segment);
     attest::Knowledge known = knowledge(program, draw, mine);
     if (kind_ == Kind::lazy) known = {tagged_hash("guess", {}), attempt->run->roots()[draw.segment]};
     send(about("verdict", job.id, job.tries, draw.segment), CommitVerdict{job.id, draw.segment, attest::verdict_hash(salt, id(), job.id, draw.segment, known)});
   } else if (job.phase == JobPhase::reveals && check.state == CheckState::answered) {
-    Trial mine = rerun(*attempt->run, draw.segment);
+    Trial& mine = rerun(*attempt->run, draw.segment);
     attest::Knowledge known = knowledge(program, draw, mine);
     if (kind_ == Kind::lazy) known = {tagged_hash("guess", {}), attempt->run->roots()[draw.segment]};
     std::optional<DrawnCall> call;
@@ -219,7 +222,7 @@ void Challenger::act(const Records& view) {
       }
     } else if (rng_.chance(300)) {
       const uint64_t segment = rng_.below(kSegments);
-      Trial mine = attempt->run->rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+      Trial& mine = attempt->run->rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
       send(about("challenge", id, job.tries, segment), Challenge{id, segment, mine.step_roots().back(), attempt->run->segment(job.spec, segment)});
     }
   }
@@ -230,7 +233,7 @@ void Challenger::act(const Records& view) {
     const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
     if (!attempt || !attempt->run) continue;
     const uint64_t segment = dispute.game.terms.segment;
-    Trial mine = attempt->run->rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+    Trial& mine = attempt->run->rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
     play(view, dispute, Party::challenger, mine);
   }
 }

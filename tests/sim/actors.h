@@ -16,6 +16,7 @@ class Requester final : public Client {
  private:
   void open(const Records& view);
   size_t opened_ = 0;
+  std::map<Hash, Hash> secrets_;  // by their hash
 };
 
 // Takes jobs. A liar lies in some of them; what else it does wrong is drawn for each job.
@@ -48,7 +49,7 @@ class VerifierActor final : public Client {
  private:
   void check(const Job& job, const Check& check);
   // Its own run of a segment, honest or not.
-  attest::Trial rerun(const Run& run, uint64_t segment);
+  attest::Trial& rerun(const Run& run, uint64_t segment);
   const Kind kind_;
   uint64_t bonds_ = 0;
 };

@@ -81,10 +81,14 @@ void Client::hand_over(Node& node, const Pending& pending) {
   });
 }
 
+bool Client::wants(const Hash& about) const {
+  const auto failed = failures_.find(about);
+  return near_ && !busy() && !done_.contains(about) && (failed == failures_.end() || failed->second < kTries) &&
+         std::none_of(pending_.begin(), pending_.end(), [&](const auto& entry) { return entry.second.about == about; });
+}
+
 void Client::send(const Hash& about, Body body, uint64_t expires_ms) {
-  if (!near_ || busy() || done_.contains(about) || failures_[about] >= kTries) return;
-  for (const auto& [nonce, pending] : pending_)
-    if (pending.about == about) return;
+  if (!wants(about)) return;
   Transaction transaction;
   transaction.genesis = network_.chain;
   transaction.sender = id_;
@@ -104,12 +108,13 @@ void Client::send(const Hash& about, Body body, uint64_t expires_ms) {
 
 void Client::play(const Records&, const Dispute& dispute, attest::Party me, attest::Trial& replay) {
   const auto& game = dispute.game;
-  if (game.over() || game.to_move != me) return;
+  const Hash move_number = about("move", dispute.id, game.provider_moves, game.challenger_moves);
+  if (game.over() || game.to_move != me || !wants(move_number)) return;
   for (const Program& program : programs()) {
     if (program.facts.root != game.terms.plan_root) continue;
     auto move = attest::next_move(game, me, program.example.plan, replay);
     if (!move) return;  // no case: silence
-    send(about("move", dispute.id, game.provider_moves, game.challenger_moves), PlayMove{dispute.id, *std::move(move)}, 8'000);
+    send(move_number, PlayMove{dispute.id, *std::move(move)}, 8'000);
   }
 }
 

@@ -36,7 +36,7 @@ class Client {
   // Sends `body`, once for each `about` unless it failed. At most a few at a time wait.
   void send(const Hash& about, Body body, uint64_t expires_ms = 15'000);
   bool busy() const { return pending_.size() >= (urgent_ ? 60u : 6u); }
-  bool done(const Hash& about) const { return done_.contains(about); }
+  bool wants(const Hash& about) const;  // whether send() would send it
   void play(const Records& view, const Dispute& dispute, attest::Party me, attest::Trial& replay);
   template <class... Parts>
   static Hash about(std::string_view what, const Parts&... parts) {

@@ -12,7 +12,8 @@ namespace cairn::sim {
 namespace {
 
 constexpr uint64_t kBusy_ms = 16'000;    // new things begin
-constexpr uint64_t kQuiet_ms = 60'000;   // at most, until everything has come to its end
+constexpr uint64_t kQuiet_ms = 60'000;   // of chain time, at most, until everything has come to its end: deadlines are in chain time
+constexpr uint64_t kSlowest = 5;         // how much slower than the clock chain time may go where proposers are byzantine
 
 SecretKey key_named(uint64_t seed, const std::string& name) { return SecretKey::from_seed(tagged_hash("key", {encode(seed), as_bytes(name)}).v); }
 
@@ -35,8 +36,9 @@ class Simulation {
     network_->draining = true;
     world_.weather = {};
     world_.heal();
-    const uint64_t end = kBusy_ms + kQuiet_ms;
-    while (world_.now_ms() < end && !at_rest()) world_.run(world_.now_ms() + 500);
+    const auto chain_ms = [&] { return ms(audit_->view(audit_->height()).now); };
+    const uint64_t end_chain_ms = chain_ms() + kQuiet_ms, end_ms = kBusy_ms + kSlowest * kQuiet_ms;
+    while (chain_ms() < end_chain_ms && world_.now_ms() < end_ms && !at_rest()) world_.run(world_.now_ms() + 500);
     require(at_rest(), "something waits for ever: " + what_waits());
     finish();
   }

@@ -16,7 +16,6 @@ inline constexpr uint64_t kJobSeed = 2026, kSteps = 12, kInterval = 2, kSegments
 struct Program {
   attest::Example example;
   attest::PlanFacts facts;
-  std::vector<Hash> honest;  // root after each segment
   // A job about it; price and policy are the requester's.
   attest::JobSpec spec() const;
 };
@@ -31,8 +30,8 @@ class Run {
   const std::vector<Hash>& roots() const { return roots_; }  // after each segment
   attest::Commitment commitment(const JobId& job, const attest::JobSpec& spec) const;
   SegmentRoots segment(const attest::JobSpec& spec, uint64_t segment) const;
-  // A segment again, from this run's state before it.
-  attest::Trial rerun(uint64_t segment, attest::Lie lie = {}) const;
+  // A segment again, from this run's state before it; kept, since whoever re-runs one looks at it until its game is over.
+  attest::Trial& rerun(uint64_t segment, const attest::Lie& lie = {}) const;
   // Segments whose end is not what an honest run from their beginning gives.
   const std::set<uint64_t>& false_segments() const { return false_; }
   const attest::Lie& lie() const { return lie_; }
@@ -44,7 +43,9 @@ class Run {
   attest::Trial whole_;
   std::vector<Hash> roots_;
   std::set<uint64_t> false_;
+  mutable std::map<std::pair<uint64_t, attest::Lie>, attest::Trial> reruns_;
 };
+std::shared_ptr<const Run> run(const Program& program, const attest::Lie& lie);  // an honest one is made once
 
 attest::Knowledge knowledge(const Program& program, const attest::DrawnCheck& draw, attest::Trial& trial);
 DrawnCall drawn_call(const Program& program, const attest::DrawnCheck& draw);
