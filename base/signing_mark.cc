@@ -56,7 +56,10 @@ Result<std::unique_ptr<SigningMark>> SigningMark::open(const std::filesystem::pa
   return mark;
 }
 
-SigningMark::~SigningMark() { ::close(fd_); }
+SigningMark::~SigningMark() {
+  if (synced_.valid()) synced_.wait();
+  ::close(fd_);
+}
 
 void SigningMark::write(int place) {
   Writer writer;
@@ -67,11 +70,11 @@ void SigningMark::write(int place) {
   const Hash check = blake3(bytes);
   bytes.insert(bytes.end(), check.v.begin(), check.v.begin() + kCheckBytes);
   if (::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(place) * static_cast<off_t>(kSlotBytes)) != static_cast<ssize_t>(kSlotBytes))
-    throw fault();
+    throw fault(errno);
 }
 
-Fault SigningMark::fault() const {
-  return Fault({Code::io, "the signing mark " + path_.string() + " cannot be written: " + std::strerror(errno), "check the disk"});
+Fault SigningMark::fault(int error) const {
+  return Fault({Code::io, "the signing mark " + path_.string() + " cannot be written: " + std::strerror(error), "check the disk"});
 }
 
 Result<> SigningMark::advance(uint64_t height, const Hash& id) {
@@ -80,14 +83,21 @@ Result<> SigningMark::advance(uint64_t height, const Hash& id) {
                                     std::to_string(height),
                  "the data folder is an older copy: bring it up to date from whoever has the later blocks"};
   if (height == slot_.height && id == slot_.id) return {};
+  settle();
   slot_ = {height, slot_.released, id};
   place_ = 1 - place_;
   write(place_);
-  if (::fdatasync(fd_) != 0) throw fault();
+  synced_ = std::async(std::launch::async, [fd = fd_] { return ::fdatasync(fd) == 0 ? 0 : errno; });
   return {};
 }
 
+void SigningMark::settle() {
+  if (!synced_.valid()) return;
+  if (const int error = synced_.get(); error != 0) throw fault(error);
+}
+
 void SigningMark::release() {
+  settle();
   slot_.released = slot_.height;
   write(place_);
 }

@@ -4,11 +4,13 @@
 //   file := two slots of 64 bytes, written in turn; the valid one that is further on counts
 //   slot := height:u64 released:u64 id:32 bytes check:first 16 bytes of the BLAKE3 of what is before
 //
-// A signature is released once whoever asks for it may have it. One that was made and not released, because a crash came between,
-// may be made again of something else.
+// A signature is released once whoever asks for it may have it, and never before the mark is on disk. One that was made and not
+// released, because a crash came between, may be made again of something else. The mark is synced beside whatever the caller does
+// meanwhile: what was signed can be stored at the same time, and only shown after both.
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <memory>
 
 #include "base/bytes.h"
@@ -25,10 +27,11 @@ class SigningMark {
   SigningMark(const SigningMark&) = delete;
   SigningMark& operator=(const SigningMark&) = delete;
 
-  // Before signing: moves the mark to `height` and syncs it. Error: already (below the mark, or what stands there is another id
-  // and released). Throws Fault when the disk fails. Cost: one write of 64 bytes and one fdatasync.
+  // Before signing: moves the mark to `height`, and begins to sync it. Error: already (below the mark, or what stands there is
+  // another id and released). Throws Fault when the disk fails. Cost: one write of 64 bytes; a thread for one fdatasync.
   Result<> advance(uint64_t height, const Hash& id);
-  // What was signed at the mark is about to be seen. Not synced: only a power cut forgets it, and then nobody saw it who was
+  // What was signed at the mark is about to be seen: waits until the mark is synced. Throws Fault when the disk fails, and then
+  // nothing may be seen. That it is released is not synced itself: only a power cut forgets it, and then nobody saw it who was
   // told so by a synced disk.
   void release();
 
@@ -42,11 +45,13 @@ class SigningMark {
   };
   SigningMark(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
   void write(int place);
-  Fault fault() const;
+  void settle();  // waits for the sync under way
+  Fault fault(int error) const;
   int fd_;
   std::filesystem::path path_;
   Slot slot_;
   int place_ = 0;  // of the slot that counts
+  std::future<int> synced_;  // an errno, or 0; none: nothing to wait for
 };
 
 }  // namespace cairn

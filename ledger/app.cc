@@ -424,9 +424,12 @@ Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, c
   TRY_LET(entry, beacon_of(proposal, vrf));
   Finalized out;
   attest::Header& header = out.header;
+  if (proposal.height != next_height())
+    return Error{Code::proof, "block " + std::to_string(number(proposal.height)) + " does not follow " + std::to_string(number(head_.header.height)),
+                 "report its proposer"};
+  if (!signature_known || !signature_known(transaction_id(proposal.entries.front())))
+    TRY(attest::check_beacon(beacon(), proposal.height, entry, vrf));
   header = successor(proposal.wall_ms, entry);
-  header.height = proposal.height;
-  TRY(attest::check_successor(genesis_, rules.params, number(head_.header.height) == 0 ? nullptr : &head_.header, header, vrf));
 
   BlockContext block{genesis_, rules_, chain_, header.height, header.time, entry.beacon, out.events, out.receipts};
   note_absences(state_, block, proposal.absent);

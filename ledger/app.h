@@ -93,7 +93,8 @@ class App {
   // nonce may lie ahead. A refusal is a code in the answer, as in a block.
   Simulation simulate(const Transaction& transaction);
 
-  // Whether the caller has verified this transaction's signature already.
+  // Whether the caller has verified this already, by the id of its bytes: a transaction's signature, or a beacon entry's proof
+  // at this height.
   using Known = std::function<bool(const TransactionId&)>;
   // What a proposer puts into the next block: its beacon entry, and of `transactions`, in order, those that process() accepts,
   // at most `max_bytes` of all together. Each costs `overhead(size)` bytes on top of its own.

@@ -110,6 +110,7 @@ Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t trans
     const SystemClock clock;
     SoloConfig config;
     config.mempool.count = config.mempool.lane = transactions;
+    config.mark = folder.string() + ".mark";
     TRY_LET(solo, Solo::start(*chain, bench.producer, bench.vrf, clock, config));
     const auto start = Steady::now();
     const double processor_start = processor_seconds();
@@ -144,7 +145,9 @@ Result<CommitTimes> measure_commits(const std::filesystem::path& folder, size_t 
   const BenchChain bench = BenchChain::make();
   TRY_LET(chain, Chain::open(folder / "chain", bench.genesis));
   const SystemClock clock;
-  TRY_LET(solo, Solo::start(*chain, bench.producer, bench.vrf, clock));
+  SoloConfig config;
+  config.mark = folder / "mark";
+  TRY_LET(solo, Solo::start(*chain, bench.producer, bench.vrf, clock, config));
   const int fd = ::open((folder / "page").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   const std::vector<char> page(4096, 'x');
   CommitTimes out;

@@ -17,7 +17,8 @@ struct SoloRates {
   size_t blocks = 0;
 };
 
-// Runs a whole node without HTTP in `folder`, which must not exist: transfers of 226 bytes among 256 accounts.
+// Runs a whole node without HTTP in `folder`, which must not exist, with the signing mark beside it: transfers of 226 bytes among
+// 256 accounts.
 // Errors: those of Chain::open, and the first code that a transfer is refused with.
 Result<SoloRates> measure_solo(const std::filesystem::path& folder, size_t transactions = 40'000);
 

@@ -72,13 +72,13 @@ namespace {
 std::vector<Bytes> transactions_of(const Proposal& proposal) { return {proposal.entries.begin() + 1, proposal.entries.end()}; }
 }  // namespace
 
-Block Chain::extend(const Proposal& proposal, const Sign& sign) {
+Block Chain::extend(const Proposal& proposal, const Sign& sign, const std::function<void()>& before_shown) {
   const auto lock = turn();
   const auto ours = [](const TransactionId&) { return true; };
   try {
     Finalized done = must(app_.finalize(proposal, store_->last_event() + 1, ours));
     const Block block{sign(done.header), transactions_of(proposal), std::move(done.results)};
-    store(block, done);
+    store(block, done, before_shown);
     return block;
   } catch (...) {
     app_.dropped();
@@ -86,9 +86,9 @@ Block Chain::extend(const Proposal& proposal, const Sign& sign) {
   }
 }
 
-void Chain::store(const Block& block, const Finalized& done) {
+void Chain::store(const Block& block, const Finalized& done, const std::function<void()>& before_shown) {
   const App::Changes changes = app_.changes();
-  store_->commit({block, changes.records, changes.pages, done.events, done.receipts});
+  store_->commit({block, changes.records, changes.pages, done.events, done.receipts}, before_shown);
   app_.committed(block.header, store_->view(store_->head()));
 }
 

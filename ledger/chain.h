@@ -52,10 +52,11 @@ class Chain {
   Result<> check(const std::function<bool()>& go_on = [] { return true; }) const;
 
   // Applies the next block, has its header signed, stores everything in one synced batch: when this returns, the block has
-  // happened. The transactions' signatures have been verified. Throws Fault when an invariant or the disk fails; the state is
-  // then that of the block before.
+  // happened. The proof of its beacon and the transactions' signatures have been verified. `before_shown` is called between, when
+  // the block is on disk and nobody can read it yet. Throws Fault when an invariant or the disk fails; the state is then that of
+  // the block before.
   using Sign = std::function<attest::SignedHeader(const attest::Header&)>;
-  Block extend(const Proposal& proposal, const Sign& sign);
+  Block extend(const Proposal& proposal, const Sign& sign, const std::function<void()>& before_shown = {});
 
   // The same in two steps, for an engine that decides in one and asks for the other: finalize() writes nothing, and may be
   // repeated; commit() is the last one's, in one synced batch. In between the block is decided: read() may show its state, while
@@ -70,7 +71,7 @@ class Chain {
  private:
   Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store);
   void check_beside();
-  void store(const Block& block, const Finalized& done);
+  void store(const Block& block, const Finalized& done, const std::function<void()>& before_shown = {});
 
   // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
   std::unique_lock<std::mutex> turn() const {

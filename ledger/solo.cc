@@ -29,9 +29,14 @@ Result<std::unique_ptr<Solo>> Solo::start(Chain& chain, const SecretKey& produce
   if (!config.mark.empty()) {
     TRY_LET(opened, SigningMark::open(config.mark));
     mark = std::move(opened);
-    if (const uint64_t head = number(chain.store().head()); mark->height() > head + 1)
-      return Error{Code::already, "the producer's key has signed block " + std::to_string(mark->height()) + ", the chain here ends with " + std::to_string(head),
+    const Height head = chain.store().head();
+    if (mark->height() > number(head) + 1)
+      return Error{Code::already, "the producer's key has signed block " + std::to_string(mark->height()) + ", the chain here ends with " + std::to_string(number(head)),
                    "the folder is an older copy: bring it up to date from whoever has the later blocks"};
+    if (mark->height() <= number(head) && number(head) > 0) {  // a power cut may have come between the syncs of a block and of its mark
+      TRY(mark->advance(number(head), attest::header_id(chain.store().header(head)->header)));
+      mark->release();
+    }
   }
   std::unique_ptr<Solo> solo(new Solo(chain, producer, vrf, clock, config, std::move(mark)));
   const unsigned verifiers = config.verifiers ? config.verifiers : std::max(1u, std::thread::hardware_concurrency());
@@ -257,10 +262,9 @@ void Solo::make_block() {
   Proposal proposal;
   proposal.wall_ms = clock_.wall_ms();
   proposal.proposer = attest::address_of(key);
-  chain_.read([&](const App& app) {
-    proposal.height = app.next_height();
-    proposal.entries.push_back(encode(app.make_beacon(key, vrf_)));
-  });
+  proposal.height = Height{number(chain_.store().head()) + 1};
+  const auto beacon = next_beacon_.valid() ? next_beacon_.get() : chain_.read([&](const App& app) { return app.make_beacon(key, vrf_); });
+  proposal.entries.push_back(encode(beacon));
 
   const size_t room = chain_.read([](const App& app) { return app.rules().params.max_block_bytes; });
   const auto taken = mempool_.take(room);
@@ -270,11 +274,16 @@ void Solo::make_block() {
     proposal.entries.push_back(waiting->bytes);
   }
   const uint64_t begun_ns = clock_.steady_ns();
-  const Block block = chain_.extend(proposal, [&](const attest::Header& header) {
+  const auto sign = [&](const attest::Header& header) {
     if (mark_) must(mark_->advance(number(header.height), attest::header_id(header)));
+    next_beacon_ = std::async(std::launch::async, [this, key, beacon = beacon.beacon, next = Height{number(header.height) + 1}] {
+      return attest::make_beacon(beacon, next, key, vrf_);
+    });
     return attest::sign_header(producer_, header);
+  };
+  const Block block = chain_.extend(proposal, sign, [&] {
+    if (mark_) mark_->release();
   });
-  if (mark_) mark_->release();
 
   for (const auto& result : block.results) mempool_.drop(result.id);
   const ChainTime now = block.header.header.time;

@@ -5,7 +5,8 @@
 // interval, and rests otherwise. So one sender waits for one sync, and many share one.
 //
 // A pool of threads decodes and verifies signatures beside it, each once, while the block before is applied and synced; nothing
-// else of a transaction runs outside the engine's thread. A block is answered for only after it is synced to disk.
+// else of a transaction runs outside the engine's thread. While a block is synced so is the mark of its signature, and the next
+// beacon is made. A block is answered for, and can be read, only after both syncs.
 //
 // A failed invariant or disk halts it for good: what waits, and whatever comes later, is answered `halted`.
 #pragma once
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <thread>
 
 #include "base/clock.h"
@@ -81,6 +83,7 @@ class Solo final : public Engine {
   const std::unique_ptr<SigningMark> mark_;  // may be null
   Mempool mempool_;  // the engine's thread alone
   uint64_t next_block_ns_ = 0;
+  std::future<attest::BeaconEntry> next_beacon_;  // none before the first block
   const std::function<void(const Block&)> on_block_;
 
   mutable std::mutex mutex_;

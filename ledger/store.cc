@@ -273,7 +273,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
   return std::unique_ptr<Store>(new Store(std::move(disk)));
 }
 
-void Store::commit(const BlockWrites& writes) {
+void Store::commit(const BlockWrites& writes, const std::function<void()>& before_shown) {
   const Height height = writes.block.header.header.height;
   CHECK(number(height) == disk_->head + 1);
   rocksdb::WriteBatch batch;
@@ -291,6 +291,7 @@ void Store::commit(const BlockWrites& writes) {
   rocksdb::WriteOptions synced;
   synced.sync = true;
   disk_->require(disk_->db->Write(synced, &batch));
+  if (before_shown) before_shown();
   disk_->keep_view(number(height));  // before anybody is told of the height: whoever asks for the last state finds it
   disk_->head = number(height);
   if (!writes.events.empty()) disk_->last_event = writes.events.back().seq;
@@ -335,9 +336,13 @@ std::shared_ptr<const View> Store::view(Height height) const {
   return at == disk_->views.end() ? nullptr : at->second;
 }
 
-std::optional<Block> Store::block(Height height) const { return disk_->find<Block>(block_key(height)); }
+std::optional<Block> Store::block(Height height) const {
+  if (height > head()) return std::nullopt;
+  return disk_->find<Block>(block_key(height));
+}
 
 std::optional<attest::SignedHeader> Store::header(Height height) const {
+  if (height > head()) return std::nullopt;
   const auto bytes = disk_->get(block_key(height));
   if (!bytes) return std::nullopt;
   Reader reader(as_bytes(*bytes));  // the header is a block's first field
@@ -346,7 +351,10 @@ std::optional<attest::SignedHeader> Store::header(Height height) const {
   return header;
 }
 
-std::optional<TxResult> Store::result(const TransactionId& id) const { return disk_->find<TxResult>(result_key(id)); }
+std::optional<TxResult> Store::result(const TransactionId& id) const {
+  const auto found = disk_->find<TxResult>(result_key(id));
+  return found && found->height <= head() ? found : std::nullopt;
+}
 
 std::optional<attest::ReceiptBody> Store::receipt(const JobId& job, uint32_t attempt) const {
   return disk_->find<attest::ReceiptBody>(receipt_key(job, attempt));

@@ -54,8 +54,9 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // Blocks follow each other: the height is the head's plus one. Cost: one write and one sync of a file.
-  void commit(const BlockWrites& writes);
+  // Blocks follow each other: the height is the head's plus one. Nobody can read the block before `before_shown` has returned,
+  // which is called when it is on disk. Cost: one write and one sync of a file.
+  void commit(const BlockWrites& writes, const std::function<void()>& before_shown = {});
 
   // Into an empty store: the state of a chain at `header`, and what of the past its jobs' receipts need. The blocks before are
   // not there. Synced when it returns; an interrupted one is to be thrown away.

@@ -1,6 +1,7 @@
 // The node over HTTP: money moves, what is refused, garbage, events that resume, restart, receipts' addresses.
 #include "ledger/node.h"
 
+#include <future>
 #include <random>
 #include <thread>
 
@@ -307,6 +308,54 @@ TEST(Genesis, WrongKeysAreRefused) {
   const SystemClock clock;
   EXPECT_EQ(Solo::start(*chain, key_named("vrf"), key_named("vrf"), clock).error().code, Code::unauthorised);
   EXPECT_EQ(Solo::start(*chain, key_named("producer"), key_named("producer"), clock).error().code, Code::unauthorised);
+}
+
+// One block more, of one transfer, by a node on `folder` that lives no longer than that. Error: what it is refused with.
+Result<TxResult> one_block(const std::filesystem::path& folder, const std::filesystem::path& mark, const attest::Genesis& genesis, uint64_t nonce,
+                           uint64_t amount) {
+  TRY_LET(chain, Chain::open(folder, genesis));
+  const SystemClock clock;
+  SoloConfig config;
+  config.mark = mark;
+  TRY_LET(solo, Solo::start(*chain, key_named("producer"), key_named("vrf"), clock, config));
+  std::promise<Result<TxResult>> answered;
+  solo->submit(transfer(genesis, "A", "B", nonce, amount), Solo::Until::committed, [&](const Result<TxResult>& result) { answered.set_value(result); });
+  return answered.get_future().get();
+}
+
+// Whatever copy of a chain's folder a producer is started with, its key signs no second block of a height that it has shown.
+TEST(SigningKey, AnOlderFolderIsRefused) {
+  const Scratch scratch;
+  const auto genesis = devnet_genesis({"A", "B"});
+  const auto extend = [&](const char* folder, uint64_t nonce, uint64_t amount = 1) {
+    const auto result = one_block(scratch.path / folder, scratch.path / "mark", genesis, nonce, amount);
+    if (result && result->code == 0) return std::string("ok");
+    return std::string(name(result ? static_cast<Code>(result->code) : result.error().code));
+  };
+  const auto copy = [&](const char* from, const char* to) {
+    std::filesystem::remove_all(scratch.path / to);
+    std::filesystem::copy(scratch.path / from, scratch.path / to, std::filesystem::copy_options::recursive);
+  };
+  EXPECT_EQ(extend("chain", 0), "ok");
+  copy("chain", "two behind");
+  EXPECT_EQ(extend("chain", 1), "ok");
+  copy("chain", "one behind");
+  EXPECT_EQ(extend("chain", 2), "ok");
+  EXPECT_EQ(extend("two behind", 1), "already");
+  EXPECT_EQ(extend("one behind", 2, 7), "halted");  // it starts: a crash may have come before the block was stored
+  EXPECT_EQ(extend("one behind", 2, 7), "halted");
+  copy("mark", "mark of three");
+  std::filesystem::remove(scratch.path / "mark");
+  EXPECT_EQ(extend("one behind", 2, 7), "ok");  // nothing is known of this key any more
+  copy("mark of three", "mark");
+  EXPECT_EQ(extend("one behind", 3, 7), "already");  // it holds another third block than the key has shown
+  EXPECT_EQ(extend("chain", 3), "ok");
+  // A mark that lags, as a power cut between the two syncs leaves it, is brought up at the start.
+  copy("mark of three", "mark");
+  EXPECT_EQ(extend("chain", 4), "ok");
+  std::filesystem::remove(scratch.path / "mark");
+  EXPECT_EQ(extend("chain", 5), "ok");
+  EXPECT_EQ(extend("two behind", 1), "already");
 }
 
 }  // namespace
