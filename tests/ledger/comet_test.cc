@@ -704,7 +704,15 @@ TEST(Application, BothEnginesWaysGiveTheSameRoots) {
     std::vector<Bytes> transactions;
     for (int i = 0; i < 20; i++) {
       const std::string from(1, static_cast<char>('A' + random() % 3)), to(1, static_cast<char>('A' + random() % 3));
-      transactions.push_back(transfer(genesis, from, to, nonces[from]++, random() % 4 == 0 ? UINT64_MAX : 1 + random() % 100));
+      const Amount amount{random() % 4 == 0 ? UINT64_MAX : 1 + random() % 100'000};
+      const auto kind = random() % 8;
+      const Body body = kind == 0   ? Body(Stake{amount})
+                        : kind == 1 ? Body(Unstake{amount})
+                        : kind == 2 ? Body(Bond{amount, "tcp://" + to})
+                        : kind == 3 ? Body(Unbond{amount})
+                        : kind == 4 ? Body(Reserve{hash_of("test.content", static_cast<uint32_t>(random() % 50))})
+                                    : Body(Transfer{account_named(to), amount});
+      transactions.push_back(of_validator(genesis, from, nonces[from]++, body));
     }
     const auto entries = driver.prepare(transactions);
     ASSERT_EQ(entries.size(), 21u);
