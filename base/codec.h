@@ -55,7 +55,7 @@ class Writer {
  public:
   template <class T>
   void put(const T& value);
-  void raw(ByteSpan bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
+  void raw(ByteSpan bytes);
   Bytes take() { return std::move(out_); }
 
  private:
