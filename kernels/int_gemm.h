@@ -53,6 +53,24 @@ LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
   const __m128 b = half(_mm256_extracti128_si256(high.v, 1), _mm256_extracti128_si256(middle.v, 1), _mm256_extracti128_si256(low.v, 1));
   return _mm256_insertf128_ps(_mm256_castps128_ps256(a), b, 1);
 }
+#elif defined(CAIRN_NEON)
+LANES_FN VectorInt load_int(const int32_t* p) { return load_ints(p); }
+LANES_FN void store_int(int32_t* p, VectorInt x) { store(p, x); }
+LANES_FN VectorInt to_int(Vector x) { return vreinterpretq_u32_s32(vcvtnq_s32_f32(x.v)); }
+LANES_FN VectorInt greater_bits(VectorInt a, VectorInt b) { return vmaxq_u32(a.v, b.v); }
+LANES_FN VectorInt dot_halves(VectorInt sum, VectorInt a, VectorInt b) {
+  const int16x8_t x = vreinterpretq_s16_u32(a.v), y = vreinterpretq_s16_u32(b.v);
+  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
+  return vaddq_u32(sum.v, vreinterpretq_u32_s32(vpaddq_s32(low, high)));
+}
+LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
+  const auto half = [](int32x2_t h, int32x2_t m, int32x2_t l) {
+    const auto wide = [](int32x2_t x) { return vcvtq_f64_s64(vmovl_s32(x)); };
+    return vcvt_f32_f64(vfmaq_n_f64(vfmaq_n_f64(wide(l), wide(h), 65536.0), wide(m), 256.0));
+  };
+  const int32x4_t h = vreinterpretq_s32_u32(high.v), m = vreinterpretq_s32_u32(middle.v), l = vreinterpretq_s32_u32(low.v);
+  return vcombine_f32(half(vget_low_s32(h), vget_low_s32(m), vget_low_s32(l)), half(vget_high_s32(h), vget_high_s32(m), vget_high_s32(l)));
+}
 #else
 using VectorInt = uint32_t;
 LANES_FN VectorInt load_int(const int32_t* p) { return static_cast<uint32_t>(*p); }

@@ -1,5 +1,5 @@
 // A register of floats with the names of arith.h, for the instruction set that this file is compiled for: `Vector` is 16
-// floats under AVX-512, 8 under AVX2, one otherwise. Host bodies are written once over `Vector`.
+// floats under AVX-512, 8 under AVX2, 4 under NEON, one otherwise. Host bodies are written once over `Vector`.
 #pragma once
 
 #include "kernels/arith.h"
@@ -7,6 +7,8 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(CAIRN_NEON)
+#include <arm_neon.h>
 #endif
 
 #define LANES_FN inline __attribute__((always_inline))
@@ -253,6 +255,118 @@ LANES_FN void transpose(Vector (&row)[8]) {
     row[i].v = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
     row[i + 4].v = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
   }
+}
+
+#elif defined(CAIRN_NEON)
+
+struct Mask {
+  uint32x4_t m;
+};
+struct VectorInt {
+  uint32x4_t v;
+  LANES_FN VectorInt() : v(vdupq_n_u32(0)) {}
+  LANES_FN VectorInt(uint32x4_t x) : v(x) {}
+  LANES_FN VectorInt(uint32_t x) : v(vdupq_n_u32(x)) {}
+};
+LANES_FN VectorInt operator+(VectorInt a, VectorInt b) { return vaddq_u32(a.v, b.v); }
+LANES_FN VectorInt operator-(VectorInt a, VectorInt b) { return vsubq_u32(a.v, b.v); }
+LANES_FN VectorInt operator&(VectorInt a, VectorInt b) { return vandq_u32(a.v, b.v); }
+LANES_FN VectorInt operator|(VectorInt a, VectorInt b) { return vorrq_u32(a.v, b.v); }
+LANES_FN VectorInt operator^(VectorInt a, VectorInt b) { return veorq_u32(a.v, b.v); }
+LANES_FN VectorInt operator<<(VectorInt a, int by) { return vshlq_u32(a.v, vdupq_n_s32(by)); }
+LANES_FN VectorInt shift_signed(VectorInt a, int by) {
+  return vreinterpretq_u32_s32(vshlq_s32(vreinterpretq_s32_u32(a.v), vdupq_n_s32(-by)));
+}
+
+struct Vector {
+  float32x4_t v;
+  Vector() = default;
+  LANES_FN Vector(float32x4_t x) : v(x) {}
+  LANES_FN Vector(float x) : v(vdupq_n_f32(x)) {}
+};
+LANES_FN Vector operator+(Vector a, Vector b) { return vaddq_f32(a.v, b.v); }
+LANES_FN Vector operator-(Vector a, Vector b) { return vsubq_f32(a.v, b.v); }
+LANES_FN Vector operator*(Vector a, Vector b) { return vmulq_f32(a.v, b.v); }
+LANES_FN Vector operator/(Vector a, Vector b) { return vdivq_f32(a.v, b.v); }
+LANES_FN Mask operator<(Vector a, Vector b) { return {vcltq_f32(a.v, b.v)}; }
+LANES_FN Mask operator<=(Vector a, Vector b) { return {vcleq_f32(a.v, b.v)}; }
+LANES_FN Mask operator>(Vector a, Vector b) { return b < a; }
+LANES_FN Mask operator==(Vector a, Vector b) { return {vceqq_f32(a.v, b.v)}; }
+LANES_FN Mask is_nan(Vector a) { return {vmvnq_u32(vceqq_f32(a.v, a.v))}; }
+LANES_FN Vector select(Mask m, Vector yes, Vector no) { return vbslq_f32(m.m, yes.v, no.v); }
+LANES_FN VectorInt select(Mask m, VectorInt yes, VectorInt no) { return vbslq_u32(m.m, yes.v, no.v); }
+LANES_FN Vector fused(Vector a, Vector b, Vector c) { return vfmaq_f32(c.v, a.v, b.v); }
+LANES_FN Vector root(Vector a) { return vsqrtq_f32(a.v); }
+LANES_FN VectorInt as_bits(Vector a) { return vreinterpretq_u32_f32(a.v); }
+LANES_FN Vector as_float(VectorInt a) { return vreinterpretq_f32_u32(a.v); }
+LANES_FN Vector to_float(VectorInt a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a.v)); }
+
+LANES_FN bool any(Mask m) { return vmaxvq_u32(m.m) != 0; }
+LANES_FN Mask unordered_or(Vector x, Vector limit) { return {vmvnq_u32(vcltq_f32(x.v, limit.v))}; }
+LANES_FN Vector limited(Vector x, float low, float high) {  // a NaN stays
+  return select(x > Vector(high), Vector(high), select(x < Vector(low), Vector(low), x));
+}
+
+// Memory under a mask goes lane by lane: a lane that does not count may lie outside of what may be read.
+LANES_FN uint32x4_t first(int n) { return vcltq_s32(int32x4_t{0, 1, 2, 3}, vdupq_n_s32(n)); }
+template <>
+LANES_FN Vector load<Vector>(const float* p) {
+  return vld1q_f32(p);
+}
+template <>
+LANES_FN Vector load_some<Vector>(const float* p, int n, float fill) {
+  float lane[4] = {fill, fill, fill, fill};
+  for (int l = 0; l < 4 && l < n; l++) lane[l] = p[l];
+  return vld1q_f32(lane);
+}
+LANES_FN Mask lanes_between(int low, int high) { return {vbicq_u32(first(high), first(low))}; }
+LANES_FN Vector load_over(Vector x, const float* p, Mask m) {
+  float lane[4];
+  uint32_t counts[4];
+  vst1q_f32(lane, x.v);
+  vst1q_u32(counts, m.m);
+  for (int l = 0; l < 4; l++)
+    if (counts[l] != 0) lane[l] = p[l];
+  return vld1q_f32(lane);
+}
+LANES_FN VectorInt load_ints(const int32_t* p) { return vreinterpretq_u32_s32(vld1q_s32(p)); }
+LANES_FN void store(int32_t* p, VectorInt x) { vst1q_s32(p, vreinterpretq_s32_u32(x.v)); }
+LANES_FN Vector gather_over(Vector x, const float* p, VectorInt at) {
+  float lane[4];
+  int32_t index[4];
+  vst1q_f32(lane, x.v);
+  store(index, at);
+  for (int l = 0; l < 4; l++)
+    if (index[l] >= 0) lane[l] = p[index[l]];
+  return vld1q_f32(lane);
+}
+LANES_FN void store(float* p, Vector x) { vst1q_f32(p, x.v); }
+LANES_FN void store_some(float* p, int n, Vector x) {
+  float lane[4];
+  vst1q_f32(lane, x.v);
+  for (int l = 0; l < 4 && l < n; l++) p[l] = lane[l];
+}
+LANES_FN Vector fill_beyond(Vector x, int n, float fill) { return vbslq_f32(first(n), x.v, vdupq_n_f32(fill)); }
+// op over lanes l and l + w for w = 2, 1.
+template <class Op>
+LANES_FN float butterfly(Vector x, Op op) {
+  x = op(x, Vector(vextq_f32(x.v, x.v, 2)));
+  x = op(x, Vector(vrev64q_f32(x.v)));
+  return vgetq_lane_f32(x.v, 0);
+}
+template <>
+struct Lane<Vector> {
+  static constexpr int kWidth = 4;
+  using Int = VectorInt;
+};
+// Row i, lane j becomes row j, lane i.
+LANES_FN void transpose(Vector (&row)[4]) {
+  const float32x4_t even0 = vtrn1q_f32(row[0].v, row[1].v), odd0 = vtrn2q_f32(row[0].v, row[1].v);
+  const float32x4_t even1 = vtrn1q_f32(row[2].v, row[3].v), odd1 = vtrn2q_f32(row[2].v, row[3].v);
+  row[0].v = vcombine_f32(vget_low_f32(even0), vget_low_f32(even1));
+  row[1].v = vcombine_f32(vget_low_f32(odd0), vget_low_f32(odd1));
+  row[2].v = vcombine_f32(vget_high_f32(even0), vget_high_f32(even1));
+  row[3].v = vcombine_f32(vget_high_f32(odd0), vget_high_f32(odd1));
 }
 
 #else
