@@ -41,17 +41,18 @@ template <class Op>
 void scalar_body(const void* args, const HostCall& call) {
   Op::host(*static_cast<const typename Op::Args*>(args), call);
 }
-template <class Op, HostBody kAvx2, HostBody kAvx512>
+template <class Op, HostBody... kFast>
 void host_of(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
              const Exec& exec) {
   const typename Op::Args args = Op::args(call);
-  const HostBody body = exec.isa >= Isa::avx512 ? kAvx512 : exec.isa == Isa::avx2 ? kAvx2 : scalar_body<Op>;
-  body(&args, {step, in.data(), out.data(), exec.pool, exec.isa});
+  constexpr HostBody kBodies[] = {scalar_body<Op>, kFast...};
+  const size_t body = exec.isa == Isa::scalar ? 0 : exec.isa == Isa::avx2 || exec.isa == Isa::neon ? 1 : 2;
+  kBodies[body](&args, {step, in.data(), out.data(), exec.pool, exec.isa});
 }
 
 }  // namespace
 
-template <class Op, HostBody kAvx2, HostBody kAvx512>
+template <class Op, HostBody... kFast>
 Entry entry() {
   return {{
               .id = Op::kText.id,
@@ -66,7 +67,7 @@ Entry entry() {
               .blocks = [](const CallShape& call, size_t output) { return Op::blocks(Op::args(call), output); },
               .fold = [](const CallShape& call, const StepContext& step, size_t output, int64_t element, int64_t block, Carry carry,
                          Source& source) { return Op::fold(Op::args(call), step, output, element, block, carry, source); },
-              .host = host_of<Op, kAvx2, kAvx512>,
+              .host = host_of<Op, kFast...>,
               .device = nullptr,
           },
           &Op::known};

@@ -85,9 +85,10 @@ struct Cost {
   uint64_t bytes = 0;  // read and written
 };
 
-enum class Isa : uint8_t { scalar, avx2, avx512, vnni };  // vnni: AVX-512 with its integer products
+enum class Isa : uint8_t { scalar, avx2, avx512, vnni, neon };  // vnni: AVX-512 with its integer products
 std::string_view name(Isa isa);
-Isa best_isa();  // what this CPU has; CAIRN_ISA=scalar|avx2|avx512|vnni in the environment may lower it
+std::span<const Isa> isas();  // what this CPU has, the best last; CAIRN_ISA=NAME in the environment leaves those after it out
+inline Isa best_isa() { return isas().back(); }
 
 class Pool;  // kernels/pool.h
 struct Exec {

@@ -102,25 +102,30 @@ std::string to_string(const TensorType& type) {
 }
 
 std::string_view name(Isa isa) {
-  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512", "vnni"};
+  constexpr std::string_view kNames[] = {"scalar", "avx2", "avx512", "vnni", "neon"};
   return kNames[static_cast<size_t>(isa)];
 }
 
-Isa best_isa() {
-  static const Isa best = [] {
-    Isa isa = Isa::scalar;
+std::span<const Isa> isas() {
+  static const std::vector<Isa> all = [] {
+    std::vector<Isa> isas = {Isa::scalar};
+#if defined(__aarch64__)
+    isas.push_back(Isa::neon);
+#else
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-      isa = Isa::avx2;
+      isas.push_back(Isa::avx2);
       if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-          __builtin_cpu_supports("avx512vl"))
-        isa = __builtin_cpu_supports("avx512vnni") ? Isa::vnni : Isa::avx512;
+          __builtin_cpu_supports("avx512vl")) {
+        isas.push_back(Isa::avx512);
+        if (__builtin_cpu_supports("avx512vnni")) isas.push_back(Isa::vnni);
+      }
     }
-    const char* wanted = std::getenv("CAIRN_ISA");
-    for (const Isa lower : {Isa::scalar, Isa::avx2, Isa::avx512})
-      if (wanted && name(lower) == wanted) isa = std::min(isa, lower);
-    return isa;
+#endif
+    if (const char* wanted = std::getenv("CAIRN_ISA"))
+      if (const auto at = std::ranges::find(isas, wanted, [](Isa isa) { return name(isa); }); at != isas.end()) isas.erase(at + 1, isas.end());
+    return isas;
   }();
-  return best;
+  return all;
 }
 
 }  // namespace cairn::kernels

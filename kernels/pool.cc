@@ -1,6 +1,5 @@
 #include "kernels/pool.h"
 
-#include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -11,11 +10,25 @@
 
 #include "base/result.h"
 
+#if !defined(__aarch64__)
+#include <immintrin.h>
+#endif
+
 namespace cairn::kernels {
 
+namespace {
+// Rounding to nearest even, denormals kept, nothing trapped; status bits may be anything.
+#if defined(__aarch64__)
+bool is_cpu_state_sound() { return (__builtin_aarch64_get_fpcr() & 0x07C89F07) == 0; }
+void pause() { asm volatile("yield"); }
+#else
+bool is_cpu_state_sound() { return (_mm_getcsr() & 0xFFC0) == 0x1F80; }
+void pause() { _mm_pause(); }
+#endif
+}  // namespace
+
 void require_cpu_state() {
-  const unsigned mxcsr = _mm_getcsr();
-  if ((mxcsr & 0xFFC0) != 0x1F80)
+  if (!is_cpu_state_sound())
     throw Fault({Code::cpu_state, "this thread's rounding mode or denormal handling was changed",
                  "find the library that calls fesetround or sets flush-to-zero in this process"});
 }
@@ -38,7 +51,7 @@ template <class Number, class Sleep>
 void wait_while(const std::atomic<Number>& number, Number value, Sleep sleep) {
   for (int i = 0; i < 2000; i++) {
     if (number.load(std::memory_order_acquire) != value) return;
-    _mm_pause();
+    pause();
   }
   sleep(true);
   while (number.load(std::memory_order_acquire) == value) number.wait(value, std::memory_order_acquire);

@@ -1,6 +1,5 @@
 // Every operator: its definition equals its fast bodies, bit for bit; its known answer stands; what it refuses.
 #include <gtest/gtest.h>
-#include <immintrin.h>
 
 #include <atomic>
 #include <chrono>
@@ -11,13 +10,6 @@
 
 namespace cairn::kernels {
 namespace {
-
-std::vector<Isa> all_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::vnni})
-    if (isa <= best_isa()) isas.push_back(isa);
-  return isas;
-}
 
 TEST(Operators, each_has_a_case) {
   std::set<std::string_view> covered;
@@ -48,7 +40,7 @@ TEST(Operators, fast_bodies_equal_the_definition) {
         const Trial run(c, values);
         const StepContext context{0x1234567890ABCDEF, step};
         const std::vector<Buffer> want = run.reference(context);
-        for (const Isa isa : all_isas())
+        for (const Isa isa : isas())
           for (Pool* pool : {static_cast<Pool*>(nullptr), &two, &seven}) {
             const std::vector<Buffer> have = run.host(context, {isa, pool});
             for (size_t o = 0; o < want.size(); o++)
@@ -90,7 +82,7 @@ TEST(Operators, a_nan_result_is_the_one_nan) {
 }
 
 TEST(Operators, known_answers_on_every_instruction_set) {
-  for (const Isa isa : all_isas()) {
+  for (const Isa isa : isas()) {
     const auto result = self_test(isa);
     EXPECT_TRUE(result) << result.error().message();
   }
@@ -122,9 +114,19 @@ TEST(Operators, refuse_what_does_not_fit) {
 
 // ---- state of the processor -----------------------------------------------------------------------------------------------
 
-struct Mxcsr {  // sets the control word of this thread for a scope
-  explicit Mxcsr(unsigned word) : before(_mm_getcsr()) { _mm_setcsr(word); }
-  ~Mxcsr() { _mm_setcsr(before); }
+#if defined(__aarch64__)
+unsigned control_word() { return __builtin_aarch64_get_fpcr(); }
+void set_control_word(unsigned word) { __builtin_aarch64_set_fpcr(word); }
+constexpr unsigned kFlushToZero = 1u << 24, kChanged[] = {kFlushToZero, 1u << 25 /* one NaN for all */, 1u << 22 /* round up */};
+#else
+unsigned control_word() { return __builtin_ia32_stmxcsr(); }
+void set_control_word(unsigned word) { __builtin_ia32_ldmxcsr(word); }
+constexpr unsigned kFlushToZero = 0x9F80, kChanged[] = {kFlushToZero, 0x1FC0 /* denormals are zero */, 0x5F80 /* round up */, 0x1F00 /* traps */};
+#endif
+
+struct ControlWord {  // of this thread, for a scope
+  explicit ControlWord(unsigned word) : before(control_word()) { set_control_word(word); }
+  ~ControlWord() { set_control_word(before); }
   unsigned before;
 };
 
@@ -139,17 +141,17 @@ bool refuses_cpu_state(Body body) {
 }
 
 TEST(CpuState, a_changed_control_word_is_refused_by_every_operator) {
-  for (const unsigned word : {0x9F80u /* flush to zero */, 0x1FC0u /* denormals are zero */, 0x5F80u /* round up */, 0x1F00u /* traps */}) {
+  for (const unsigned word : kChanged) {
     for (const Case& c : cases()) {
       const Trial run(c, Values::tame);
       const bool refused = refuses_cpu_state([&] {
-        const Mxcsr changed(word);
+        const ControlWord changed(word);
         run.host({}, {});
       });
       EXPECT_TRUE(refused) << describe(c) << " with " << word;
-      if (word == 0x9F80u) {
+      if (word == kFlushToZero) {
         EXPECT_TRUE(refuses_cpu_state([&] {
-          const Mxcsr changed(word);
+          const ControlWord changed(word);
           run.reference({});
         })) << describe(c);
       }
@@ -158,7 +160,9 @@ TEST(CpuState, a_changed_control_word_is_refused_by_every_operator) {
 }
 
 TEST(CpuState, sticky_status_bits_are_no_change) {
-  const Mxcsr sticky(0x1FA2u);
+#if !defined(__aarch64__)  // there they are no part of the control word
+  const ControlWord sticky(0x1FA2u);
+#endif
   Trial({"add.v1", {f32({3}), f32({3})}, {}}, Values::tame).host({}, {});
 }
 
@@ -172,7 +176,7 @@ TEST(CpuState, a_changed_worker_thread_is_refused_too) {
   pool.run(2, [](void* data, int) {
     auto& m = *static_cast<Meeting*>(data);
     for (m.came++; m.came < 2;) std::this_thread::yield();
-    if (std::this_thread::get_id() != m.caller) _mm_setcsr(0x9F80);
+    if (std::this_thread::get_id() != m.caller) set_control_word(kFlushToZero);
   }, &meeting);
   // The changed thread is refused when it takes a part, however late that is.
   const auto short_work = [](void*, int) { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };

@@ -82,9 +82,7 @@ struct Job {
 };
 
 TEST(Checks, HonestOnesNeverDisagree) {
-  std::vector<kernels::Isa> isas;
-  for (const kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::vnni})
-    if (isa <= kernels::best_isa()) isas.push_back(isa);
+  const std::span<const kernels::Isa> isas = kernels::isas();
   std::mt19937_64 rng(2026);
   std::vector<Job> jobs(1);
   jobs[0].example = wide();

@@ -98,8 +98,7 @@ TEST(Trace, OneRootOnEveryInstructionSetAndThreadCount) {
   auto executor = training.executor({kernels::Isa::scalar, 1, {}});
   for (int step = 0; step < 60; step++) executor->run_step();
   const Hash root = executor->root();
-  for (const kernels::Isa isa : {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512}) {
-    if (isa > kernels::best_isa()) continue;
+  for (const kernels::Isa isa : kernels::isas()) {
     for (const int threads : {1, 2}) {
       auto other = training.executor({isa, threads, {}});
       for (int step = 0; step < 60; step++) other->run_step();
