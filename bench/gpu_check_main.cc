@@ -95,6 +95,8 @@ void run_on_gpu(GpuStream& stream, const Operator& op, const CallShape& call, co
   std::vector<GpuMemory> memory;
   std::vector<const void*> gpu_in;
   std::vector<void*> gpu_out;
+  const GpuMemory gpu_step(sizeof step);
+  stream.copy(gpu_step.as(), &step, sizeof step);
   for (size_t k = 0; k < in.size(); k++) {
     gpu_in.push_back(memory.emplace_back(static_cast<size_t>(bytes(call.in[k]))).as());
     stream.copy(memory.back().as(), in[k], memory.back().size());
@@ -104,7 +106,7 @@ void run_on_gpu(GpuStream& stream, const Operator& op, const CallShape& call, co
     stream.fill(memory.back().as(), 0xA5, memory.back().size());
   }
   try {
-    op.device(call, step, gpu_in, gpu_out, stream.handle());
+    op.device(call, gpu_step.as<StepContext>(), gpu_in, gpu_out, stream.handle());
     for (size_t o = 0; o < out.size(); o++) stream.copy(out[o], gpu_out[o], static_cast<size_t>(bytes(call.out[o])));
     stream.wait();
   } catch (const Fault& fault) {
@@ -322,6 +324,8 @@ std::string check_sweeps(Check& check) {
     const GpuMemory in(kChunk * 4, Place::pinned), gpu_in(kChunk * 4);
     const GpuMemory have[2] = {GpuMemory(kChunk * 8, Place::pinned), GpuMemory(kChunk * 8, Place::pinned)};
     const GpuMemory gpu_out[2] = {GpuMemory(kChunk * 8), GpuMemory(kChunk * 8)};
+    const GpuMemory step(sizeof(StepContext));
+    check.stream->fill(step.as(), 0, step.size());
     GpuStream streams[2];
     for (uint64_t chunk = 0; chunk < (uint64_t{1} << 32) / kChunk; chunk++) {
       check.each_of(kChunk >> 16, [&](size_t part) {
@@ -334,7 +338,7 @@ std::string check_sweeps(Check& check) {
           Sweep& sweep = *sweeps[s];
           const std::vector<const void*> operands{gpu_in.as()};
           const std::vector<void*> results{gpu_out[s % 2].as()};
-          sweep.op->device({{&sweep.in, 1}, {&sweep.out, 1}, sweep.attrs}, {}, operands, results, streams[s % 2].handle());
+          sweep.op->device({{&sweep.in, 1}, {&sweep.out, 1}, sweep.attrs}, step.as<StepContext>(), operands, results, streams[s % 2].handle());
           streams[s % 2].copy(have[s % 2].as(), gpu_out[s % 2].as(), static_cast<size_t>(bytes(sweep.out)));
         }
         if (s == 0) continue;
@@ -430,13 +434,14 @@ class BigCall final : public Source {
       in.push_back(memory_.emplace_back(static_cast<size_t>(bytes(in_types[k]))).as());
       patterns_[k].write(stream, memory_.back().as<uint8_t>(), memory_.back().size());
     }
+    stream.copy(gpu_step_.as(), &step, sizeof step);
     for (const TensorType& type : out_types) {
       out.push_back(memory_.emplace_back(static_cast<size_t>(bytes(type))).as());
       stream.fill(out.back(), 0xA5, memory_.back().size());
     }
   }
   CallShape call() const { return {in_types, out_types, attrs}; }
-  void run() { op.device(call(), step, in, out, stream_.handle()); }
+  void run() { op.device(call(), gpu_step_.as<StepContext>(), in, out, stream_.handle()); }
   uint64_t bits(size_t operand, int64_t element) override {
     if (operand < in.size()) return patterns_[operand].bits(element);
     uint64_t bits = 0;
@@ -471,6 +476,7 @@ class BigCall final : public Source {
 
  private:
   GpuStream& stream_;
+  const GpuMemory gpu_step_{sizeof(StepContext)};
   std::vector<Pattern> patterns_;
   std::vector<GpuMemory> memory_;
 };

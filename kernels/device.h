@@ -8,6 +8,6 @@ namespace cairn::kernels {
 using DeviceBody = decltype(Operator::device);
 namespace isa_cuda {
 template <class Op>
-void device_body(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out, void* stream);
+void device_body(const CallShape& call, const StepContext* step, std::span<const void* const> in, std::span<void* const> out, void* stream);
 }
 }  // namespace cairn::kernels

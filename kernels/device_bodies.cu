@@ -126,8 +126,9 @@ __device__ void run_elements(const typename Op::Args& args, const StepContext& s
 // A thread an element, or kEach where an element takes one block.
 template <class Op>
 __global__ void __launch_bounds__(kThreads)
-    element_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+    element_kernel(const __grid_constant__ typename Op::Args args, const StepContext* step_at, size_t output, int64_t count,
                    int64_t blocks, const __grid_constant__ SourceOf<Op> source, void* out, int out_size) {
+  const StepContext step = *step_at;
   if (blocks == 1) {
     const int64_t begin = int64_t{blockIdx.x} * kThreads * kEach;
     run_elements<Op>(args, step, output, begin + threadIdx.x, least(count, begin + kThreads * kEach), kThreads, source, out, out_size);
@@ -139,8 +140,9 @@ __global__ void __launch_bounds__(kThreads)
 // A warp an element.
 template <class Op>
 __global__ void __launch_bounds__(kThreads)
-    warp_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+    warp_kernel(const __grid_constant__ typename Op::Args args, const StepContext* step_at, size_t output, int64_t count,
                 int64_t blocks, const __grid_constant__ WarpSource source, void* out, int out_size) {
+  const StepContext step = *step_at;
   const int64_t e = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp;
   if (e >= count) return;
   const uint64_t bits = folded<Op>(args, step, output, e, blocks, source);
@@ -203,9 +205,10 @@ inline constexpr int tape_floats() {
 }
 template <class Op>
 __global__ void __launch_bounds__(kTapeThreads)
-    column_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, size_t output, int64_t count,
+    column_kernel(const __grid_constant__ typename Op::Args args, const StepContext* step_at, size_t output, int64_t count,
                   int64_t blocks, const __grid_constant__ SourceOf<Op> source, void* out, int out_size) {
   extern __shared__ float tapes[];
+  const StepContext step = *step_at;
   const int warp = threadIdx.x / kWarp;
   const int64_t e = int64_t{blockIdx.x} * kTapeColumns + warp_lane();
   const bool folds = warp_lane() < kTapeColumns && e < count;
@@ -230,7 +233,7 @@ __global__ void __launch_bounds__(kTapeThreads)
   if (warp == 0 && folds) write_bits(out, out_size, e, carry.lo);
 }
 template <class Op>
-void launch_columns(const typename Op::Args& args, const StepContext& step, size_t output, int64_t count, int64_t blocks,
+void launch_columns(const typename Op::Args& args, const StepContext* step, size_t output, int64_t count, int64_t blocks,
                     const SourceOf<Op>& source, void* out, int out_size, cudaStream_t stream) {
   constexpr int kBytes = kTapes * tape_floats<Op>() * 4;
   static const cudaError_t allowed = cudaFuncSetAttribute(column_kernel<Op>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
@@ -249,8 +252,9 @@ struct RowOutputs {
 // A warp a row: what reduces it, then its elements, while the row is in the caches.
 template <class Op>
 __global__ void __launch_bounds__(kThreads)
-    row_kernel(const __grid_constant__ typename Op::Args args, const __grid_constant__ StepContext step, int64_t rows, int64_t columns,
+    row_kernel(const __grid_constant__ typename Op::Args args, const StepContext* step_at, int64_t rows, int64_t columns,
                const __grid_constant__ WarpSource source, const __grid_constant__ RowOutputs<Op> out) {
+  const StepContext step = *step_at;
   const int64_t row = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp;
   if (row >= rows) return;
   constexpr size_t kLast = Op::kRowOutputs;
@@ -290,7 +294,7 @@ bool run_product([[maybe_unused]] const typename Op::Args& args, [[maybe_unused]
 }
 
 template <class Op>
-void device_body(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
+void device_body(const CallShape& call, const StepContext* step, std::span<const void* const> in, std::span<void* const> out,
                  void* stream_pointer) {
   const typename Op::Args args = Op::args(call);
   const auto stream = static_cast<cudaStream_t>(stream_pointer);
@@ -337,7 +341,7 @@ void device_body(const CallShape& call, const StepContext& step, std::span<const
 }
 
 #define FAMILY_OPERATOR(Op) \
-  template void device_body<Op>(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out, void* stream);
+  template void device_body<Op>(const CallShape& call, const StepContext* step, std::span<const void* const> in, std::span<void* const> out, void* stream);
 #include "kernels/operators.def"
 
 }  // namespace CAIRN_ISA

@@ -125,8 +125,9 @@ struct Operator {
   // The fast version, same bits at every isa and thread count. Pointers are 64-byte aligned and do not alias but by in_place.
   void (*host)(const CallShape& call, const StepContext& step, std::span<const void* const> in, std::span<void* const> out,
                const Exec& exec);
-  // Launch on a CUDA stream with device pointers; null where nvcc was absent at build time.
-  void (*device)(const CallShape& call, const StepContext& step, std::span<const void* const> in,
+  // Launch on a CUDA stream with device pointers, of which `step` is one, so that a recorded launch can run as of another step;
+  // null where nvcc was absent at build time. Outputs lie over no input: a kernel may read what another thread has written.
+  void (*device)(const CallShape& call, const StepContext* step, std::span<const void* const> in,
                  std::span<void* const> out, void* stream);
 };
 

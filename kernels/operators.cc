@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "kernels/accelerator.h"
 #include "kernels/device.h"
 #include "kernels/host.h"
 #include "kernels/reference.h"
 
 extern "C" __attribute__((weak)) const cairn::kernels::DeviceBody* cairn_kernels_device_bodies();
+extern "C" __attribute__((weak)) cairn::kernels::Accelerator* cairn_kernels_gpu_accelerator();
 
 namespace cairn::kernels {
 
@@ -59,6 +61,10 @@ KnownCall known_call(const Operator& op) {
     if (entry.op.id == op.id) return entry.known();
   CHECK(false);
   return {};
+}
+
+std::unique_ptr<Accelerator> make_accelerator() {
+  return std::unique_ptr<Accelerator>(&cairn_kernels_gpu_accelerator != nullptr ? cairn_kernels_gpu_accelerator() : nullptr);
 }
 
 // ---- types and instruction sets -------------------------------------------------------------------------------------------

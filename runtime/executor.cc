@@ -58,11 +58,15 @@ uint64_t lay_out_arena(std::vector<Lifetime>& all) {
 
 }  // namespace
 
-void Executor::Memory::operator()(uint8_t* bytes) const { std::free(bytes); }
+void Executor::Memory::operator()(uint8_t* bytes) const {
+  if (accelerator != nullptr) accelerator->release(bytes);
+  else std::free(bytes);
+}
 
 Executor::Executor(const Plan& plan, uint64_t seed, ExecutorOptions options)
     : plan_(plan), seed_(seed), options_(std::move(options)) {
-  if (options_.threads > 1) pool_ = std::make_unique<kernels::Pool>(options_.threads);
+  if (options_.accelerator) accelerator_ = options_.accelerator();
+  else if (options_.threads > 1) pool_ = std::make_unique<kernels::Pool>(options_.threads);
 }
 
 Result<std::unique_ptr<Executor>> Executor::make(const Plan& plan, std::span<const ByteSpan> inputs, uint64_t seed,
@@ -74,11 +78,11 @@ Result<std::unique_ptr<Executor>> Executor::make(const Plan& plan, std::span<con
 
 Result<uint8_t*> Executor::allocate(uint64_t size_bytes) {
   const uint64_t size = std::max(aligned(size_bytes), kAlignment);
-  auto* bytes = static_cast<uint8_t*>(std::aligned_alloc(kAlignment, size));
+  auto* bytes = static_cast<uint8_t*>(accelerator_ ? accelerator_->allocate(size) : std::aligned_alloc(kAlignment, size));
   if (bytes == nullptr)
     return Error{Code::memory_limit, "no memory for " + std::to_string(size) + " bytes of the plan's values",
                  "use a smaller batch, or a machine with more memory"};
-  blocks_.emplace_back(bytes);
+  blocks_.emplace_back(bytes, Memory{accelerator_.get()});
   memory_bytes_ += size;
   return bytes;
 }
@@ -139,6 +143,7 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
       last[b] = read_at_end[b] ? calls : std::max(last_read[b], c);
       step.out.push_back(b);
       for (const kernels::InPlace& pair : op->in_place) {
+        if (accelerator_) break;  // its bodies write over nothing that they read
         if (pair.output != o || pair.input >= step.in.size()) continue;
         const uint32_t operand = step.in[pair.input];
         const bool dies = last_read[operand] == c && !read_at_end[operand] &&
@@ -203,24 +208,42 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
   return {};
 }
 
-void Executor::run_step(const Observe& observe) {
+void Executor::run_calls(const Observe& observe) {
   const kernels::StepContext context{seed_, step_};
   const kernels::Exec exec{options_.isa, pool_.get()};
   for (const Step& step : steps_) {
     const attest::Call& call = plan_.calls[step.call];
     for (size_t i = 0; i < step.in.size(); i++) in_[i] = buffers_[step.in[i]];
     for (size_t o = 0; o < step.out.size(); o++) out_[o] = buffers_[step.out[o]];
-    step.op->host({call.input_types, call.output_types, call.attrs}, context, {in_.data(), step.in.size()},
-                  {out_.data(), step.out.size()}, exec);
+    const kernels::CallShape shape{call.input_types, call.output_types, call.attrs};
+    const std::span<const void* const> in{in_.data(), step.in.size()};
+    const std::span<void* const> out{out_.data(), step.out.size()};
+    if (accelerator_) accelerator_->launch(*step.op, shape, in, out);
+    else step.op->host(shape, context, in, out, exec);
     if (!options_.tamper && !observe) continue;
+    if (accelerator_) accelerator_->wait();
     for (uint8_t o = 0; o < step.out.size(); o++) {
       const std::span<uint8_t> bytes{static_cast<uint8_t*>(out_[o]), size_of(call.output_types[o])};
       if (options_.tamper) options_.tamper(step_, step.call, o, bytes);
       if (observe) observe(step.call, o, bytes);
     }
   }
-  for (const Move& move : copies_) std::memcpy(buffers_[move.to], buffers_[move.from], move.size_bytes);
+  for (const Move& move : copies_) {
+    if (accelerator_) accelerator_->copy(buffers_[move.to], buffers_[move.from], move.size_bytes);
+    else std::memcpy(buffers_[move.to], buffers_[move.from], move.size_bytes);
+  }
+}
+
+void Executor::run_step(const Observe& observe) {
+  if (accelerator_) {
+    const bool watched = options_.tamper || observe;
+    accelerator_->run({seed_, step_}, watched ? std::nullopt : std::optional(turn_), [&] { run_calls(observe); });
+    accelerator_->wait();
+  } else {
+    run_calls(observe);
+  }
   for (const Move& move : swaps_) std::swap(buffers_[move.to], buffers_[move.from]);
+  turn_ ^= 1;
   step_++;
 }
 

@@ -12,6 +12,7 @@
 
 #include "attest/plan.h"
 #include "base/content.h"
+#include "kernels/accelerator.h"
 #include "kernels/operator.h"
 #include "kernels/pool.h"
 
@@ -34,6 +35,7 @@ struct ExecutorOptions {
   kernels::Isa isa = kernels::best_isa();
   int threads = 1;
   Tamper tamper;
+  std::function<std::unique_ptr<kernels::Accelerator>()> accelerator = {};  // makes one, which runs the calls in place of threads
 };
 
 class Executor {
@@ -61,12 +63,14 @@ class Executor {
  private:
   Executor(const attest::Plan& plan, uint64_t seed, ExecutorOptions options);
   struct Memory {
+    kernels::Accelerator* accelerator;
     void operator()(uint8_t* bytes) const;
   };
   using Block = std::unique_ptr<uint8_t[], Memory>;
   Result<uint8_t*> allocate(uint64_t size_bytes);
   Result<> lay_out(std::span<const ByteSpan> inputs);
   uint32_t buffer_of(const attest::ValueRef& ref) const;
+  void run_calls(const Observe& observe);
 
   struct Step {  // one call, ready to run
     const kernels::Operator* op;
@@ -82,7 +86,9 @@ class Executor {
   const uint64_t seed_;
   const ExecutorOptions options_;
   std::unique_ptr<kernels::Pool> pool_;
+  std::unique_ptr<kernels::Accelerator> accelerator_;
   uint64_t step_ = 0;
+  uint32_t turn_ = 0;                      // which of a slot's two buffers is read
   size_t memory_bytes_ = 0;
   std::vector<Block> blocks_;
   std::vector<uint8_t*> buffers_;          // state slots, inputs, constants, then call outputs

@@ -41,8 +41,12 @@ TEST(Device, bodies_equal_the_definition) {
         std::vector<void*> out_data;
         for (const Buffer& buffer : run.in) in_data.push_back(in.emplace_back(buffer).data);
         for (const Buffer& buffer : have) out_data.push_back(out.emplace_back(buffer).data);
-        run.op.device(run.call(), context, in_data, out_data, nullptr);
+        StepContext* step_on_device = nullptr;
+        require(cudaMalloc(&step_on_device, sizeof context));
+        require(cudaMemcpy(step_on_device, &context, sizeof context, cudaMemcpyHostToDevice));
+        run.op.device(run.call(), step_on_device, in_data, out_data, nullptr);
         require(cudaDeviceSynchronize());
+        require(cudaFree(step_on_device));
         for (size_t o = 0; o < want.size(); o++) {
           require(cudaMemcpy(have[o].data.get(), out[o].data, want[o].size, cudaMemcpyDeviceToHost));
           EXPECT_TRUE(have[o] == want[o]) << describe(c) << ": output " << o << ", step " << step << (values == Values::wild ? ", wild" : ", tame");

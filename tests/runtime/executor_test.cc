@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <random>
 
 namespace cairn::runtime {
@@ -63,19 +65,60 @@ State by_definition(const Plan& plan, const std::vector<Bytes>& inputs, const St
   return after;
 }
 
-void expect_same(const Plan& plan, const std::vector<Bytes>& inputs) {
+// A device that is the host's memory and definitions, and keeps to the contract: what is recorded runs again as it was given.
+class Recording final : public kernels::Accelerator {
+ public:
+  void* allocate(size_t bytes) override { return std::aligned_alloc(64, bytes); }
+  void release(void* memory) override { std::free(memory); }
+  void run(const kernels::StepContext& step, std::optional<uint32_t> turn, const std::function<void()>& give) override {
+    step_ = step;
+    auto& work = recorded_[turn.value_or(kNever)];
+    if (!turn) work.clear();
+    work_ = &work;
+    if (work.empty()) give();
+    for (const auto& piece : work) piece();
+  }
+  void launch(const kernels::Operator& op, const kernels::CallShape& call, std::span<const void* const> in, std::span<void* const> out) override {
+    work_->push_back([this, &op, call, in = std::vector(in.begin(), in.end()), out = std::vector(out.begin(), out.end())] {
+      for (const void* to : out) EXPECT_EQ(std::count(in.begin(), in.end(), to), 0) << "written over what is read";
+      kernels::run_reference(op, call, step_, in, out);
+    });
+  }
+  void copy(void* to, const void* from, size_t bytes) override {
+    work_->push_back([=] { std::memcpy(to, from, bytes); });
+  }
+  void wait() override {}
+
+ private:
+  static constexpr uint32_t kNever = UINT32_MAX;
+  kernels::StepContext step_{};
+  std::map<uint32_t, std::vector<std::function<void()>>> recorded_;
+  std::vector<std::function<void()>>* work_ = nullptr;
+};
+
+void expect_same(const Plan& plan, const std::vector<Bytes>& inputs, const ExecutorOptions& options) {
   must(attest::validate(plan, {}));
   State wanted{0, {}};
   for (size_t s = 0; s < plan.state.size(); s++) wanted.slots.push_back(numbers(static_cast<float>(s) - 1.5f));
   const std::vector<ByteSpan> spans(inputs.begin(), inputs.end());
-  auto executor = must(Executor::make(plan, spans, 1, {}));
+  auto executor = must(Executor::make(plan, spans, 1, options));
   must(executor->load(wanted));
-  for (int step = 0; step < 4; step++) {
+  for (int step = 0; step < 5; step++) {
     wanted = by_definition(plan, inputs, wanted);
     executor->run_step();
     ASSERT_EQ(executor->save().slots, wanted.slots) << "step " << step;
     ASSERT_EQ(executor->root(), root_of(wanted));
   }
+}
+void expect_same(const Plan& plan, const std::vector<Bytes>& inputs) {
+  ExecutorOptions recorded;
+  recorded.accelerator = [] { return std::make_unique<Recording>(); };
+  expect_same(plan, inputs, {});
+  expect_same(plan, inputs, recorded);
+  if (kernels::make_accelerator() == nullptr) return;
+  ExecutorOptions gpu;
+  gpu.accelerator = kernels::make_accelerator;
+  expect_same(plan, inputs, gpu);
 }
 
 void add_slot(Plan& plan, ValueRef next) { plan.state.push_back({"slot" + std::to_string(plan.state.size()), kType, {}, next}); }
