@@ -24,12 +24,19 @@ Result<JobParties> JobParties::of(NodeClient& node, const ledger::Job& job, cons
   return JobParties(job, std::move(peers));
 }
 
-// The first answer that is good; else what the first party said, which is the provider where it has a key.
+// The first answer that is good, beginning with whoever gave the last one; else what that one said, which at first is the provider where
+// it has a key.
 template <class Ask>
 auto JobParties::from_any(Ask&& ask) {
-  auto first = ask(peers_.front());
-  for (size_t i = 1; i < peers_.size() && !first && first.error().code != Code::io; i++)
-    if (auto other = ask(peers_[i])) return other;
+  const size_t begin = answered_;
+  auto first = ask(peers_[begin]);
+  for (size_t i = 1; i < peers_.size() && !first && first.error().code != Code::io; i++) {
+    const size_t next = (begin + i) % peers_.size();
+    if (auto other = ask(peers_[next])) {
+      answered_ = next;
+      return other;
+    }
+  }
   return first;
 }
 

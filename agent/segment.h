@@ -36,6 +36,7 @@ class JobParties {
   auto from_any(Ask&& ask);
   ledger::Job job_;
   std::vector<Caller> peers_;
+  size_t answered_ = 0;  // who gave the last good answer
   std::vector<Hash> leaves_;
   ContentKey key_;
 };

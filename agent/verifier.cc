@@ -48,9 +48,10 @@ struct Opinion {
   static constexpr auto fields() { return std::tuple{field("pays", &Opinion::pays)}; }
 };
 
-std::string opinion_key(const JobId& job) { return "opinion/" + job.hex(); }
-std::string verdicts_of(const JobId& job) { return "verdict/" + job.hex() + "/"; }
-std::string verdict_key(const JobId& job, uint64_t segment) { return verdicts_of(job) + std::to_string(segment); }
+// Of the job's present attempt: another provider's states are others.
+std::string opinion_key(const ledger::Job& job) { return "opinion/" + job.id.hex() + "/" + std::to_string(job.tries); }
+std::string verdicts_of(const ledger::Job& job) { return "verdict/" + job.id.hex() + "/" + std::to_string(job.tries) + "/"; }
+std::string verdict_key(const ledger::Job& job, uint64_t segment) { return verdicts_of(job) + std::to_string(segment); }
 
 // Outputs count once another party has them: whoever checks the first of the drawn segments holds them, too.
 bool holds_outputs(const ledger::Job& job, uint64_t segment) {
@@ -174,7 +175,7 @@ class VerifierDaemon {
                                   std::optional<Error>& away) {
     const uint64_t segment = check.record.draw.segment;
     if (check.state == CheckState::drawn && job.phase == JobPhase::verdicts) {
-      auto verdict = recall(job.id, segment);
+      auto verdict = recall(job, segment);
       if (!verdict) {
         const auto gathered = away ? Result<Gathered>(*away) : gather(node, job, segment);
         if (!gathered) {
@@ -191,7 +192,7 @@ class VerifierDaemon {
         }
         verdict = *found;
         const std::lock_guard lock(mutex_);
-        journal_.put_value(verdict_key(job.id, segment), *verdict);
+        journal_.put_value(verdict_key(job, segment), *verdict);
         held_.erase(job.id);
       }
       hold(node, job);
@@ -199,7 +200,7 @@ class VerifierDaemon {
       return ledger::CommitVerdict{job.id, segment, bound};
     }
     if (check.state == CheckState::answered && job.phase == JobPhase::reveals) {
-      const auto verdict = recall(job.id, segment);
+      const auto verdict = recall(job, segment);
       if (!verdict) return std::nullopt;  // lost with its journal: the deadline will say that we were silent
       ledger::RevealVerdict reveal{job.id, segment, verdict->salt, verdict->knowledge, std::nullopt};
       const auto& theirs = check.record.provider;
@@ -221,7 +222,7 @@ class VerifierDaemon {
     for (const auto& check : job.checks)
       if (check.record.draw.verifier == chain_.account() && check.state == CheckState::drawn) segments.insert(check.record.draw.segment);
     if (segments.empty()) return std::nullopt;
-    auto opinion = value<Opinion>(opinion_key(job.id));
+    auto opinion = value<Opinion>(opinion_key(job));
     if (!opinion) {
       opinion = Opinion{true};
       for (const uint64_t segment : segments) {
@@ -241,7 +242,7 @@ class VerifierDaemon {
         opinion->pays = opinion->pays && found->within();
       }
       const std::lock_guard lock(mutex_);
-      journal_.put_value(opinion_key(job.id), *opinion);
+      journal_.put_value(opinion_key(job), *opinion);
     }
     return ledger::Judge{job.id, opinion->pays};
   }
@@ -256,8 +257,9 @@ class VerifierDaemon {
     for (const auto& input : job.spec.inputs) served.artefacts.push_back(input.id);
     {
       const std::lock_guard lock(mutex_);
-      if (held_.contains(job.id) && held_[job.id] == served.guests) return;
-      const auto verdicts = journal_.under(verdicts_of(job.id));
+      const std::pair now{job.tries, served.guests};
+      if (const auto before = held_.find(job.id); before != held_.end() && before->second == now) return;
+      const auto verdicts = journal_.under(verdicts_of(job));
       if (verdicts.empty()) return;
       for (const auto& [key, bytes] : verdicts) {
         const auto verdict = decode<Verdict>(bytes);
@@ -267,7 +269,7 @@ class VerifierDaemon {
         if (!verdict->from.leaves.empty()) served.leaves = verdict->from.leaves;
         served.key = verdict->from.key;
       }
-      held_[job.id] = served.guests;
+      held_[job.id] = now;
     }
     introduce(node, desk_, served.guests);
     desk_.serve(job.id, served);
@@ -335,7 +337,7 @@ class VerifierDaemon {
       if (!dispute || dispute->challenger != chain_.account() || dispute->game.over() ||
           dispute->game.to_move != attest::Party::challenger)
         continue;
-      const auto verdict = recall(job.id, dispute->game.terms.segment);
+      const auto verdict = recall(job, dispute->game.terms.segment);
       if (!verdict) continue;
       const auto work = must(load_assignment(job.spec, store_, chain_.params().work, verdict->from.key));
       const auto move = computer.play(work, dispute->game, attest::Party::challenger, verdict->from.opening);
@@ -352,7 +354,7 @@ class VerifierDaemon {
   // ---- memory ----
 
   fs::path folder_of(const JobId& id) const { return config_.folder / "jobs" / id.hex(); }
-  std::optional<Verdict> recall(const JobId& job, uint64_t segment) { return value<Verdict>(verdict_key(job, segment)); }
+  std::optional<Verdict> recall(const ledger::Job& job, uint64_t segment) { return value<Verdict>(verdict_key(job, segment)); }
   template <class T>
   std::optional<T> value(const std::string& key) {
     const std::lock_guard lock(mutex_);
@@ -385,7 +387,7 @@ class VerifierDaemon {
   const fs::path worker_;
   bool bonded_ = false, poor_ = false;
   std::mutex mutex_;  // journal_, active_, held_
-  std::map<JobId, std::vector<AccountId>> held_;  // served, and to whom
+  std::map<JobId, std::pair<uint32_t, std::vector<AccountId>>> held_;  // served: of which attempt, and to whom
   std::set<JobId> active_;
   std::map<JobId, std::thread> threads_;
 };

@@ -209,7 +209,7 @@ std::optional<MatchTerms> fits(const State& state, const attest::ChainParams& pa
   if (job.spec.tier == attest::Tier::native && !offer.native) return std::nullopt;
   if (const auto& viewers = job.spec.viewers)
     if (!std::binary_search(viewers->providers.begin(), viewers->providers.end(), offer.owner)) return std::nullopt;
-  if (offer.speed > 0 && work_of(job.spec) / offer.speed > job.spec.run_ms) return std::nullopt;
+  if (offer.speed > 0 && work_of(job.spec) > static_cast<u128>(offer.speed) * job.spec.run_ms) return std::nullopt;
   const auto reward = attest::pay_for(job.spec, offer.price), ceiling = attest::pay_for(job.spec, job.spec.price_ceiling);
   if (!reward || !ceiling) return std::nullopt;
   const uint64_t checks = checks_of(params, job.spec);

@@ -168,7 +168,8 @@ TEST(Draw, SeveralForOneSegment) {
     EXPECT_NE(again[0].verifier, checks[0].verifier);
     EXPECT_NE(again[0].verifier, checks[1].verifier);
     EXPECT_EQ(again[0].work_offset, checks[0].work_offset);
-    EXPECT_TRUE(redraw(randomness(i), spec, {checks[0]}, checks, candidates({1, 5})).empty());
+    const auto both = draw(randomness(i), spec, 2, candidates({1, 5}));
+    EXPECT_TRUE(redraw(randomness(i), spec, {both[0]}, both, candidates({1, 5})).empty()) << "nobody else is left";
   }
   EXPECT_EQ(draw(randomness(1), spec, 2, candidates({7})).size(), 2u) << "one candidate: one for each";
   spec.viewers.reset();

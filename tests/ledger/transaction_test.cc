@@ -326,7 +326,7 @@ TEST(Codec, GoldenBytes) {
     tx.body = body;
     all.update(encode(tx));
   }
-  EXPECT_EQ(all.finish().hex(), "f9c08b5e44b4c19a8f1cf223ef648525fcf06b19df98d2390e167e821d031f14");
+  EXPECT_EQ(all.finish().hex(), "87eca9149ada35799f1a415ab808b343715ef80ad1d9aaeb00f7065a94c70e77");
 }
 
 }  // namespace
