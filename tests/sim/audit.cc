@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/blake3.h"
 #include "ledger/disputes.h"
 #include "ledger/market.h"
 
@@ -103,8 +104,10 @@ void Audit::committed(const Chain& chain, const Block& block) {
   }
   for (const JobId& job : ended)
     for (const auto& receipt : chain.store().receipts(job)) {
-      if (receipts_by_.contains({job, receipt.attempt}) && ms(receipt.ended) != ms(view.now)) continue;
-      require(receipts_by_.insert({job, receipt.attempt}).second, "a second receipt of one attempt");
+      const Hash what = blake3(encode(receipt));
+      const auto [known, fresh] = receipts_by_.insert({{job, receipt.attempt}, what});
+      require(known->second == what, "a second receipt of one attempt");
+      if (!fresh) continue;
       check_receipt(receipt, before);
       receipts_.push_back(receipt);
     }

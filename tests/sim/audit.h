@@ -72,7 +72,7 @@ class Audit {
   std::map<TransactionId, TxResult> results_;
   std::map<JobId, Life> lives_;
   std::map<Hash, Amount> deposits_;  // of records that stand, as first seen
-  std::set<std::pair<JobId, uint32_t>> receipts_by_;
+  std::map<std::pair<JobId, uint32_t>, Hash> receipts_by_;  // job and attempt
   std::vector<attest::ReceiptBody> receipts_;
   uint64_t last_event_ = 0;
 };
