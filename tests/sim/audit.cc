@@ -1,6 +1,7 @@
 #include "tests/sim/audit.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/blake3.h"
 #include "ledger/disputes.h"
@@ -82,9 +83,10 @@ void Audit::committed(const Chain& chain, const Block& block) {
   world_.note("block " + std::to_string(number(height)) + " " + short_id(attest::header_id(block.header.header)) + " with " +
               std::to_string(block.transactions.size()));
   for (const auto& result : block.results) {
-    // A transaction is applied once; another copy of it is refused by its nonce.
+    // A transaction is applied once; another copy of it is refused by its nonce. What was refused before its fee was taken may come again.
     const auto known = results_.find(result.id);
-    if (known == results_.end() || known->second.code == static_cast<uint16_t>(Code::wrong_nonce))
+    constexpr std::array kMayComeAgain{Code::wrong_nonce, Code::insufficient, Code::limit};
+    if (known == results_.end() || std::ranges::find(kMayComeAgain, static_cast<Code>(known->second.code)) != kMayComeAgain.end())
       results_[result.id] = result;
     else
       require(result.code != 0, "a transaction was applied twice");
