@@ -20,7 +20,7 @@ struct Gemm {
 inline constexpr int kTallest = kWidth == 16 ? 14 : kWidth == 8 ? 6 : 4;  // rows of a tile of two registers
 inline constexpr int64_t kPanel = 2 * kWidth;                             // columns of a packed panel of B
 inline constexpr int64_t kBlockK = 512, kBlockM = 8 * kTallest;
-inline constexpr int64_t kBlockOfB = 512 * 1024;                          // floats of B packed at a time, about a second-level cache
+inline constexpr int64_t kBlockOfB = 1024 * 1024;                         // floats of B packed at a time, for all threads
 inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
 inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
 
@@ -183,9 +183,11 @@ inline void pack(const Gemm& g, const Block& block, const float* b, float* packe
       pack_transposed(packed + j * block.depth, kPanel, b + (block.n + j) * g.k + block.k, g.k, least(kPanel, end - j), block.depth);
     return;
   }
-  for (int64_t l = 0; l < block.depth; l++)  // row by row over all panels: long reads
+  constexpr int64_t kRows = 8;  // over all panels: long reads, and writes of which few fall into one set of a cache
+  for (int64_t l = 0; l < block.depth; l += kRows)
     for (int64_t j = begin; j < end; j += kPanel)
-      pack_plain(packed + j * block.depth + l * kPanel, kPanel, b + (block.k + l) * g.n + block.n + j, g.n, least(kPanel, end - j), 1);
+      pack_plain(packed + j * block.depth + l * kPanel, kPanel, b + (block.k + l) * g.n + block.n + j, g.n, least(kPanel, end - j),
+                 least(kRows, block.depth - l));
 }
 
 // Columns n0 .. n1 of C: the pool's threads pack B together, and part the rows.
@@ -193,21 +195,26 @@ inline void gemm_columns(const Gemm& g, const float* a, const float* b, const fl
   static thread_local Scratch scratch;
   const bool pack_b = g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
 
-  // Columns by blocks of even size, of which a slice of k fits the cache.
+  // Columns by blocks of even size, of which a slice of k stays in a cache.
   const int64_t n = n1 - n0, most = kBlockOfB / least(kBlockK, g.k) / kPanel * kPanel, parts = (n + most - 1) / most;
   const int64_t block_n = ((n + parts - 1) / parts + kPanel - 1) / kPanel * kPanel;
-  for (int64_t jn = n0; jn < n1; jn += block_n)
-    for (int64_t k = 0; k < g.k; k += kBlockK) {
-      Block block{k, least(kBlockK, g.k - k), jn, least(block_n, n1 - jn), nullptr};
-      if (pack_b) {
-        float* packed = scratch.need(block_n * least(kBlockK, g.k));
-        parallel(pool, block.cols, kGrain / block.depth + 1, kPanel,
-                 [&](int64_t begin, int64_t end) { pack(g, block, b, packed, begin, end); });
-        block.packed = packed;
-      }
-      parallel(pool, g.m, kGrainMultiplyAdds / (block.cols * block.depth) + 1, 1,
-               [&](int64_t begin, int64_t end) { multiply(g, block, a, b, bias, c, begin, end); });
-    }
+  const auto each_block = [&](auto body) {
+    for (int64_t jn = n0; jn < n1; jn += block_n)
+      for (int64_t k = 0; k < g.k; k += kBlockK) body(Block{k, least(kBlockK, g.k - k), jn, least(block_n, n1 - jn), nullptr});
+  };
+  if (!pack_b) {
+    parallel(pool, g.m, kGrainMultiplyAdds / (n * g.k) + 1, 1, [&](int64_t begin, int64_t end) {
+      each_block([&](const Block& block) { multiply(g, block, a, b, bias, c, begin, end); });
+    });
+    return;
+  }
+  each_block([&](Block block) {
+    float* packed = scratch.need(block_n * least(kBlockK, g.k));
+    parallel(pool, block.cols, kGrain / block.depth + 1, kPanel, [&](int64_t begin, int64_t end) { pack(g, block, b, packed, begin, end); });
+    block.packed = packed;
+    parallel(pool, g.m, kGrainMultiplyAdds / (block.cols * block.depth) + 1, 1,
+             [&](int64_t begin, int64_t end) { multiply(g, block, a, b, bias, c, begin, end); });
+  });
 }
 
 // Threads part the rows, or the columns where each would have too few rows.
