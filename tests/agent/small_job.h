@@ -52,7 +52,7 @@ inline Assignment small_job(ArtifactStore& store, uint64_t steps, uint64_t inter
   spec.interval = interval;
   spec.memory_bytes = facts.peak_bytes;
   spec.price_ceiling = Amount::of_pebbles(1'000'000'000'000'000);
-  spec.accept_ms = 5000;
+  spec.accept_ms = 60'000;  // a worker starts slowly on a loaded machine
   spec.run_ms = 60'000;
   spec.secret_hash = blake3(as_bytes("secret"));
   spec.program = blake3(as_bytes("program"));
