@@ -22,6 +22,7 @@
 #include "bench/ledger.h"
 #include "bench/pairs.h"
 #include "kernels/operator.h"
+#include "ledger/bench_state.h"
 #include "runtime/artefacts.h"
 #include "runtime/race.h"
 #include "runtime/worker_client.h"
@@ -38,6 +39,7 @@ struct Options {
   std::string worker;
   std::string only;
   std::string folder;
+  uint64_t accounts = 0;
   std::string file = "runtime/native_bounds.inc";
 };
 
@@ -218,6 +220,8 @@ int main(int argc, char** argv) {
   CLI::App* attest = app.add_subcommand("attest", "what proofs cost: commitments, checks, disputes, receipts");
   CLI::App* ledger = app.add_subcommand("ledger", "the chain: rates, latencies, sizes");
   ledger->add_flag("--full", options.full, "how figures grow, too");
+  ledger->add_option("--build", options.folder)->group("");  // the child that makes a state
+  ledger->add_option("--accounts", options.accounts)->group("");
   for (CLI::App* command : {&app, kernels, ledger, attest}) {
     command->add_flag("--json", options.json, "one JSON object instead of a table");
     command->add_flag("--quick", options.quick, "fewer repetitions: a look, not a result");
@@ -238,6 +242,7 @@ int main(int argc, char** argv) {
       cairn::bench::measure_bounds(options.file);
       return 0;
     }
+    if (ledger->parsed() && options.accounts > 0) cairn::ledger::build_state(options.folder, options.accounts);
     if (ledger->parsed()) return cairn::bench::tell(cairn::bench::measure_ledger({options.quick, options.full}), options);
     if (attest->parsed()) return cairn::bench::tell(cairn::bench::measure_attest(options.worker, options.quick), options);
     return kernels->parsed() ? cairn::bench::run_kernels(options) : cairn::bench::run(options);

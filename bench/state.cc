@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 ledger::StateFigures figures_of(uint64_t accounts) {
   const fs::path home = fs::temp_directory_path() / ("cairn-bench-state-" + std::to_string(::getpid()));
   fs::remove_all(home);
-  const auto figures = ledger::measure_state(home, accounts, fs::read_symlink("/proc/self/exe").parent_path() / "cairnd");
+  const fs::path self = fs::read_symlink("/proc/self/exe");
+  const auto figures = ledger::measure_state(home, accounts, self.parent_path() / "cairnd",
+                                             {self.string(), "ledger", "--build", home.string(), "--accounts", std::to_string(accounts)});
   fs::remove_all(home);
   return must(figures);
 }

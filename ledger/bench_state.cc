@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 
@@ -32,16 +33,15 @@ struct Keys {
 };
 
 // Accounts as they are after a first transaction each, written block by block as the engine does, without the transactions.
-void build(const fs::path& folder, const attest::Genesis& genesis, const Keys& keys, uint64_t accounts) {
+void build(Store& store, const attest::Genesis& genesis, const Keys& keys, uint64_t accounts) {
   const Hash chain = attest::genesis_hash(genesis);
-  const auto store = must(Store::open(folder, chain));
   App app(genesis);
   must(app.init());
   const Holder faucet = Holder::account(genesis.faucet);
   std::optional<attest::Header> previous;
   for (uint64_t done = 0; done < accounts;) {
     const Hash before = previous ? previous->beacon.beacon : attest::first_beacon(chain);
-    const Height height{number(store->head()) + 1};
+    const Height height{number(store.head()) + 1};
     const auto beacon = attest::make_beacon(before, height, keys.producer.public_key(), keys.vrf);
     State& state = app.state();
     for (const uint64_t until = std::min(accounts, done + kAccountsABlock); done < until; done++) {
@@ -59,8 +59,8 @@ void build(const fs::path& folder, const attest::Genesis& genesis, const Keys& k
     header.beacon = beacon;
     const Block block{attest::sign_header(keys.producer, header), {}, {}};
     const App::Changes changes = app.changes();
-    store->commit({block, changes.records, changes.pages, {}, {}});
-    app.committed(block.header, store->view(height));
+    store.commit({block, changes.records, changes.pages, {}, {}});
+    app.committed(block.header, store.view(height));
     previous = header;
   }
 }
@@ -125,7 +125,15 @@ void wait_for_word(const fs::path& file, const std::string& word) {
 
 }  // namespace
 
-Result<StateFigures> measure_state(const fs::path& home, uint64_t accounts, const fs::path& cairnd) {
+void build_state(const fs::path& home, uint64_t accounts) {
+  const auto genesis = must(load_genesis(home / "genesis.json"));
+  const auto store = must(Store::open(home / "chain", attest::genesis_hash(genesis)));
+  build(*store, genesis, Keys(), accounts);
+  ::kill(::getpid(), SIGKILL);
+  std::abort();
+}
+
+Result<StateFigures> measure_state(const fs::path& home, uint64_t accounts, const fs::path& cairnd, const std::vector<std::string>& builder) {
   StateFigures out;
   out.accounts = accounts;
   const Keys keys;
@@ -139,12 +147,11 @@ Result<StateFigures> measure_state(const fs::path& home, uint64_t accounts, cons
   const pid_t child = ::fork();
   CHECK(child >= 0);
   if (child == 0) {
-    try {
-      build(home / "chain", genesis, keys, accounts);
-    } catch (...) {
-      ::_exit(1);
-    }
-    ::kill(::getpid(), SIGKILL);  // with its last blocks in the log alone
+    std::vector<char*> arguments;
+    for (const auto& word : builder) arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
   }
   int status = 0;
   CHECK(::waitpid(child, &status, 0) == child);

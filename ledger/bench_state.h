@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -19,8 +20,13 @@ struct StateFigures {
   double check_s = 0;              // of the whole state, beside
 };
 
-// Makes the state in `folder`, which must not exist, in a child that is killed, and starts `cairnd` on it.
+// Makes the state in `home`, which measure_state() has made, and kills this process, so that the last blocks stand in the log alone.
+// To be run in a process of its own: RocksDB's threads do not come along with a fork.
+[[noreturn]] void build_state(const std::filesystem::path& home, uint64_t accounts);
+
+// In `home`, which must not exist: has the state made by `builder`, a command that calls build_state(), and starts `cairnd` on it.
 // Errors: io (a child failed), and those of the store.
-Result<StateFigures> measure_state(const std::filesystem::path& folder, uint64_t accounts, const std::filesystem::path& cairnd);
+Result<StateFigures> measure_state(const std::filesystem::path& home, uint64_t accounts, const std::filesystem::path& cairnd,
+                                   const std::vector<std::string>& builder);
 
 }  // namespace cairn::ledger
