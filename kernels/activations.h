@@ -15,7 +15,9 @@ KERNEL_FN F erf_of(F x) {
   far = fused(far, t, F(-0x1.b55cb8p-4f));
   far = fused(far, t, F(-0x1.450aa0p-1f));
   far = fused(far, t, F(-0x1.079d0cp-3f));
-  far = F(1.0f) - exp_of(select(t < F(10.0f), fused(far, t, negated(t)), F(-100.0f)));
+  const ExpReduced<F> e = exp_reduced(select(t < F(10.0f), fused(far, t, negated(t)), F(-100.0f)));
+  const F unit = scale(F(1.0f), e.t);
+  far = fused(negated(unit), exp_tail(e.r), F(1.0f) - unit);  // 1 - 2^n exact
   F near = F(-0x1.38e000p-11f);
   near = fused(near, square, F(0x1.471a58p-8f));
   near = fused(near, square, F(-0x1.b691b2p-6f));
@@ -51,78 +53,71 @@ KERNEL_FN F erfc_of(F x) {
   return select(x < F(0.0f), F(2.0f) - tail, tail);
 }
 
-// The normal distribution's tail below -|x|: Q = e^-x^2/2 R(|x|), by a polynomial of degree 13 for R on [0, 5.5], where it
-// stays beyond: there x Q is below 2^-23.
+// The normal distribution's tail below -|x|: Q = e^-x^2/2 / S(|x|), by a polynomial of degree 9 for S on [0, 5.6]; beyond, that is
+// large enough for x Q to stay below 2^-23.
 template <class F>
 struct NormalTail {
-  F mills;  // R
-  F power;  // e^-x^2/2 = power * 2^n
-  F t;      // kMagic + n
+  F size;   // |x|, at most 15
+  F under;  // S
+  F p, t;   // e^-x^2/2 = 2^n (1 + p), t = kMagic + n
 };
 template <class F>
 KERNEL_FN NormalTail<F> normal_tail(F x) {
-  const F a = limited(absolute(x), 0.0f, 15.0f), square = a * a, square_low = fused(a, a, negated(square));
-  const ExpParts<F> e = exp_parts(F(-0.5f) * square);
-  const F c = limited(a, 0.0f, 5.5f) - F(2.0f);
-  F p = F(-0x1.82a006p-28f);
-  p = fused(p, c, F(0x1.51b1eap-25f));
-  p = fused(p, c, F(-0x1.ee051ep-24f));
-  p = fused(p, c, F(0x1.9be248p-22f));
-  p = fused(p, c, F(-0x1.0f3e28p-19f));
-  p = fused(p, c, F(0x1.35a6b8p-17f));
-  p = fused(p, c, F(-0x1.380914p-15f));
-  p = fused(p, c, F(0x1.315182p-13f));
-  p = fused(p, c, F(-0x1.207230p-11f));
-  p = fused(p, c, F(0x1.0304eep-9f));
-  p = fused(p, c, F(-0x1.b76106p-8f));
-  p = fused(p, c, F(0x1.5d300cp-6f));
-  p = fused(p, c, F(-0x1.00f9d8p-4f));
-  p = fused(p, c, F(0x1.5845dcp-3f));
-  return {p, e.high + fused(e.high, F(-0.5f) * square_low, e.low), e.t};
+  const F a = at_most(absolute(x), 15.0f), half = F(-0.5f) * a;
+  const F t = fused(half * a, F(0x1.715476p+0f), F(kMagic)), n = t - F(kMagic);
+  const F r = fused(n, F(-0x1.7f7d1cp-20f), fused(half, a, n * F(-0x1.62e400p-1f)));  // n ln 2 in two parts, the first exact
+  F under = F(0x1.cf3932p-21f);
+  under = fused(under, a, F(-0x1.4c6382p-16f));
+  under = fused(under, a, F(0x1.9ff6b0p-13f));
+  under = fused(under, a, F(-0x1.212a64p-10f));
+  under = fused(under, a, F(0x1.ae53f0p-9f));
+  under = fused(under, a, F(-0x1.cc8f12p-12f));
+  under = fused(under, a, F(-0x1.8936eap-5f));
+  under = fused(under, a, F(0x1.17d170p-2f));
+  under = fused(under, a, F(0x1.98842ep+0f));
+  under = fused(under, a, F(2.0f));
+  return {a, under, short_tail(r), t};
 }
-// x times the normal distribution below x: x Q below 0, x - x Q above.
+// x times the normal distribution below x: max(x, 0) - |x| Q.
 template <class F>
 KERNEL_FN F gelu_of(F x) {
   const NormalTail<F> tail = normal_tail(x);
-  const F near = limited(x, -16.0f, 16.0f), m = tail.mills * tail.power;
-  return with_sign(select(x < F(0.0f), scale(near * m, tail.t), fused(negated(near), scale(m, tail.t), x)), x);
+  return with_sign(at_least(x, 0.0f) - scale(fused(tail.size, tail.p, tail.size) / tail.under, tail.t), x);
 }
-// Its derivative: with E = e^-x^2/2 (R(|x|) - |x| / sqrt(2 pi)), E below 0, 1 - E above.
+// Its derivative: with E = e^-x^2/2 (1 / S - |x| / sqrt(2 pi)), E below 0, 1 - E above.
 template <class F>
 KERNEL_FN F gelu_slope(F x) {
   const NormalTail<F> tail = normal_tail(x);
-  const F m = fused(limited(absolute(x), 0.0f, 16.0f), F(-0x1.988454p-2f), tail.mills), e = scale(m * tail.power, tail.t);
+  const F m = fused(tail.size, F(-0x1.988454p-2f), F(1.0f) / tail.under), e = scale(fused(m, tail.p, m), tail.t);
   return select(x < F(0.0f), e, F(1.0f) - e);
 }
 
-// x / (1 + e^-z), z and z_low two parts of an argument with the sign of x, |x| <= 125: rounded nearly once, also where the
+// x / (1 + e^-w), given -|x| and e^-|w| = 2^n (1 + p), w of the sign of x: a product and a step rounded once each, also where the
 // result is denormal.
 template <class F>
-KERNEL_FN F times_sigmoid(F x, F z, F z_low) {
-  const auto negative = z < F(0.0f);
-  const ExpParts<F> parts = exp_parts(limited(negated(absolute(z)), -125.0f, 0.0f));
-  const F low = fused(parts.high, select(negative, z_low, negated(z_low)), parts.low);
-  const F e = scale(parts.high, parts.t), sum = F(1.0f) + e, sum_low = (F(1.0f) - sum) + e + scale(low, parts.t);
-  const F product = x * parts.high, product_low = fused(x, low, fused(x, parts.high, negated(product)));
-  const F y = divide(select(negative, product, x), select(negative, product_low, F(0.0f)), sum, sum_low);
-  return with_sign(select(negative, scale(y, parts.t), y), x);
+KERNEL_FN F times_step(F x, F minus, F p, F t) {
+  const SmoothStep<F> step = smooth_step(p, t);
+  const auto negative = x < F(0.0f);
+  const F base = scale_where(negative, minus, t) * step.q;
+  return with_sign(fused(base, select(negative, fused(step.rest, step.high, p), step.rest), base), x);
 }
 template <class F>
 KERNEL_FN F silu_of(F x) {
-  const F near = limited(x, -125.0f, 125.0f), y = times_sigmoid(near, near, F(0.0f));
-  return select(x > F(125.0f), x, y);
+  const F minus = at_least(minus_size(x), -125.0f);
+  const ExpReduced<F> e = exp_reduced(minus);
+  return select(x > F(125.0f), x, times_step(x, minus, short_tail(e.r), e.t));
 }
 
 // x / (1 + e^-w), w = 2 sqrt(2 / pi) (x + 0.044715 x^3) in two parts.
 template <class F>
 KERNEL_FN F gelu_tanh_of(F x) {
-  const F near = limited(x, -11.0f, 11.0f), square = near * near, square_low = fused(near, near, negated(square));
+  const F minus = at_least(minus_size(x), -11.0f), square = minus * minus, square_low = fused(minus, minus, negated(square));
   const F p = fused(F(0x1.2444f2p-4f), square, F(0x1.988454p+0f));
   const F p_low = fused(F(0x1.2444f2p-4f), square, F(0x1.988454p+0f) - p) +
                   fused(F(0x1.49b16ap-29f), square, fused(F(0x1.2444f2p-4f), square_low, F(-0x1.857936p-25f)));
-  const F w = p * near, w_low = fused(p_low, near, fused(p, near, negated(w)));
-  const F y = times_sigmoid(near, w, w_low);
-  return select(x > F(11.0f), x, y);
+  const F w = p * minus, w_low = fused(p_low, minus, fused(p, minus, negated(w)));
+  const ExpReduced<F> e = exp_reduced(w);
+  return select(x > F(11.0f), x, times_step(x, minus, short_tail(e.r + w_low), e.t));
 }
 // 1 / (1 + e^-z) and 1 / (1 + e^z), neither by a difference from 1.
 template <class F>

@@ -64,7 +64,8 @@ KERNEL_FN uint32_t select(bool mask, uint32_t yes, uint32_t no) { return mask ? 
 KERNEL_FN bool is_nan(float x) { return x != x; }
 KERNEL_FN bool any(bool mask) { return mask; }
 KERNEL_FN bool unordered_or(float x, float limit) { return !(x < limit); }  // x >= limit, or a NaN
-KERNEL_FN float limited(float x, float low, float high) { return x > high ? high : x < low ? low : x; }  // a NaN stays
+KERNEL_FN float at_least(float x, float low) { return x < low ? low : x; }  // a NaN stays
+KERNEL_FN float at_most(float x, float high) { return x > high ? high : x; }
 KERNEL_FN uint32_t shift_signed(uint32_t x, int by) {
   return static_cast<uint32_t>(static_cast<int32_t>(x) >> by);
 }
@@ -90,6 +91,14 @@ KERNEL_FN F absolute(F x) {
 template <class F>
 KERNEL_FN F negated(F x) {
   return as_float(as_bits(x) ^ typename Lane<F>::Int(0x80000000u));
+}
+template <class F>
+KERNEL_FN F minus_size(F x) {  // -|x|
+  return as_float(as_bits(x) | typename Lane<F>::Int(0x80000000u));
+}
+template <class F>
+KERNEL_FN F limited(F x, float low, float high) {
+  return at_least(at_most(x, high), low);
 }
 template <class F>
 KERNEL_FN F with_sign(F size, F sign) {

@@ -84,10 +84,17 @@ LANES_FN Vector to_float(VectorInt a) { return _mm512_cvtepi32_ps(a.v); }
 
 LANES_FN bool any(Mask m) { return m.m != 0; }
 LANES_FN Mask unordered_or(Vector x, Vector limit) { return {_mm512_cmp_ps_mask(x.v, limit.v, _CMP_NLT_UQ)}; }
-LANES_FN Vector limited(Vector x, float low, float high) {  // the second operand is what a NaN gives
-  return _mm512_max_ps(_mm512_set1_ps(low), _mm512_min_ps(_mm512_set1_ps(high), x.v));
+LANES_FN Vector at_least(Vector x, float low) { return _mm512_max_ps(_mm512_set1_ps(low), x.v); }  // the second operand is what a NaN gives
+LANES_FN Vector at_most(Vector x, float high) { return _mm512_min_ps(_mm512_set1_ps(high), x.v); }
+// In one instruction each: those of arith.h, and of math.h.
+LANES_FN Vector with_sign(Vector size, Vector sign) {
+  return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_set1_epi32(0x7FFFFFFF), _mm512_castps_si512(size.v), _mm512_castps_si512(sign.v), 0xCA));
 }
-LANES_FN Vector scale(Vector y, Vector t) { return _mm512_scalef_ps(y.v, (t - Vector(0x1.8p23f)).v); }  // that of math.h
+LANES_FN Vector canonical(Vector x) {  // for both kinds of NaN nothing is taken over kNan, for all else x
+  return _mm512_fixupimm_ps(_mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(kNan))), x.v, _mm512_set1_epi32(0x11111100), 0);
+}
+LANES_FN Vector scale(Vector y, Vector t) { return _mm512_scalef_ps(y.v, (t - Vector(0x1.8p23f)).v); }
+LANES_FN Vector scale_where(Mask m, Vector y, Vector t) { return _mm512_mask_scalef_ps(y.v, m.m, y.v, (t - Vector(0x1.8p23f)).v); }
 
 LANES_FN __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 template <>
@@ -196,9 +203,8 @@ LANES_FN Vector to_float(VectorInt a) { return _mm256_cvtepi32_ps(a.v); }
 
 LANES_FN bool any(Mask m) { return _mm256_movemask_ps(m.m) != 0; }
 LANES_FN Mask unordered_or(Vector x, Vector limit) { return {_mm256_cmp_ps(x.v, limit.v, _CMP_NLT_UQ)}; }
-LANES_FN Vector limited(Vector x, float low, float high) {  // the second operand is what a NaN gives
-  return _mm256_max_ps(_mm256_set1_ps(low), _mm256_min_ps(_mm256_set1_ps(high), x.v));
-}
+LANES_FN Vector at_least(Vector x, float low) { return _mm256_max_ps(_mm256_set1_ps(low), x.v); }  // the second operand is what a NaN gives
+LANES_FN Vector at_most(Vector x, float high) { return _mm256_min_ps(_mm256_set1_ps(high), x.v); }
 
 LANES_FN __m256i first(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -409,6 +415,14 @@ LANES_FN void each(int64_t begin, int64_t end, Body body) {
   if (i < end) body(i, static_cast<int>(end - i));
 }
 LANES_FN Vector read(const float* p, int m) { return m == kWidth ? load<Vector>(p) : load_some<Vector>(p, m, 0.0f); }
+// Brings the lines that a loop over long operands comes to soon: without it the loop computes while it waits for the third-level
+// cache, but for as long as the processor looks ahead.
+LANES_FN void fetch_ahead([[maybe_unused]] const float* p) {
+  if constexpr (kWidth > 1) __builtin_prefetch(p + 256);
+}
+LANES_FN void fetch_ahead([[maybe_unused]] float* p) {  // to be written
+  if constexpr (kWidth > 1) __builtin_prefetch(p + 256, 1);
+}
 LANES_FN void write(float* p, int m, Vector x) {
   x = canonical(x);
   if (m == kWidth) store(p, x);

@@ -18,6 +18,12 @@ KERNEL_FN F scale(F y, F t) {
   return (y * as_float((half + I(127u)) << 23)) * as_float((n - half + I(127u)) << 23);
 }
 
+// The same where `mask` holds, elsewhere y.
+template <class Mask, class F>
+KERNEL_FN F scale_where(Mask mask, F y, F t) {
+  return select(mask, scale(y, t), y);
+}
+
 // e^r - 1 for |r| <= 0.35: a polynomial of degree 7.
 template <class F>
 KERNEL_FN F exp_tail(F r) {
@@ -30,18 +36,34 @@ KERNEL_FN F exp_tail(F r) {
   return fused(p, r * r, r);
 }
 
+// (e^r - 1 - r) / r^2 for |r| <= 0.35, so that e^r is within 2^-28: for what rounds more than once anyway.
+template <class F>
+KERNEL_FN F exp_bend(F r) {
+  F p = F(0x1.6a5234p-10f);
+  p = fused(p, r, F(0x1.12396cp-7f));
+  p = fused(p, r, F(0x1.5558aap-5f));
+  p = fused(p, r, F(0x1.555492p-3f));
+  return fused(p, r, F(0x1.fffffcp-2f));
+}
+// e^r - 1 by it.
+template <class F>
+KERNEL_FN F short_tail(F r) {
+  return fused(exp_bend(r), r * r, r);
+}
+
 // x = r + n ln 2: Cody-Waite reduction by ln 2 in two parts. For |x| <= 125; a NaN gives a NaN.
 template <class F>
 struct ExpReduced {
   F r;
-  F t;  // kMagic + n, for scale()
+  F t;            // kMagic + n, for scale()
+  F first, last;  // r in two parts, the first exact
 };
 template <class F>
 KERNEL_FN ExpReduced<F> exp_reduced(F x) {
   const F t = fused(x, F(0x1.715476p+0f), F(kMagic));
   const F n = t - F(kMagic);
-  const F r = fused(n, F(-0x1.62e400p-1f), x);
-  return {fused(n, F(-0x1.7f7d1cp-20f), r), t};
+  const F first = fused(n, F(-0x1.62e400p-1f), x);
+  return {fused(n, F(-0x1.7f7d1cp-20f), first), t, first, n * F(-0x1.7f7d1cp-20f)};
 }
 
 // e^x = (high + low) * 2^n with |low| far below an ulp of high.
@@ -147,47 +169,53 @@ KERNEL_FN F log1p_of(F x) {
   return select(absolute(x) < F(0x1p-26f), x, select(x < constant<F>(0x7F800000u), y, x));
 }
 
-// (a + a_low) / (b + b_low), nearly rounded once: one division, then a correction by its remainder.
+// For e = 2^n (1 + p) <= 1:  1 / (1 + e) = q (1 + rest), q rounded once and what that lost found without another division, as
+// 1 - q - q 2^n is exact;  e / (1 + e) = part (1 + p + rest (1 + p)).
 template <class F>
-KERNEL_FN F divide(F a, F a_low, F b, F b_low) {
-  const F inverse = F(1.0f) / b;
-  const F q = a * inverse;
-  const F rest = fused(F(0.0f) - q, b, a) + fused(F(0.0f) - q, b_low, a_low);
-  return fused(rest, inverse, q);
+struct SmoothStep {
+  F q, rest;
+  F part;  // q 2^n
+  F high;  // 1 + p
+};
+template <class F>
+KERNEL_FN SmoothStep<F> smooth_step(F p, F t) {  // t = kMagic + n
+  const F high = F(1.0f) + p, unit = scale(F(1.0f), t), q = F(1.0f) / fused(unit, high, F(1.0f)), part = q * unit;
+  return {q, fused(negated(part), p, (F(1.0f) - q) - part), part, high};
 }
 
 // 1 / (1 + e^-x): with e = e^-|x| it is 1 / (1 + e), or e / (1 + e) for negative x.
 template <class F>
 KERNEL_FN F sigmoid_of(F x) {
-  const F z = F(0.0f) - absolute(x);
-  const ExpParts<F> parts = exp_parts(limited(z, -104.5f, 0.0f));
-  const F e = scale(parts.high, parts.t), e_low = scale(parts.low, parts.t);
-  const F sum = F(1.0f) + e, sum_low = (F(1.0f) - sum) + e + e_low;
+  const ExpReduced<F> e = exp_reduced(at_least(minus_size(x), -104.5f));
+  const F bend = fused(exp_bend(e.r), e.r * e.r, e.last);
+  const SmoothStep<F> step = smooth_step(e.first + bend, e.t);
   const auto negative = x < F(0.0f);
-  return divide(select(negative, e, F(1.0f)), select(negative, e_low, F(0.0f)), sum, sum_low);
+  const F base = select(negative, step.part, step.q);
+  return fused(base, select(negative, e.first + fused(step.rest, step.high, bend), step.rest), base);
 }
 
-// tanh |x| = 1 - 2 t / (1 + t), t = e^-2|x|; an odd polynomial below 1. The sign is copied, that of 0 too.
+// tanh |x| = 1 - 2 / (1 + e^2|x|); an odd polynomial below 1. The sign is copied, that of 0 too.
 template <class F>
 KERNEL_FN F tanh_of(F x) {
-  using I = typename Lane<F>::Int;
-  const F size = absolute(x);
-  const ExpParts<F> parts = exp_parts(limited(F(-2.0f) * size, -104.5f, 0.0f));
-  const F t = scale(parts.high, parts.t);
-  const F large = F(1.0f) - (t + t) / (F(1.0f) + t);
+  const F size = at_most(absolute(x), 20.0f);  // where it is 1
+  const F t = fused(size, F(0x1.715476p+1f), F(kMagic)), n = t - F(kMagic);
+  const F r = fused(size, F(-0x1.4ae0c0p-25f), fused(size, F(-0x1.715476p+1f), n));  // n - 2 |x| log2 e, that in two parts
+  F p = F(0x1.416b52p-13f);  // e^2|x| = 2^n (1 + r p) for |r| <= 1/2
+  p = fused(p, r, F(-0x1.5f082ep-10f));
+  p = fused(p, r, F(0x1.3b2de0p-7f));
+  p = fused(p, r, F(-0x1.c6af7cp-5f));
+  p = fused(p, r, F(0x1.ebfbdcp-3f));
+  p = fused(p, r, F(-0x1.62e430p-1f));
+  const F unit = scale(F(1.0f), t), large = F(1.0f) - F(2.0f) / fused(unit, r * p, F(1.0f) + unit);
   const F square = size * size;
-  F p = F(-0x1.969254p-15f);
-  p = fused(p, square, F(0x1.6217ecp-12f));
-  p = fused(p, square, F(-0x1.459fc8p-10f));
-  p = fused(p, square, F(0x1.c7eb48p-9f));
-  p = fused(p, square, F(-0x1.2137f4p-7f));
-  p = fused(p, square, F(0x1.66324ap-6f));
-  p = fused(p, square, F(-0x1.ba1a40p-5f));
-  p = fused(p, square, F(0x1.11110ep-3f));
-  p = fused(p, square, F(-0x1.555556p-2f));
-  const F small = fused(size * square, p, size);
-  const F y = select(size < F(1.0f), small, large);
-  return as_float(as_bits(y) | (as_bits(x) & I(0x80000000u)));
+  F q = F(-0x1.77d4c6p-12f);
+  q = fused(q, square, F(0x1.2da29cp-9f));
+  q = fused(q, square, F(-0x1.04608cp-7f));
+  q = fused(q, square, F(0x1.6009c4p-6f));
+  q = fused(q, square, F(-0x1.b9623cp-5f));
+  q = fused(q, square, F(0x1.110be4p-3f));
+  q = fused(q, square, F(-0x1.55553cp-2f));
+  return with_sign(select(size < F(1.0f), fused(size * square, q, size), large), x);
 }
 
 // ---- rounding to integers: exact; the sign of zero stays ------------------------------------------------------------------

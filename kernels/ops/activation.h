@@ -50,7 +50,7 @@ ELEMENTWISE(SigmoidBackward, 2, (F grad, F y), (), 3, 171, "sigmoid_backward.v1"
             "derivative of sigmoid.v1", grad * (F(1.0f) - y) * y)
 ELEMENTWISE(TanhBackward, 2, (F grad, F y), (), 2, 172, "tanh_backward.v1", "dx = grad (1 - y^2); operands grad, y",
             "1 - y^2 rounded once, one product", "derivative of tanh.v1", grad * fused(negated(y), y, F(1.0f)))
-ELEMENTWISE(Silu, 1, (F x), (), 24, 169, "silu.v1", "y = x / (1 + e^-x)", "the formulas of activations.h; <= 1 ulp", "Elfwing et al. 2017", silu_of(x))
+ELEMENTWISE(Silu, 1, (F x), (), 24, 169, "silu.v1", "y = x / (1 + e^-x)", "the formulas of activations.h; <= 2 ulp", "Elfwing et al. 2017", silu_of(x))
 ELEMENTWISE(SiluBackward, 2, (F grad, F x), (), 24, 170, "silu_backward.v1", "dx = grad s (1 + x (1 - s)), s = 1 / (1 + e^-x); operands grad, x",
             "s and 1 - s from e^-|x| by one division, slope within 2^-22; one product", "derivative of silu.v1", grad * silu_slope(x))
 ELEMENTWISE(Gelu, 1, (F x), (), 32, 165, "gelu.v1", "y = x (1 + erf(x / sqrt 2)) / 2",

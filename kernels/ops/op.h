@@ -213,6 +213,8 @@ struct Elementwise {
     if (args.whole) {
       parallel(c.pool, args.n, grain, 16, [=](int64_t begin, int64_t end) {
         each(begin, end, [=](int64_t i, int m) __attribute__((always_inline)) {
+          for (int k = 0; k < kIn; k++) fetch_ahead(x[k] + i);
+          fetch_ahead(out + i);
           write(out + i, m, value_of(args, [=](int k) __attribute__((always_inline)) { return read(x[k] + i, m); }));
         });
       });
