@@ -1,10 +1,8 @@
 #include "agent/devnet.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +18,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/loopback.h"
 #include "ledger/genesis_file.h"
 
 extern char** environ;
@@ -63,23 +62,6 @@ std::string program_of(int pid) {
   constexpr std::string_view kGone = " (deleted)";
   if (path.ends_with(kGone)) path.resize(path.size() - kGone.size());
   return fault ? "" : path;
-}
-
-// A port of the loopback that nobody listens on now: `wanted` if it is free, any when that is 0. Somebody else may take it
-// before we do; then the start fails and says so.
-Result<uint16_t> free_port(uint16_t wanted) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(wanted);
-  socklen_t size = sizeof address;
-  const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  if (fd >= 0) ::close(fd);
-  if (ok) return ntohs(address.sin_port);
-  if (wanted != 0) return free_port(0);
-  return Error{Code::io, "no port of 127.0.0.1 is free", "end what listens there"};
 }
 
 Result<std::string> free_endpoint() {
@@ -226,6 +208,7 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
   const uint64_t now_ms = SystemClock().wall_ms();
   TRY_LET(genesis, several ? ledger::make_comet_genesis(name, validators, faucet_account, all, now_ms, operators)
                            : ledger::make_devnet_genesis(name, validators[0].key, validators[0].vrf, faucet_account, all, now_ms));
+  genesis.governor = faucet_account;
   TRY(ledger::save_genesis(genesis_file, genesis));
   state.name = genesis.name;
   state.genesis = genesis_file.string();

@@ -1,7 +1,5 @@
 #include "agent/node_client.h"
 
-#include <curl/curl.h>
-
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -12,19 +10,12 @@ namespace cairn::agent {
 namespace {
 
 constexpr uint32_t kAnswerMs = 10'000;
-constexpr uint32_t kConnectMs = 2'000;
 constexpr uint32_t kBlockMs = 35'000;          // a node answers after 30 s that no block has taken the transaction
 constexpr uint64_t kExpiryMs = 60'000;         // chain time
 constexpr int kNonceAttempts = 20;
 constexpr size_t kAnswerMaxBytes = 256u << 20;
+constexpr size_t kMemoryMaxBytes = 4u << 20;  // a header with the votes of many validators
 constexpr size_t kKeysAtOnce = 32;             // what a node answers at once
-
-size_t collect(char* data, size_t size, size_t count, void* into) {
-  auto& out = *static_cast<std::string*>(into);
-  if (out.size() + size * count > kAnswerMaxBytes) return 0;
-  out.append(data, size * count);
-  return size * count;
-}
 
 Code code_named(const std::string& word) {
   for (unsigned n = 1; n < 1000; n++)
@@ -47,19 +38,8 @@ struct Memory {
 
 }  // namespace
 
-struct NodeClient::Connection {
-  CURL* handle = nullptr;
-  Connection() {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    CHECK(ready == CURLE_OK);
-    handle = curl_easy_init();
-    CHECK(handle != nullptr);
-  }
-  ~Connection() { curl_easy_cleanup(handle); }
-};
-
 NodeClient::NodeClient(std::string address, const std::filesystem::path& folder)
-    : address_(std::move(address)), memory_(folder.empty() ? folder : folder / "chain.seen"), connection_(std::make_unique<Connection>()) {
+    : address_(std::move(address)), memory_(folder.empty() ? folder : folder / "chain.seen") {
   if (address_.find("://") == std::string::npos) address_ = "http://" + address_;
   while (address_.ends_with('/')) address_.pop_back();
 }
@@ -72,39 +52,19 @@ NodeClient::~NodeClient() {
 }
 
 Result<std::string> NodeClient::request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms) {
-  CURL* curl = connection_->handle;
-  const std::string url = address_ + path;
-  std::string answer;
-  curl_easy_reset(curl);
-  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(kConnectMs));
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-  curl_slist* headers = nullptr;
-  if (body) {
-    headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
-    headers = curl_slist_append(headers, "Expect:");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, reinterpret_cast<const char*>(body->data()));
-  }
-  const CURLcode done = curl_easy_perform(curl);
-  curl_slist_free_all(headers);
-  if (done != CURLE_OK)
-    return Error{Code::unreachable, "the node at " + address_ + " does not answer: " + curl_easy_strerror(done),
-                 "start it (`cairn net up`, or systemctl start cairnd), or mend `node` in the configuration"};
-  long status = 0;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  HttpQuestion question{address_ + path, {}, {}};
+  if (body) question.body = *body;
+  question.timeout_ms = timeout_ms;
+  question.answer_max_bytes = kAnswerMaxBytes;
+  const auto answered = http_.ask(question);
+  if (!answered)
+    return Error{Code::unreachable, "the node at " + answered.error().text, "start it (`cairn net up`, or systemctl start cairnd), or mend `node` in the configuration"};
+  const auto& [status, answer] = *answered;
   if (status >= 200 && status < 300) return answer;
   const auto told = nlohmann::json::parse(answer, nullptr, false);
   if (told.is_object() && told.contains("code"))
     return Error{code_named(text_of(told, "code")), text_of(told, "text"), text_of(told, "next")};
-  return Error{Code::malformed, "what answers at " + url + " is no node: HTTP status " + std::to_string(status),
+  return Error{Code::malformed, "what answers at " + question.url + " is no node: HTTP status " + std::to_string(status),
                "mend `node` in the configuration"};
 }
 
@@ -121,7 +81,7 @@ Result<attest::LightClient*> NodeClient::light() {
   if (light_) return &*light_;
   std::optional<Memory> memory;
   if (!memory_.empty() && std::filesystem::exists(memory_)) {
-    TRY_LET(bytes, read_file(memory_, 4096));
+    TRY_LET(bytes, read_file(memory_, kMemoryMaxBytes));
     const auto held = decode<Memory>(bytes);
     if (!held) return Error{Code::malformed, "the file " + memory_.string() + " is damaged", "remove it, if you trust this node to name your chain"};
     memory = *held;

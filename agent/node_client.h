@@ -16,6 +16,7 @@
 
 #include "attest/light_client.h"
 #include "attest/receipt.h"
+#include "base/http_client.h"
 #include "base/key_file.h"
 #include "ledger/state.h"
 #include "ledger/transaction.h"
@@ -71,7 +72,6 @@ class NodeClient {
   }
 
  private:
-  struct Connection;
   Result<std::string> request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms);
   Result<attest::LightClient*> light();
   Result<std::vector<std::optional<Bytes>>> state(const std::vector<Bytes>& keys);
@@ -101,7 +101,7 @@ class NodeClient {
   std::string address_;
   std::filesystem::path memory_;
   std::optional<attest::LightClient> light_;
-  std::unique_ptr<Connection> connection_;
+  HttpClient http_;
 };
 
 // Signs and sends for one account. A wrong nonce (another program used the key meanwhile) is mended by asking again.

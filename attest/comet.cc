@@ -144,6 +144,29 @@ Result<> check_commit(const CometHeader& header, const CometCommit& commit, std:
   return {};
 }
 
+Result<std::vector<CometValidator>> check_led(std::span<const CometValidator> known, const CometHeader& header, const CometCommit& commit,
+                                              std::vector<CometValidator> set) {
+  if (set.empty()) set.assign(known.begin(), known.end());
+  sort_set(set);
+  TRY(check_commit(header, commit, set));
+  u128 all = 0, agreed = 0;
+  for (const CometValidator& validator : known) {
+    all += validator.votes;
+    const auto at = std::find_if(set.begin(), set.end(), [&](const CometValidator& v) { return v.key == validator.key; });
+    if (at != set.end() && commit.votes[static_cast<size_t>(at - set.begin())].flag == CometVoteFlag::commit) agreed += validator.votes;
+  }
+  if (3 * agreed <= 2 * all) return no_proof(header.height, "does not follow from the validators known before it");
+  return set;
+}
+
+Result<std::vector<CometValidator>> check_change(std::span<const CometValidator> known, const SetChange& change) {
+  TRY_LET(set, check_led(known, change.header, change.commit, change.set));
+  if (!change.next.empty()) set = change.next;
+  sort_set(set);
+  if (set_hash(set) != change.header.next_validators) return no_proof(change.header.height, "names another next set");
+  return set;
+}
+
 Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app,
                                                std::vector<CometValidator> set) {
   sort_set(set);
@@ -154,16 +177,13 @@ Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std:
     if (number(header.height) <= before || number(header.height) > number(height))
       return no_proof(header.height, "changes the set out of order");
     before = number(header.height);
-    TRY(check_commit(header, change.commit, set));
-    set = change.next;
-    sort_set(set);
-    if (set_hash(set) != header.next_validators) return no_proof(header.height, "names another next set");
+    TRY_LET(next, check_change(set, change));
+    set = std::move(next);
   }
   if (seal.header.chain_id != chain_id) return no_proof(seal.header.height, "is of another chain");
   if (number(seal.header.height) != number(height) + 1) return no_proof(seal.header.height, "does not seal height " + std::to_string(number(height)));
   if (seal.header.app != app) return no_proof(seal.header.height, "seals another outcome");
-  TRY(check_commit(seal.header, seal.commit, set));
-  return set;
+  return check_led(set, seal.header, seal.commit, seal.set);
 }
 
 }  // namespace cairn::attest

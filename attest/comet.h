@@ -1,10 +1,13 @@
 // CometBFT's header and commit (v0.38), as far as a light client needs them: which validators signed which app hash.
 //
 // Our header of height H is sealed by CometBFT's block H + 1: its app hash is header_id(H), and validators with more than two
-// thirds of the votes have signed it. Whoever knows the set of one height follows the sets from there: where a header's next
-// set differs from its own, the seal brings that header, signed by the set before, and the new set in full.
+// thirds of the votes have signed it. Whoever knows the set of one height follows the sets from there. A header leads on when
+// more than two thirds of its own set's votes and more than two thirds of the known set's stand behind it: those who could
+// forge that could as well forge the next header of the known set. So a seal grows with how often a third of the stake has changed hands,
+// whatever the number of blocks and of lesser changes between.
 //
-//   seal := changes:{header commit next:validator*}* header commit
+//   seal := changes:{header commit set:validator* next:validator*}* header commit set:validator*
+//   set  := of the header, in full; empty where it is the known one      next := of the header after, empty where it is the same
 //
 // Hashes and signed bytes are CometBFT's own: protobuf, SHA-256 trees by RFC 6962, ed25519.
 // Source: CometBFT spec/core/data_structures.md and encoding.md, v0.38.
@@ -105,12 +108,15 @@ struct CometCommit {
   }
 };
 
+// Leads from a known set to another.
 struct SetChange {
-  CometHeader header;  // whose next set is another
+  CometHeader header;
   CometCommit commit;
+  std::vector<CometValidator> set;
   std::vector<CometValidator> next;
   static constexpr auto fields() {
-    return std::tuple{field("header", &SetChange::header), field("commit", &SetChange::commit), field("next", &SetChange::next)};
+    using C = SetChange;
+    return std::tuple{field("header", &C::header), field("commit", &C::commit), field("set", &C::set), field("next", &C::next)};
   }
 };
 struct CometSeal {
@@ -119,8 +125,10 @@ struct CometSeal {
   std::vector<SetChange> changes;  // since the set that the reader knows
   CometHeader header;              // of the height after the sealed one
   CometCommit commit;
+  std::vector<CometValidator> set;
   static constexpr auto fields() {
-    return std::tuple{field("changes", &CometSeal::changes), field("header", &CometSeal::header), field("commit", &CometSeal::commit)};
+    using S = CometSeal;
+    return std::tuple{field("changes", &S::changes), field("header", &S::header), field("commit", &S::commit), field("set", &S::set)};
   }
 };
 
@@ -133,6 +141,12 @@ Bytes vote_bytes(const std::string& chain_id, Height height, const CometCommit& 
 
 // That more than two thirds of the set's votes stand behind the header. Errors: proof, bad_signature.
 Result<> check_commit(const CometHeader& header, const CometCommit& commit, std::span<const CometValidator> sorted);
+// The same, whoever's set it is: `set`, or the known one where that is empty; and more than two thirds of the known set's votes
+// stand behind the header too. Gives the header's set, sorted. Errors: as above.
+Result<std::vector<CometValidator>> check_led(std::span<const CometValidator> known, const CometHeader& header, const CometCommit& commit,
+                                              std::vector<CometValidator> set);
+// Where a change leads. Errors: as above.
+Result<std::vector<CometValidator>> check_change(std::span<const CometValidator> known, const SetChange& change);
 // That the set, or one that follows from it by the seal's changes, has sealed `app` as the outcome of `height`. Gives the set
 // that did. Errors: proof, bad_signature.
 Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app,

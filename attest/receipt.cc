@@ -66,9 +66,9 @@ class Examination {
 
   void root() {
     if (failed()) return;
-    const MapEntry entry{receipt_key(body_.job, body_.attempt), receipt_root(body_)};
-    holds("receipt root", brief(entry.value) + " in the state", check_present(receipt_.header.header.state_root, entry, receipt_.path),
-          brief(entry.value), count_of(receipt_.path.steps.size(), "hash") + " up to the state root of " + header_name());
+    const std::string root = brief(receipt_root(body_));
+    holds("receipt root", root + " in the state", check_present(receipt_.header.header.state_root, receipt_entry(body_), receipt_.path),
+          root, count_of(receipt_.path.steps.size(), "hash") + " up to the state root of " + header_name());
   }
 
   // The rules of the match: the genesis's, or those that the same state holds under their number.
@@ -319,6 +319,18 @@ Hash receipt_root(const ReceiptBody& body) { return hash_of("cairn.receipt.v1", 
 Hash receipt_key(const JobId& job, uint32_t attempt) {
   const Bytes number = encode(attempt);
   return tagged_hash("cairn.receipt_key.v1", {job.span(), number});
+}
+Hash receipt_place(const JobId& job, uint32_t attempt) {
+  Bytes key{'R'};
+  const Hash own = receipt_key(job, attempt);
+  key.insert(key.end(), own.v.begin(), own.v.end());
+  return blake3(key);
+}
+MapEntry receipt_entry(const ReceiptBody& body) {
+  Bytes record = encode(receipt_key(body.job, body.attempt));
+  const Hash root = receipt_root(body);
+  record.insert(record.end(), root.v.begin(), root.v.end());
+  return {receipt_place(body.job, body.attempt), blake3(record)};
 }
 
 std::vector<Finding> examine(const Receipt& receipt, const Genesis& genesis) { return Examination(receipt, genesis).run(); }

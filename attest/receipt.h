@@ -1,7 +1,7 @@
 // A receipt: everything that happened to one attempt at a job, checkable offline with the chain's genesis alone.
 //
 //   receipt root := hash_of("cairn.receipt.v1", ReceiptBody)      what stays in the ledger's state, 32 bytes
-//   state map    :  receipt_key(job, attempt) -> receipt root      as a MapEntry
+//   state key    :  'R' receipt_key(job, attempt):32;  record := receipt_key:32 receipt_root:32
 //
 // The ledger writes the body when an attempt ends; the node adds the header and the path when it is asked for a receipt.
 // Every byte of a receipt is bound: by the root, by the path, or by the producer's signature.
@@ -200,6 +200,9 @@ Audit audit_reached(const ReceiptBody& body);
 
 Hash receipt_root(const ReceiptBody& body);
 Hash receipt_key(const JobId& job, uint32_t attempt);
+// Where its record stands in the state's tree, and the leaf: as of any record, the BLAKE3 of the state key and of the record.
+Hash receipt_place(const JobId& job, uint32_t attempt);
+MapEntry receipt_entry(const ReceiptBody& body);
 
 // One thing that was checked. For people: "draw: 1 segment of 10 ... ok".
 struct Finding {

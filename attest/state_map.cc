@@ -19,15 +19,20 @@ Fork fork_of(std::span<const MapEntry> sorted) {
   return {bit, static_cast<size_t>(right - sorted.begin())};
 }
 
-// The root that a proof's steps lead to from its leaf, turning as `key` turns.
-Result<Hash> climb(const Hash& key, const MapProof& proof) {
-  Hash node = map_leaf(*proof.found);
-  for (size_t i = proof.steps.size(); i-- > 0;) {
-    const MapStep& step = proof.steps[i];
-    if (i > 0 && proof.steps[i - 1].bit >= step.bit) return no_proof("the bits of a state path do not ascend");
+// The root that steps lead to from a node, turning as `key` turns.
+Result<Hash> climb(const Hash& key, Hash node, std::span<const MapStep> steps) {
+  for (size_t i = steps.size(); i-- > 0;) {
+    const MapStep& step = steps[i];
+    if (i > 0 && steps[i - 1].bit >= step.bit) return no_proof("the bits of a state path do not ascend");
     node = bit_of(key, step.bit) ? map_inner(step.bit, step.sibling, node) : map_inner(step.bit, node, step.sibling);
   }
   return node;
+}
+// From the leaf of a proof.
+Result<Hash> climb(const Hash& key, const MapProof& proof) { return climb(key, map_leaf(*proof.found), proof.steps); }
+
+bool turns(const MapBranch& branch, std::span<const MapStep> steps, bool right) {
+  return std::all_of(steps.begin(), steps.end(), [&](const MapStep& step) { return bit_of(branch.key, step.bit) == right; });
 }
 
 }  // namespace
@@ -97,6 +102,40 @@ Result<> check_absent(const Hash& root, const Hash& key, const MapProof& proof) 
   TRY_LET(reached, climb(key, proof));
   if (reached != root) return no_proof("a state path does not lead to the state root");
   return {};
+}
+
+MapBranch branch_of(std::span<const MapEntry> sorted, const MapProof& first) {
+  const int part_at = sorted.size() == 1 ? 256 : first_difference(sorted.front().key, sorted.back().key);
+  MapBranch out{sorted.front().key, first.steps};
+  std::erase_if(out.steps, [&](const MapStep& step) { return step.bit >= part_at; });
+  return out;
+}
+
+Result<> check_branch(const Hash& root, std::span<const MapEntry> sorted, const MapBranch& branch) {
+  if (sorted.empty()) return no_proof("a branch of the state without entries");
+  for (size_t i = 1; i < sorted.size(); i++)
+    if (!(sorted[i - 1].key < sorted[i].key)) return no_proof("the entries of a branch of the state are out of order");
+  if (branch.key != sorted.front().key) return no_proof("the way to a branch of the state is another's");
+  if (!branch.steps.empty() && sorted.size() > 1 && first_difference(sorted.front().key, sorted.back().key) <= branch.steps.back().bit)
+    return no_proof("the entries of a branch of the state part above it");
+  TRY_LET(reached, climb(branch.key, map_root(sorted), branch.steps));
+  if (reached != root) return no_proof("a branch of the state does not lead to the state root");
+  return {};
+}
+
+bool is_first(const MapBranch& branch) { return turns(branch, branch.steps, false); }
+bool is_last(const MapBranch& branch) { return turns(branch, branch.steps, true); }
+
+// The ways part at the last node where the first turned left: from there the second turns right, and then left alone. Above, nodes of
+// one map are the same when their bits are.
+bool follows(const MapBranch& before, const MapBranch& branch) {
+  const auto parts = std::find_if(before.steps.rbegin(), before.steps.rend(), [&](const MapStep& step) { return !bit_of(before.key, step.bit); });
+  if (parts == before.steps.rend()) return false;
+  const size_t shared = static_cast<size_t>(before.steps.rend() - parts) - 1;
+  if (branch.steps.size() <= shared || branch.steps[shared].bit != before.steps[shared].bit || !bit_of(branch.key, branch.steps[shared].bit)) return false;
+  for (size_t i = 0; i < shared; i++)
+    if (branch.steps[i].bit != before.steps[i].bit || bit_of(branch.key, branch.steps[i].bit) != bit_of(before.key, before.steps[i].bit)) return false;
+  return turns(branch, std::span(branch.steps).subspan(shared + 1), false);
 }
 
 }  // namespace cairn::attest

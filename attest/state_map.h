@@ -50,4 +50,19 @@ MapProof map_prove(std::span<const MapEntry> sorted, const Hash& key);
 Result<> check_present(const Hash& root, const MapEntry& entry, const MapProof& proof);
 Result<> check_absent(const Hash& root, const Hash& key, const MapProof& proof);
 
+// All that the map holds below one of its nodes: the way to the node, and the key of any entry there. Cut into branches, a map can
+// be carried in parts that are proven one by one, and seen to be whole.
+struct MapBranch {
+  Hash key;
+  std::vector<MapStep> steps;  // from the root down to the node, turning as `key` turns
+};
+// Of entries, sorted by key, that are all below one node, given the proof of the first of them.
+MapBranch branch_of(std::span<const MapEntry> sorted, const MapProof& first);
+// That the entries, sorted by key, are all that the map holds there. Error: proof.
+Result<> check_branch(const Hash& root, std::span<const MapEntry> sorted, const MapBranch& branch);
+// Of branches of one map that have been checked: that the map holds nothing before the branch, behind it, or between the two.
+bool is_first(const MapBranch& branch);
+bool is_last(const MapBranch& branch);
+bool follows(const MapBranch& before, const MapBranch& branch);
+
 }  // namespace cairn::attest

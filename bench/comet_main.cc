@@ -6,9 +6,7 @@
 // alternate (A B B A); each side starts fresh nodes, is handed N transactions of equal size as fast as it takes them, and its
 // time ends when the last is in a block. Signatures are not checked in the first rows (`stub`): they measure our side of the
 // engine alone. With real ones a row stands beside the lesser of kvstore's rate and the rate of verification over the validators.
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -25,6 +23,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/loopback.h"
 #include "ledger/comet/application.h"
 #include "ledger/comet/base64.h"
 #include "ledger/comet/home.h"
@@ -148,10 +147,10 @@ struct Bench {
     std::vector<std::string> peers;
     for (unsigned i = 0; i < validators; i++) {
       homes.push_back(scratch.path / std::to_string(i) / "c");
-      peers.push_back(comet::peer_id(key_numbered(4000 + i).public_key()) + "@127.0.0.1:" + std::to_string(free_port()));
+      peers.push_back(comet::peer_id(key_numbered(4000 + i).public_key()) + "@127.0.0.1:" + std::to_string(must(free_port())));
     }
     for (unsigned i = 0; i < validators; i++) {
-      comet::HomeConfig home{homes[i], peers[i].substr(peers[i].find('@') + 1), {}, static_cast<uint32_t>(ours.size() + 10'000)};
+      comet::HomeConfig home{homes[i], homes[i].string() + ".signed", peers[i].substr(peers[i].find('@') + 1), {}, static_cast<uint32_t>(ours.size() + 10'000), {}, {}};
       for (unsigned k = 0; k < validators; k++)
         if (k != i) home.peers.push_back(peers[k]);
       must(comet::write_home(home, genesis, key_numbered(1000 + i), key_numbered(4000 + i)));
@@ -161,7 +160,7 @@ struct Bench {
       } else {
         nodes[i].chain = must(ledger::Chain::open(scratch.path / std::to_string(i) / "chain", genesis));
         nodes[i].application = std::make_unique<comet::Application>(
-            *nodes[i].chain, comet::ApplicationConfig{key_numbered(1000 + i).public_key(), key_numbered(2000 + i), side == Side::stub, {}});
+            *nodes[i].chain, comet::ApplicationConfig{key_numbered(1000 + i).public_key(), key_numbered(2000 + i), side == Side::stub, {}, {}});
         nodes[i].server = must(comet::AbciServer::start(comet::app_address(homes[i]), [application = nodes[i].application.get()](
                                                             const auto& request, auto& response) { application->handle(request, response); }));
       }
@@ -229,17 +228,6 @@ struct Bench {
       if (paid != transactions.size()) std::fprintf(stderr, "only %lu of %zu transactions came into a block\n", static_cast<unsigned long>(paid), transactions.size());
     }
     return rate;
-  }
-
-  static uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    CHECK(::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    ::close(fd);
-    return ntohs(address.sin_port);
   }
 
   double verifications_a_second() const {

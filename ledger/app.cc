@@ -73,17 +73,6 @@ void let_time_pass(State& state, BlockContext& block) {
 
 }  // namespace
 
-attest::MapEntry map_entry(ByteSpan key, ByteSpan value) {
-  if (key.front() == static_cast<uint8_t>(kReceiptTable)) {
-    const auto receipt = must(decode<ReceiptRoot>(value));
-    const Bytes own = key_of(receipt);
-    if (!std::equal(key.begin(), key.end(), own.begin(), own.end()))
-      throw Fault({Code::internal, "a receipt's root stands under another's key", "restore the data folder from a copy"});
-    return {receipt.key, receipt.root};
-  }
-  return {blake3(key), blake3(value)};
-}
-
 App::App(attest::Genesis genesis) : genesis_(std::move(genesis)), chain_(attest::genesis_hash(genesis_)) {}
 
 Result<> App::init() {
@@ -458,7 +447,6 @@ Hash App::state_root() {
       const auto entry = map_entry(key, *value);
       tree_.set(entry.key, entry.value);
     } else {
-      CHECK(key.front() != static_cast<uint8_t>(kReceiptTable));  // receipts stay
       tree_.erase(blake3(key));
     }
   }

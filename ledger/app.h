@@ -60,9 +60,8 @@ struct Simulation {
   }
 };
 
-// Where a stored record stands in the state's tree: a receipt's root under its receipt_key, everything else under the hashes of
-// its key and its value.
-attest::MapEntry map_entry(ByteSpan key, ByteSpan value);
+// The leaf of a stored record in the state's tree.
+inline attest::MapEntry map_entry(ByteSpan key, ByteSpan value) { return {blake3(key), blake3(value)}; }
 
 // The tree and the records of a view against the last header, one after the other and whole: the root, every record's place in
 // the tree, and that all holdings add up to what the genesis handed out. Any thread; stops with `cancelled` when `go_on` says so.

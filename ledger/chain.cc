@@ -7,7 +7,9 @@
 namespace cairn::ledger {
 
 Chain::Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store)
-    : genesis_(genesis), id_(attest::genesis_hash(genesis)), store_(std::move(store)), app_(genesis) {}
+    : genesis_(genesis), id_(attest::genesis_hash(genesis)), store_(std::move(store)) {
+  app_.emplace(genesis_);
+}
 
 Chain::~Chain() {
   stopping_ = true;
@@ -20,12 +22,12 @@ Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, 
   std::unique_ptr<Chain> chain(new Chain(genesis, std::move(store)));
   const Height head = chain->store_->head();
   if (number(head) == 0) {
-    TRY(chain->app_.init());
+    TRY(chain->app_->init());
     return chain;
   }
   const auto last = chain->store_->header(head);
   if (!last) return Error{Code::io, "the store lacks its last block", "restore it from a copy"};
-  TRY(chain->app_.resume(*last, chain->store_->view(head)));
+  TRY(chain->app_->resume(*last, chain->store_->view(head)));
   if (settings.check_beside) chain->check_beside();
   return chain;
 }
@@ -76,32 +78,32 @@ Block Chain::extend(const Proposal& proposal, const Sign& sign, const std::funct
   const auto lock = turn();
   const auto ours = [](const TransactionId&) { return true; };
   try {
-    Finalized done = must(app_.finalize(proposal, store_->last_event() + 1, ours));
+    Finalized done = must(app_->finalize(proposal, store_->last_event() + 1, ours));
     const Block block{sign(done.header), transactions_of(proposal), std::move(done.results)};
     store(block, done, before_shown);
     return block;
   } catch (...) {
-    app_.dropped();
+    app_->dropped();
     throw;
   }
 }
 
 void Chain::store(const Block& block, const Finalized& done, const std::function<void()>& before_shown) {
-  const App::Changes changes = app_.changes();
+  const App::Changes changes = app_->changes();
   store_->commit({block, changes.records, changes.pages, done.events, done.receipts}, before_shown);
-  app_.committed(block.header, store_->view(store_->head()));
+  app_->committed(block.header, store_->view(store_->head()));
 }
 
 Result<Finalized> Chain::finalize(const Proposal& proposal, const App::Known& signature_known) {
   const auto lock = turn();
-  if (staged_) app_.dropped();
+  if (staged_) app_->dropped();
   staged_.reset();
   try {
-    TRY_LET(done, app_.finalize(proposal, store_->last_event() + 1, signature_known));
+    TRY_LET(done, app_->finalize(proposal, store_->last_event() + 1, signature_known));
     staged_ = Staged{done, transactions_of(proposal)};
     return done;
   } catch (...) {
-    app_.dropped();
+    app_->dropped();
     throw;
   }
 }
@@ -115,9 +117,19 @@ Block Chain::commit() {
     store(block, staged.done);
     return block;
   } catch (...) {
-    app_.dropped();
+    app_->dropped();
     throw;
   }
+}
+
+void Chain::add(std::span<const RecordChange> records, std::span<const PageChange> pages) { store_->add(records, pages); }
+void Chain::forget() { store_->clear(); }
+
+Result<> Chain::begin(const attest::SignedHeader& header, const std::optional<Event>& last_event) {
+  const auto lock = turn();
+  store_->begin(header, {}, {}, last_event, {}, {});
+  app_.emplace(genesis_);
+  return app_->resume(header, store_->view(store_->head()));
 }
 
 }  // namespace cairn::ledger

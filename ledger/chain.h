@@ -32,7 +32,7 @@ class Chain {
   template <class Ask>
   auto read(Ask&& ask) const {
     const auto lock = turn();
-    return ask(static_cast<const App&>(app_));
+    return ask(static_cast<const App&>(*app_));
   }
   // One height's header and state, for proofs and long reads: blocks do not wait for it. Error: not_found (the height is not
   // there yet), too_old (it has left the window).
@@ -64,6 +64,12 @@ class Chain {
   Result<Finalized> finalize(const Proposal& proposal, const App::Known& signature_known);
   Block commit();
 
+  // Into a chain without a block: a state in parts, as records and pages of their tree; then the header that it is the state of.
+  // Until then nothing of it counts, and forget() or the next start drops it. Errors of begin: those of App::resume.
+  void add(std::span<const RecordChange> records, std::span<const PageChange> pages);
+  void forget();
+  Result<> begin(const attest::SignedHeader& header, const std::optional<Event>& last_event);
+
   const Store& store() const { return *store_; }
   const attest::Genesis& genesis() const { return genesis_; }
   const Hash& id() const { return id_; }
@@ -90,7 +96,7 @@ class Chain {
   const Hash id_;  // the genesis hash
   mutable std::mutex door_, mutex_;
   std::unique_ptr<Store> store_;
-  App app_;
+  std::optional<App> app_;  // always there; another one after begin()
   std::optional<Error> damaged_;  // found by the check beside
   std::atomic<bool> stopping_{false};
   std::thread checker_;

@@ -37,6 +37,12 @@ class Engine {
   using Sealed = std::function<void(Result<std::vector<attest::SignedHeader>>)>;
   virtual void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) = 0;
 
+  // A question about the engine's own blocks, in its words, of a node that joins; the answer in its words. Any thread; never blocks.
+  using Told = std::function<void(Result<std::string>)>;
+  virtual void relay(Bytes, Told told) {
+    told(Error{Code::not_found, "the engine of this chain has no blocks of its own", "/v1/blocks has all there is"});
+  }
+
   virtual size_t waiting() const = 0;  // in the mempool
   virtual std::optional<Error> halted() const = 0;
   virtual EngineFigures figures() const = 0;

@@ -128,10 +128,11 @@ Result<> Node::route(const HttpRequest& request, const Reply& reply) {
   const size_t slash = rest.find('/');
   const std::string noun = rest.substr(0, slash);
   const std::string id = slash == std::string::npos ? "" : rest.substr(slash + 1);
-  if (request.method == "POST" && id.empty() && (noun == "transactions" || noun == "quote" || noun == "simulate")) return post(noun, request, reply);
+  if (request.method == "POST" && id.empty() && (noun == "transactions" || noun == "quote" || noun == "simulate" || noun == "comet"))
+    return post(noun, request, reply);
   if (request.method != "GET") {
     HttpResponse response = error_response({Code::usage, request.method.substr(0, 16) + " is not for " + request.path.substr(0, 80),
-                                            "GET reads; POST is for /v1/transactions, /v1/quote and /v1/simulate"});
+                                            "GET reads; POST is for /v1/transactions, /v1/quote, /v1/simulate and /v1/comet"});
     response.status = 405;
     reply->send(std::move(response));
     return {};
@@ -142,6 +143,12 @@ Result<> Node::route(const HttpRequest& request, const Reply& reply) {
 
 Result<> Node::post(const std::string& noun, const HttpRequest& request, const Reply& reply) {
   if (noun == "transactions") return submit(request, reply);
+  if (noun == "comet") {
+    engine_.relay(request.body, [reply](const Result<std::string>& told) {
+      reply->send(told ? HttpResponse{200, "application/json", *told} : error_response(told.error()));
+    });
+    return {};
+  }
   if (noun == "simulate") {
     TRY_LET(transaction, decode<Transaction>(request.body));
     TRY_LET(simulated, simulate(transaction));
@@ -316,7 +323,7 @@ Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply
   attest::Receipt out;
   TRY_LET(committed, chain_.last());
   out.header = committed.header;
-  out.path = committed.prove(attest::receipt_key(job, body->attempt));
+  out.path = committed.prove(attest::receipt_place(job, body->attempt));
   if (body->rules > 1) {
     const auto rules = committed.record<attest::Rules>(key_of(attest::Rules{body->rules, {}, {}, {}}));
     CHECK(rules.has_value());
@@ -325,7 +332,9 @@ Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply
   std::vector<attest::SignedHeader> headers{out.header};
   for (const auto& draw : body->draws) {
     const auto header = chain_.store().header(draw.height);
-    CHECK(header.has_value());
+    if (!header)
+      return Error{Code::not_found, "this node began after block " + std::to_string(number(draw.height)) + ", which drew for the job",
+                   "ask a node that has been there longer"};
     headers.push_back(*header);
   }
   out.body = *std::move(body);

@@ -5,6 +5,7 @@
 //   GET  /v1/transactions?account=ID[&before=HEIGHT.INDEX][&limit=N]   TransactionPage: whatever names the id, newest first; job=ID too
 //   POST /v1/simulate                encoded transaction, signed or not -> Simulation
 //   POST /v1/quote                   encoded attest::JobSpec -> Quote
+//   POST /v1/comet                   what a joining node's CometBFT asks of this one's: JSON-RPC of commit, validators, consensus_params
 //   GET  /v1/status                  Status                     GET  /v1/supply            Supply, added up now
 //   GET  /v1/genesis                 always raw                 GET  /v1/blocks/HEIGHT     Block; "head" is the last
 //   GET  /v1/accounts/ID             AccountView                GET  /v1/games/ID          Dispute

@@ -24,6 +24,8 @@ struct NodeConfig {
   std::string p2p_listen = "127.0.0.1:26656";                                      // comet chains: where other validators reach this one
   std::vector<std::string> peers;                                                  // comet chains: other validators, ID@HOST:PORT
   std::filesystem::path p2p_key = "/var/lib/cairn/node/p2p.key";                   // comet chains: made if missing; its id is in the log
+  std::vector<std::string> sync_from;                                              // comet chains: HTTP addresses of nodes whose state a new one takes
+  uint32_t snapshot_blocks = 1'000;                                                // comet chains: offers its state at every so many blocks; 0: never
   std::filesystem::path cometbft;                                                  // comet chains: the program; empty: beside cairnd, or in PATH
   std::string log_level = "info";                                                  // debug, info, warning, error
   static constexpr auto fields() {
@@ -44,6 +46,8 @@ struct NodeConfig {
                       field("p2p_listen", &C::p2p_listen),
                       field("peers", &C::peers),
                       field("p2p_key", &C::p2p_key),
+                      field("sync_from", &C::sync_from),
+                      field("snapshot_blocks", &C::snapshot_blocks),
                       field("cometbft", &C::cometbft),
                       field("log_level", &C::log_level)};
   }

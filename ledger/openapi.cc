@@ -146,7 +146,7 @@ Answer answer_of(const std::string& key, Components& all) {
   if (key == "GET /v1/receipts/{job}") return only_raw("Receipt");
   if (key == "GET /v1/verifiers") return CAIRN_LIST(VerifierView);
   if (key == "GET /v1/events") return {Components::reference("EventPage"), "vector of Event", "text/event-stream"};
-  if (key == "GET /v1/openapi.json") return {{{"type", "object"}}, "", ""};
+  if (key == "POST /v1/comet" || key == "GET /v1/openapi.json") return {{{"type", "object"}}, "", ""};
   CHECK(key == "GET /metrics");
   return {nullptr, "", "text/plain"};
 #undef CAIRN_RECORD
@@ -206,6 +206,7 @@ const std::vector<Route>& routes() {
         {In::query, Kind::place, "before", "`next` of the page before"}, limit, raw}},
       {"POST", "/v1/quote", "What a job costs", {raw}, "JobSpec"},
       {"POST", "/v1/simulate", "What a transaction would do now; its signature is not looked at", {raw}, "Transaction"},
+      {"POST", "/v1/comet", "What a joining node's CometBFT asks of this one's: JSON-RPC of commit, validators and consensus_params", {}},
       {"GET", "/v1/status", "Where the chain stands", {raw}},
       {"GET", "/v1/health", "503 with `halted` or `timed_out` where no block comes although one should", {raw}},
       {"GET", "/v1/fees", "What a place in the next block costs", {raw}},

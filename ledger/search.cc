@@ -148,7 +148,7 @@ void Search::follow() {
         Mark mark;
         for (; height <= head && batch.GetDataSize() < kBatchBytes; height++) {
           const auto block = store_.block(Height{height});
-          CHECK(block.has_value());
+          if (!block) continue;  // from before the state that this node began with
           for (uint32_t i = 0; i < block->transactions.size(); i++) {
             const Hash id = transaction_id(block->transactions[i]);
             const auto transaction = decode<Transaction>(block->transactions[i]);

@@ -100,6 +100,7 @@ struct Store::Disk {
   std::map<uint64_t, std::shared_ptr<const View>> views;  // of the window, by height
 
   void keep_view(uint64_t height);
+  void drop_state();  // of a store without a block
   void begin_marks();
   void mark();
   void require(const rocksdb::Status& status) const {
@@ -179,6 +180,16 @@ void Store::Disk::keep_view(uint64_t height) {
   if (height >= window) views.erase(views.begin(), views.upper_bound(height - window));
 }
 
+void Store::Disk::drop_state() {
+  for (const char* table : {"n", "s"}) {
+    const std::string end(1, static_cast<char>(*table + 1));
+    const std::unique_ptr<rocksdb::Iterator> at(db->NewIterator(rocksdb::ReadOptions()));
+    at->Seek(table);
+    if (at->Valid() && at->key().starts_with(table)) require(db->DeleteRange(rocksdb::WriteOptions(), db->DefaultColumnFamily(), table, end));
+    require(at->status());
+  }
+}
+
 // ---- how far commit() came ----
 
 namespace {
@@ -256,6 +267,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     return Error{Code::wrong_chain, "the store in " + disk->folder + " belongs to another chain than the genesis file",
                  "name the folder or the genesis file that go together"};
   if (const auto head = disk->get("mhead")) disk->head = disk->decoded<uint64_t>(*head);
+  if (disk->head == 0) disk->drop_state();  // that an interrupted begin() has left
   {
     const std::unique_ptr<rocksdb::Iterator> at(disk->db->NewIterator(rocksdb::ReadOptions()));
     at->SeekForPrev(event_key(UINT64_MAX));
@@ -301,17 +313,8 @@ void Store::commit(const BlockWrites& writes, const std::function<void()>& befor
 void Store::begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
                   std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
                   std::span<const RecordChange> state, std::span<const PageChange> pages) {
-  constexpr size_t kAtOnce = 4u << 20;
-  CHECK(disk_->head == 0);
+  add(state, pages);
   rocksdb::WriteBatch batch;
-  const auto add = [&](const std::string& key, const Bytes& value) {
-    disk_->require(batch.Put(key, slice(value)));
-    if (batch.GetDataSize() < kAtOnce) return;
-    disk_->require(disk_->db->Write(rocksdb::WriteOptions(), &batch));
-    batch.Clear();
-  };
-  for (const auto& [key, value] : state) add(state_key(key), *value);
-  for (const auto& [page, bytes] : pages) add(page_key(page), *bytes);
   const auto put = [&](const std::string& key, const auto& record) { disk_->require(batch.Put(key, slice(encode(record)))); };
   for (const auto& one : draw_headers) put(block_key(one.header.height), Block{one, {}, {}});
   put(block_key(header.header.height), Block{header, {}, {}});
@@ -321,10 +324,34 @@ void Store::begin(const attest::SignedHeader& header, std::span<const attest::Si
   rocksdb::WriteOptions synced;
   synced.sync = true;
   disk_->require(disk_->db->Write(synced, &batch));
+  disk_->keep_view(number(header.header.height));
   disk_->head = number(header.header.height);
   if (last_event) disk_->last_event = last_event->seq;
   disk_->mark();
-  disk_->keep_view(disk_->head);
+}
+
+void Store::add(std::span<const RecordChange> state, std::span<const PageChange> pages) {
+  constexpr size_t kAtOnce = 4u << 20;
+  CHECK(disk_->head == 0);
+  rocksdb::WriteBatch batch;
+  const auto write = [&] {
+    disk_->require(disk_->db->Write(rocksdb::WriteOptions(), &batch));
+    batch.Clear();
+  };
+  const auto change = [&](const std::string& key, const std::optional<Bytes>& value) {
+    disk_->require(value ? batch.Put(key, slice(*value)) : batch.Delete(key));
+    if (batch.GetDataSize() >= kAtOnce) write();
+  };
+  for (const auto& [key, value] : state) change(state_key(key), value);
+  for (const auto& [page, bytes] : pages) change(page_key(page), bytes);
+  write();
+  disk_->keep_view(0);
+}
+
+void Store::clear() {
+  CHECK(disk_->head == 0);
+  disk_->drop_state();
+  disk_->keep_view(0);
 }
 
 Height Store::head() const { return Height{disk_->head.load()}; }

@@ -58,8 +58,12 @@ class Store {
   // which is called when it is on disk. Cost: one write and one sync of a file.
   void commit(const BlockWrites& writes, const std::function<void()>& before_shown = {});
 
-  // Into an empty store: the state of a chain at `header`, and what of the past its jobs' receipts need. The blocks before are
-  // not there. Synced when it returns; an interrupted one is to be thrown away.
+  // Into a store without a block: a part of a state, that begin() makes whole. Until then view(Height{0}) shows what there is, and
+  // clear() or the next open() drops it.
+  void add(std::span<const RecordChange> state, std::span<const PageChange> pages);
+  void clear();
+  // Into a store without a block: the rest of the state of a chain at `header`, and what of the past its jobs' receipts need. The
+  // blocks before are not there. Synced when it returns.
   void begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
              std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
              std::span<const RecordChange> state, std::span<const PageChange> pages);

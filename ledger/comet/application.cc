@@ -8,6 +8,7 @@ namespace {
 
 namespace abci = tendermint::abci;
 
+constexpr uint32_t kSnapshotFormat = 1;
 constexpr size_t kSeenMax = 200'000;  // of each of two generations: more than any mempool and the blocks under way
 
 ByteSpan span_of(const std::string& text) { return as_bytes(text); }
@@ -68,18 +69,15 @@ App::Known Application::known() const {
 }
 
 Result<> Application::check_new(ByteSpan bytes) {
-  const TransactionId id = transaction_id(bytes);
   if (bytes.size() > kMaxTransactionBytes)
     return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
+  TRY_LET(transaction, decode<Transaction>(bytes));
+  const TransactionId id = transaction_id(bytes);
   if (!config_.stub_signatures && !seen_.has(id)) {
-    TRY_LET(transaction, decode<Transaction>(bytes));
     TRY(check_signature(transaction, chain_.id()));
     seen_.add(id);
   }
-  return chain_.read([&](const App& app) -> Result<> {
-    TRY(app.check(bytes, true));
-    return {};
-  });
+  return chain_.read([&](const App& app) { return app.check_rest(transaction, bytes.size(), id); });
 }
 
 // Outside the chain's lock, so that nobody waits for it.
@@ -107,6 +105,23 @@ Proposal Application::proposal_of(const Request& request, const Commit& last_com
     out.equivocations.push_back({address_of(one.validator().address()), height_of(one.height())});
   for (const auto& entry : request.txs()) out.entries.emplace_back(entry.begin(), entry.end());
   return out;
+}
+
+Result<> Application::offer(const abci::RequestOfferSnapshot& offered) {
+  restore_.reset();
+  const auto& snapshot = offered.snapshot();
+  if (snapshot.format() != kSnapshotFormat) return Error{Code::invalid, "a snapshot of format " + std::to_string(snapshot.format()), "use one release"};
+  TRY_LET(head, decode<SnapshotHead>(span_of(snapshot.metadata())));
+  const Hash id = attest::header_id(head.header);
+  if (string_of(id.span()) != offered.app_hash() || number(head.header.height) != snapshot.height() || head.chunks != snapshot.chunks() || head.chunks == 0)
+    return Error{Code::proof, "its head is not the one that the validators signed", "take another one"};
+  if (number(chain_.store().head()) == 0) {
+    restore_ = std::make_unique<Restore>(chain_, std::move(head));
+    return {};
+  }
+  // CometBFT ended after the last chunk and before it had noted that.
+  if (chain_.read([](const App& app) { return attest::header_id(app.head().header); }) == id) return {};
+  return Error{Code::wrong_state, "this chain has blocks already", "end the node, remove its folder, and start it anew"};
 }
 
 void Application::handle(const abci::Request& request, abci::Response& response) {
@@ -165,12 +180,16 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       must(grammar_.check(Call::prepare, height_of(prepare.height())));
       std::vector<Bytes> offered;
       for (const auto& tx : prepare.txs()) offered.emplace_back(tx.begin(), tx.end());
-      const auto entries = chain_.read([&](const App& app) {
+      auto entries = chain_.read([&](const App& app) {
         return app.prepare(wall_ms_of(prepare.time()), config_.producer, config_.vrf, offered, static_cast<size_t>(prepare.max_tx_bytes()),
                            field_overhead, known());
       });
       auto* out = response.mutable_prepare_proposal();
       for (const Bytes& entry : entries) out->add_txs(string_of(entry));
+      prepared_.height = height_of(prepare.height());
+      prepared_.wall_ms = wall_ms_of(prepare.time());
+      prepared_.proposer = address_of(prepare.proposer_address());
+      prepared_.entries = std::move(entries);
       return;
     }
     case abci::Request::kProcessProposal: {
@@ -179,7 +198,9 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       must(grammar_.check(Call::process, height_of(process.height())));
       see_signatures(process.txs());
       const Proposal proposal = proposal_of(process, process.proposed_last_commit());
-      const auto accepted = chain_.read([&](const App& app) { return app.process(proposal, known()); });
+      const bool ours = proposal.height == prepared_.height && proposal.wall_ms == prepared_.wall_ms && proposal.proposer == prepared_.proposer &&
+                        proposal.entries == prepared_.entries;  // then all of it has just been checked
+      const auto accepted = ours ? Result<>() : chain_.read([&](const App& app) { return app.process(proposal, known()); });
       if (!accepted)
         log_warning("comet.proposal_refused", {{"height", number(proposal.height)}, {"code", name(accepted.error().code)}, {"text", accepted.error().text}});
       response.mutable_process_proposal()->set_status(accepted ? abci::ResponseProcessProposal::ACCEPT : abci::ResponseProcessProposal::REJECT);
@@ -220,10 +241,62 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       if (config_.on_block) config_.on_block(block);
       return;
     }
-    case abci::Request::kListSnapshots: response.mutable_list_snapshots(); return;
-    case abci::Request::kOfferSnapshot: response.mutable_offer_snapshot()->set_result(abci::ResponseOfferSnapshot::REJECT); return;
-    case abci::Request::kLoadSnapshotChunk: response.mutable_load_snapshot_chunk(); return;
-    case abci::Request::kApplySnapshotChunk: response.mutable_apply_snapshot_chunk()->set_result(abci::ResponseApplySnapshotChunk::ABORT); return;
+    case abci::Request::kListSnapshots: {
+      auto* list = response.mutable_list_snapshots();
+      if (!config_.snapshots) return;
+      for (const SnapshotHead& head : config_.snapshots->list()) {
+        auto* shown = list->add_snapshots();
+        shown->set_height(number(head.header.height));
+        shown->set_format(kSnapshotFormat);
+        shown->set_chunks(head.chunks);
+        shown->set_hash(string_of(attest::header_id(head.header).span()));
+        shown->set_metadata(string_of(encode(head)));
+      }
+      return;
+    }
+    case abci::Request::kLoadSnapshotChunk: {
+      const auto& wanted = request.load_snapshot_chunk();
+      auto* out = response.mutable_load_snapshot_chunk();
+      if (!config_.snapshots || wanted.format() != kSnapshotFormat) return;
+      if (const auto chunk = config_.snapshots->chunk(Height{wanted.height()}, wanted.chunk())) out->set_chunk(string_of(*chunk));
+      return;
+    }
+    case abci::Request::kOfferSnapshot: {
+      std::lock_guard lock(consensus_);
+      must(grammar_.check(Call::offer_snapshot));
+      auto* out = response.mutable_offer_snapshot();
+      const auto accepted = offer(request.offer_snapshot());
+      out->set_result(accepted ? abci::ResponseOfferSnapshot::ACCEPT : abci::ResponseOfferSnapshot::REJECT);
+      if (!accepted) log_warning("snapshot.refused", {{"height", request.offer_snapshot().snapshot().height()}, {"text", accepted.error().text}});
+      return;
+    }
+    case abci::Request::kApplySnapshotChunk: {
+      std::lock_guard lock(consensus_);
+      must(grammar_.check(Call::apply_chunk));
+      auto* out = response.mutable_apply_snapshot_chunk();
+      const auto& chunk = request.apply_snapshot_chunk();
+      out->set_result(abci::ResponseApplySnapshotChunk::ACCEPT);
+      if (!restore_) return;  // this very state is here already
+      const auto refused = [&](const Error& why, auto result) {
+        out->set_result(result);
+        log_warning("snapshot.lie", {{"chunk", chunk.index()}, {"sender", chunk.sender()}, {"text", why.text}});
+      };
+      if (restore_->whole())
+        return refused({Code::proof, "the state ends before the snapshot does", "take another one"}, abci::ResponseApplySnapshotChunk::REJECT_SNAPSHOT);
+      if (const auto added = restore_->add(span_of(chunk.chunk())); !added) {
+        out->add_refetch_chunks(chunk.index());
+        out->add_reject_senders(chunk.sender());
+        return refused(added.error(), abci::ResponseApplySnapshotChunk::RETRY);
+      }
+      if (restore_->next() < restore_->head().chunks) return;
+      const auto whole = restore_->finish();
+      restore_.reset();
+      if (!whole) return refused(whole.error(), abci::ResponseApplySnapshotChunk::REJECT_SNAPSHOT);
+      grammar_.restored(chain_.store().head());
+      log_info("snapshot.restored", {{"height", number(chain_.store().head())}});
+      if (config_.on_restored) config_.on_restored();
+      return;
+    }
     default: throw Fault({Code::malformed, "a request that ABCI 2.0 of CometBFT v0.38 does not have", "use that version"});
   }
 }

@@ -4,17 +4,24 @@
 //   app hash after H     := header_id of our header H; before block 1: the genesis hash
 //   a validator's votes  := whole CRN of its stake
 //
+//   a snapshot           := format 1; its metadata a SnapshotHead, its chunks StateChunks
+//
 // FinalizeBlock computes and writes nothing; Commit is one synced batch. The consensus calls come from one connection; CheckTx
-// and Query from others, and see the last committed block. A call out of order is a Fault, which ends the engine.
+// and Query from others, and see the last committed block. A call out of order is a Fault, which ends the engine. A chunk that lies is
+// asked for again, from others than its sender.
 #pragma once
 
 #include <functional>
 #include <mutex>
 #include <unordered_set>
 
-#include "ledger/chain.h"
 #include "ledger/comet/abci_server.h"
 #include "ledger/comet/grammar.h"
+#include "ledger/snapshot.h"
+
+namespace tendermint::abci {
+class RequestOfferSnapshot;
+}  // namespace tendermint::abci
 
 namespace cairn::ledger::comet {
 
@@ -45,6 +52,8 @@ struct ApplicationConfig {
   SecretKey vrf;
   bool stub_signatures = false;    // measurements alone: whatever is signed is believed
   std::function<void(const Block&)> on_block;  // after every Commit, from the engine's thread: quick
+  std::function<void()> on_restored;           // the chain has been filled from a snapshot
+  Snapshots* snapshots = nullptr;              // what others may take; null: nothing
 };
 
 class Application {
@@ -60,12 +69,15 @@ class Application {
   void see_signatures(const Entries& entries);
   template <class Request, class Commit>
   Proposal proposal_of(const Request& request, const Commit& last_commit);
+  Result<> offer(const tendermint::abci::RequestOfferSnapshot& offered);
 
   Chain& chain_;
   const ApplicationConfig config_;
   SeenSignatures seen_;
   std::mutex consensus_;  // its calls are one at a time already; Info comes from another connection
   Grammar grammar_;
+  Proposal prepared_;  // the last one of our own
+  std::unique_ptr<Restore> restore_;
 };
 
 }  // namespace cairn::ledger::comet

@@ -7,6 +7,7 @@ namespace cairn::ledger::comet {
 namespace {
 
 constexpr size_t kOutgoingMax = 65'536;
+constexpr size_t kQuestionsMax = 256;
 constexpr uint64_t kAwayMs = 15'000;      // as long as a restart may take
 constexpr uint64_t kWaiterMs = 120'000;   // then nobody listens any more
 constexpr uint64_t kSealMs = 20'000;      // for the block after
@@ -18,9 +19,10 @@ uint64_t ns(uint64_t time_ms) { return time_ms * 1'000'000; }
 }  // namespace
 
 Comet::Comet(Chain& chain, const Clock& clock, CometConfig config)
-    : chain_(chain), clock_(clock), config_(std::move(config)), last_block_ns_(clock.steady_ns()) {
+    : chain_(chain), clock_(clock), config_(std::move(config)), changes_(config_.changes), last_block_ns_(clock.steady_ns()) {
   for (unsigned i = 0; i < config_.senders; i++) threads_.emplace_back([this] { send(); });
   threads_.emplace_back([this] { complete_seals(); });
+  threads_.emplace_back([this] { relay_questions(); });
 }
 
 Comet::~Comet() {
@@ -30,11 +32,13 @@ Comet::~Comet() {
   }
   send_wake_.notify_all();
   seal_wake_.notify_all();
+  relay_wake_.notify_all();
   for (auto& thread : threads_) thread.join();
   for (auto& one : outgoing_)
     if (one.admitted) one.admitted(kStopping);
   for (auto& [id, waiter] : waiters_) waiter.answer(kStopping);
   for (auto& one : sealing_) one.sealed(kStopping);
+  for (auto& [question, told] : questions_) told(kStopping);
 }
 
 bool Comet::pause_ms(uint64_t time_ms) {
@@ -131,6 +135,11 @@ void Comet::send() {
   }
 }
 
+void Comet::on_restored() {
+  std::lock_guard lock(mutex_);
+  last_block_ns_ = clock_.steady_ns();
+}
+
 void Comet::on_block(const Block& block) {
   const uint64_t now = clock_.steady_ns();
   std::vector<std::pair<Answer, Result<TxResult>>> answers;
@@ -156,6 +165,39 @@ void Comet::on_block(const Block& block) {
   for (const auto& [answer, result] : answers) answer(result);
 }
 
+// ---- questions of joining nodes ----
+
+void Comet::relay(Bytes question, Told told) {
+  std::optional<Error> refused;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) {
+      refused = kStopping;
+    } else if (questions_.size() >= kQuestionsMax) {
+      refused = Error{Code::limit, "too many questions wait", "ask again in a moment, or another node"};
+    } else {
+      questions_.emplace_back(std::move(question), std::move(told));
+    }
+  }
+  if (refused) return told(*refused);
+  relay_wake_.notify_one();
+}
+
+void Comet::relay_questions() {
+  Rpc rpc(rpc_socket(config_.home));
+  for (;;) {
+    std::pair<Bytes, Told> one;
+    {
+      std::unique_lock lock(mutex_);
+      relay_wake_.wait(lock, [&] { return stopping_ || !questions_.empty(); });
+      if (stopping_) return;
+      one = std::move(questions_.front());
+      questions_.pop_front();
+    }
+    one.second(rpc.relay(one.first));
+  }
+}
+
 // ---- seals ----
 
 void Comet::seal(std::vector<attest::SignedHeader> headers, Sealed sealed) {
@@ -166,23 +208,58 @@ void Comet::seal(std::vector<attest::SignedHeader> headers, Sealed sealed) {
   seal_wake_.notify_all();
 }
 
-Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
-  attest::CometSeal seal;
-  const auto changes = chain_.read([](const App& app) { return app.state().all<VotesChange>(make_key('X')); });
-  for (const auto& change : changes) {
-    // Votes that block h changes stand in header h + 1 as the next set, and are in force in block h + 2.
-    const Height at{number(change.height) + 1}, next{number(change.height) + 2};
-    if (at > height) break;
-    if (!set_changes_.contains(at)) {
-      TRY_LET(voted, rpc.commit(at));
-      TRY_LET(set, rpc.validators(next));
-      set_changes_[at] = {std::move(voted.first), std::move(voted.second), std::move(set)};
-    }
-    seal.changes.push_back(set_changes_[at]);
+// The header of a height with its votes, and its set unless that is the known one. Leads from `known`, or not.
+Result<attest::CometSeal> Comet::voted(Rpc& rpc, Height height, std::span<const attest::CometValidator> known) {
+  attest::CometSeal out;
+  TRY_LET(voted, rpc.commit(height));
+  std::tie(out.header, out.commit) = std::move(voted);
+  if (attest::set_hash(known) != out.header.validators) {
+    TRY_LET(set, rpc.validators(height));
+    out.set = std::move(set);
   }
-  TRY_LET(voted, rpc.commit(Height{number(height) + 1}));
-  std::tie(seal.header, seal.commit) = std::move(voted);
-  return seal;
+  return out;
+}
+
+// The last change of the set between `after` and `before` that leads from `known`; each look halves the way back to the first one,
+// which does.
+Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height before, std::span<const attest::CometValidator> known) {
+  std::vector<Height> heights;  // votes that block h changes stand in header h + 1 as the next set
+  for (const auto& change : chain_.read([](const App& app) { return app.state().all<VotesChange>(make_key('X')); }))
+    if (const Height at{number(change.height) + 1}; at > after && at < before) heights.push_back(at);
+  if (heights.empty()) return Error{Code::not_found, "no change of the validators leads to block " + std::to_string(number(before)), "ask a node that has been there longer"};
+  for (size_t at = heights.size() - 1;; at /= 2) {
+    TRY_LET(found, voted(rpc, heights[at], known));
+    const auto led = attest::check_led(known, found.header, found.commit, found.set);
+    if (!led && at > 0) continue;
+    if (!led) return led.error();
+    TRY_LET(next, rpc.validators(Height{number(heights[at]) + 1}));
+    return attest::SetChange{std::move(found.header), std::move(found.commit), std::move(found.set), std::move(next)};
+  }
+}
+
+Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
+  const Height at{number(height) + 1};
+  std::vector<attest::CometValidator> known;
+  for (const auto& validator : chain_.genesis().validators) known.push_back({validator.key, attest::votes_of(validator.stake)});
+  attest::sort_set(known);
+  std::vector<attest::SetChange> changes;
+  for (;;) {
+    TRY_LET(seal, voted(rpc, at, known));
+    if (attest::check_led(known, seal.header, seal.commit, seal.set)) {
+      seal.changes = std::move(changes);
+      return seal;
+    }
+    const size_t n = changes.size();
+    if (n < changes_.size() && changes_[n].header.height < at) {
+      changes.push_back(changes_[n]);
+    } else {
+      TRY_LET(change, change_towards(rpc, n == 0 ? Height{} : changes.back().header.height, at, known));
+      changes.push_back(std::move(change));
+      if (n == changes_.size()) changes_.push_back(changes.back());
+    }
+    TRY_LET(next, attest::check_change(known, changes.back()));
+    known = std::move(next);
+  }
 }
 
 void Comet::complete_seals() {

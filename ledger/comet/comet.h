@@ -19,6 +19,7 @@ struct CometConfig {
   std::filesystem::path home;
   unsigned senders = 4;         // threads that broadcast
   uint64_t stall_ms = 30'000;   // without a block: halted() says why
+  std::vector<attest::SetChange> changes;  // that lead from the genesis's validators on, where this node does not have those blocks
 };
 
 class Comet final : public Engine {
@@ -29,9 +30,12 @@ class Comet final : public Engine {
   Comet& operator=(const Comet&) = delete;
 
   void on_block(const Block& block);  // after every Commit
+  void on_restored();                 // the chain begins at a snapshot
 
   void submit(Bytes transaction, Until until, Answer answer) override;
   void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) override;
+  // Of commit, validators and consensus_params alone. Errors: invalid (another question), limit (too many wait), unreachable.
+  void relay(Bytes question, Told told) override;
   size_t waiting() const override;
   std::optional<Error> halted() const override;
   EngineFigures figures() const override;
@@ -54,7 +58,10 @@ class Comet final : public Engine {
 
   void send();
   void complete_seals();
+  void relay_questions();
   Result<attest::CometSeal> seal_of(Rpc& rpc, Height height);
+  static Result<attest::CometSeal> voted(Rpc& rpc, Height height, std::span<const attest::CometValidator> known);
+  Result<attest::SetChange> change_towards(Rpc& rpc, Height after, Height before, std::span<const attest::CometValidator> known);
   void finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result);
   bool pause_ms(uint64_t time_ms);  // false: stopping
 
@@ -63,11 +70,12 @@ class Comet final : public Engine {
   const CometConfig config_;
 
   mutable std::mutex mutex_;
-  std::condition_variable send_wake_, seal_wake_;
+  std::condition_variable send_wake_, seal_wake_, relay_wake_;
   std::deque<Outgoing> outgoing_;
   std::multimap<TransactionId, Waiter> waiters_;
   std::deque<Sealing> sealing_;
-  std::map<Height, attest::SetChange> set_changes_;  // the sealing thread alone
+  std::deque<std::pair<Bytes, Told>> questions_;
+  std::vector<attest::SetChange> changes_;  // from the genesis on, as far as they were needed; the sealing thread alone
   EngineFigures figures_;
   uint64_t last_block_ns_;
   bool stopping_ = false;

@@ -7,7 +7,7 @@ namespace {
 constexpr std::streamoff kLogEndBytes = 256 << 10;
 }
 
-Error diagnose(std::string_view log_end, const std::filesystem::path& home, uint64_t still_ms) {
+Error diagnose_log(std::string_view log_end, uint64_t still_ms) {
   const auto says = [&](std::string_view words) { return log_end.find(words) != std::string_view::npos; };
   const std::string since = "no block for " + std::to_string(still_ms / 1000) + " s: ";
   if (says("CONSENSUS FAILURE"))
@@ -15,9 +15,8 @@ Error diagnose(std::string_view log_end, const std::filesystem::path& home, uint
             "end the node, keep its folder for a report, and start anew from a copy of another validator's"};
   if (says("step regression") || says("failed signing vote"))
     return {Code::halted, since + "what this validator last signed is ahead of what its log can replay, after two crashes",
-            "if it is the chain's only validator: end the node, and set round and step to 0 in " +
-                (home / "data" / "priv_validator_state.json").string() +
-                "; with others, never: let them go on, and it follows"};
+            "if it is the chain's only validator: end the node, and set round and step to 0 in the file .signed beside its key; with others, "
+            "never: let them go on, and it follows"};
   return {Code::halted, since + "fewer than two thirds of the votes are there", "see that the other validators run and are reached"};
 }
 
@@ -29,7 +28,7 @@ Error diagnose(const std::filesystem::path& home, uint64_t still_ms) {
     in.seekg(std::max<std::streamoff>(0, size - kLogEndBytes));
     text.assign(std::istreambuf_iterator<char>(in), {});
   }
-  return diagnose(text, home, still_ms);
+  return diagnose_log(text, still_ms);
 }
 
 }  // namespace cairn::ledger::comet

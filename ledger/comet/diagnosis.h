@@ -11,7 +11,7 @@ namespace cairn::ledger::comet {
 //   a stall after two crashes   what it last signed is ahead of its log (CometBFT cannot repair that by itself)
 //   consensus failure           its application came to another result than the other validators'
 //   else                        fewer than two thirds of the votes are there
-Error diagnose(std::string_view log_end, const std::filesystem::path& home, uint64_t still_ms);
+Error diagnose_log(std::string_view log_end, uint64_t still_ms);
 // The same, from HOME/comet.log.
 Error diagnose(const std::filesystem::path& home, uint64_t still_ms);
 

@@ -12,7 +12,7 @@ Result<> Grammar::check(Call call, Height height) {
   const auto allowed = [&]() -> bool {
     switch (call) {
       case Call::init_chain: return number(committed_) == 0 && stage_ != Stage::finalized;
-      case Call::offer_snapshot: return number(committed_) == 0 && stage_ != Stage::finalized && stage_ != Stage::proposed;
+      case Call::offer_snapshot: return stage_ == Stage::start || stage_ == Stage::syncing;
       case Call::apply_chunk: return stage_ == Stage::syncing;
       case Call::prepare:
       case Call::process: return height == next && stage_ != Stage::finalized;

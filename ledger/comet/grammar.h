@@ -1,7 +1,7 @@
 // In which order CometBFT may call: a bug of ours or of the engine's shows at once, and not as a wrong state later.
 //
-//   start     := recovery | clean
-//   clean     := [state_sync] init_chain block*
+//   start     := clean | recovery | state_sync block*
+//   clean     := init_chain block*
 //   recovery  := block*
 //   block     := round* decide        round := [prepare] [process]       decide := finalize [finalize...] commit
 //   state_sync := (offer_snapshot apply_chunk*)+
@@ -30,10 +30,10 @@ class Grammar {
   void restored(Height height);  // by a snapshot
 
  private:
-  enum class Stage : uint8_t { idle, syncing, proposed, finalized };
+  enum class Stage : uint8_t { start, idle, syncing, proposed, finalized };
   Height committed_;
   Height finalized_{};
-  Stage stage_ = Stage::idle;
+  Stage stage_ = Stage::start;
 };
 
 }  // namespace cairn::ledger::comet

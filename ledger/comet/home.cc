@@ -69,6 +69,23 @@ std::string genesis_text(const attest::Genesis& genesis) {
          "\n";
 }
 
+// CometBFT's light client starts from a header that ours has believed, and takes a snapshot when it has no block yet.
+std::string state_sync_text(const HomeConfig& config, const attest::Genesis& genesis) {
+  const auto* seal = config.anchor ? std::get_if<attest::CometSeal>(&config.anchor->seal) : nullptr;
+  if (!seal || config.sync_from.empty()) return "";
+  std::string servers;
+  for (const auto& server : config.sync_from) servers += (servers.empty() ? "" : ",") + server + "/v1/comet";
+  if (config.sync_from.size() == 1) servers += "," + servers;  // it wants a witness, and compares nothing when that is the same
+  return "[statesync]\n"
+         "enable = true\n"
+         "rpc_servers = " + json(servers).dump() + "\n"
+         "trust_height = " + std::to_string(number(seal->header.height)) + "\n"
+         "trust_hash = \"" + attest::header_hash(seal->header).hex() + "\"\n"
+         "trust_period = \"" + std::to_string(genesis.params.unbonding_ms) + "ms\"\n"
+         "discovery_time = \"5s\"\n"
+         "chunk_request_timeout = \"5s\"\n";
+}
+
 std::string settings_text(const HomeConfig& config, const attest::Genesis& genesis) {
   std::string peers;
   for (const auto& peer : config.peers) peers += (peers.empty() ? "" : ",") + peer;
@@ -82,6 +99,7 @@ std::string settings_text(const HomeConfig& config, const attest::Genesis& genes
          "db_backend = \"goleveldb\"\n"
          "abci = \"socket\"\n"
          "log_level = \"error\"\n"
+         "priv_validator_state_file = " + text(config.last_signed.string()) + "\n"
          "[rpc]\n"
          "laddr = " + text("unix://" + rpc_socket(config.home).string()) + "\n"
          "max_body_bytes = 8000000\n"
@@ -106,7 +124,8 @@ std::string settings_text(const HomeConfig& config, const attest::Genesis& genes
          "timeout_commit = " + time(interval_ms * 7 / 10) + "\n"
          "peer_gossip_sleep_duration = \"20ms\"\n"
          "[tx_index]\n"
-         "indexer = \"null\"\n";
+         "indexer = \"null\"\n" +
+         state_sync_text(config, genesis);
 }
 
 }  // namespace
@@ -130,8 +149,7 @@ Result<> write_home(const HomeConfig& config, const attest::Genesis& genesis, co
   TRY(write_file(settings / "genesis.json", as_bytes(genesis_text(genesis))));
   TRY(write_file(settings / "node_key.json", as_bytes(json{{"priv_key", secret_json(node)}}.dump() + "\n"), 0600));
   TRY(write_file(settings / "priv_validator_key.json", as_bytes(keys.dump(1) + "\n"), 0600));
-  const fs::path last_signed = config.home / "data" / "priv_validator_state.json";
-  if (!fs::exists(last_signed)) TRY(write_file(last_signed, as_bytes("{\"height\":\"0\",\"round\":0,\"step\":0}\n"), 0600));
+  if (!fs::exists(config.last_signed, fault)) TRY(write_file(config.last_signed, as_bytes("{\"height\":\"0\",\"round\":0,\"step\":0}\n"), 0600));
   return {};
 }
 

@@ -1,7 +1,8 @@
 #include "ledger/comet/rpc.h"
 
-#include <curl/curl.h>
 #include <time.h>
+
+#include <cstring>
 
 #include <nlohmann/json.hpp>
 
@@ -11,16 +12,6 @@ namespace cairn::ledger::comet {
 namespace {
 
 using nlohmann::json;
-
-constexpr long kAnswerMs = 10'000;
-constexpr size_t kAnswerMaxBytes = 64u << 20;
-
-size_t collect(char* data, size_t size, size_t count, void* into) {
-  auto& out = *static_cast<std::string*>(into);
-  if (out.size() + size * count > kAnswerMaxBytes) return 0;
-  out.append(data, size * count);
-  return size * count;
-}
 
 Error not_understood() { return {Code::malformed, "CometBFT's answer is not understood", "use CometBFT v0.38.26"}; }
 
@@ -101,43 +92,28 @@ auto understood(const std::string& text, Read&& read) -> Result<decltype(read(js
 
 }  // namespace
 
-struct Rpc::Connection {
-  CURL* handle = nullptr;
-  Connection() {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    CHECK(ready == CURLE_OK);
-    handle = curl_easy_init();
-    CHECK(handle != nullptr);
-  }
-  ~Connection() { curl_easy_cleanup(handle); }
-};
+Rpc::Rpc(std::filesystem::path socket) : socket_(std::move(socket)) {}
 
-Rpc::Rpc(std::filesystem::path socket) : socket_(std::move(socket)), connection_(std::make_unique<Connection>()) {}
-Rpc::~Rpc() = default;
+Result<std::string> Rpc::post(const std::string& request) {
+  HttpQuestion question{"http" "://localhost/", socket_, as_bytes(request)};
+  question.content_type = "application/json";
+  const auto answered = http_.ask(question);
+  if (!answered) return Error{Code::unreachable, "CometBFT: " + answered.error().text, "see comet.log in the node's folder"};
+  return answered->body;
+}
+
+Result<std::string> Rpc::relay(ByteSpan request) {
+  const auto asked = json::parse(request.begin(), request.end(), nullptr, false);
+  const Error another{Code::invalid, "no question of a light client", "ask for commit, validators or consensus_params, one at a time"};
+  if (!asked.is_object() || !asked.contains("method") || !asked["method"].is_string()) return another;
+  const auto& method = asked["method"].get_ref<const std::string&>();
+  if (method != "commit" && method != "validators" && method != "consensus_params") return another;
+  return post(json{{"jsonrpc", "2.0"}, {"id", asked.value("id", json(0))}, {"method", method}, {"params", asked.value("params", json::object())}}.dump());
+}
 
 // The result's JSON text. An error of CometBFT's own comes as `internal`, with its text.
 Result<std::string> Rpc::call(const std::string& method, const std::string& params) {
-  CURL* curl = connection_->handle;
-  const std::string body = R"({"jsonrpc":"2.0","id":1,"method":")" + method + R"(","params":)" + params + "}";
-  const std::string socket = socket_.string();
-  std::string answer;
-  curl_easy_reset(curl);
-  curl_easy_setopt(curl, CURLOPT_URL, "http" "://localhost/");
-  curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket.c_str());
-  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, kAnswerMs);
-  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-  curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json");
-  headers = curl_slist_append(headers, "Expect:");
-  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.c_str());
-  const CURLcode done = curl_easy_perform(curl);
-  curl_slist_free_all(headers);
-  if (done != CURLE_OK)
-    return Error{Code::unreachable, std::string("CometBFT does not answer: ") + curl_easy_strerror(done), "see comet.log in the node's folder"};
+  TRY_LET(answer, post(R"({"jsonrpc":"2.0","id":1,"method":")" + method + R"(","params":)" + params + "}"));
   const auto parsed = json::parse(answer, nullptr, false);
   if (!parsed.is_object()) return not_understood();
   if (parsed.contains("error")) {

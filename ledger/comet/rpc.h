@@ -2,19 +2,15 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
 
 #include "attest/comet.h"
-#include "base/result.h"
+#include "base/http_client.h"
 
 namespace cairn::ledger::comet {
 
 class Rpc {
  public:
   explicit Rpc(std::filesystem::path socket);
-  ~Rpc();
-  Rpc(const Rpc&) = delete;
-  Rpc& operator=(const Rpc&) = delete;
 
   // Errors of every call: unreachable (it does not run, or not yet), malformed (its answer is not v0.38's).
 
@@ -24,13 +20,15 @@ class Rpc {
   Result<std::pair<attest::CometHeader, attest::CometCommit>> commit(Height height);
   Result<std::vector<attest::CometValidator>> validators(Height height);
   Result<Height> height();
+  // The answer to a light client's JSON-RPC request, as it came, also where it is an error. Errors: invalid (a request of another kind).
+  Result<std::string> relay(ByteSpan request);
   Result<uint64_t> peers();
 
  private:
-  struct Connection;
   Result<std::string> call(const std::string& method, const std::string& params);
+  Result<std::string> post(const std::string& request);
   std::filesystem::path socket_;
-  std::unique_ptr<Connection> connection_;
+  HttpClient http_;
 };
 
 }  // namespace cairn::ledger::comet

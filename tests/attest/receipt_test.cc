@@ -121,10 +121,10 @@ struct Settled {
   void anchor() {
     std::vector<MapEntry> state;
     for (int i = 0; i < 50; i++) state.push_back({hash("key" + std::to_string(i)), hash("value" + std::to_string(i))});
-    state.push_back({receipt_key(receipt.body.job, receipt.body.attempt), receipt_root(receipt.body)});
+    state.push_back(receipt_entry(receipt.body));
     std::sort(state.begin(), state.end());
     receipt.header = chain.block(map_root(state));
-    receipt.path = map_prove(state, receipt_key(receipt.body.job, receipt.body.attempt));
+    receipt.path = map_prove(state, receipt_place(receipt.body.job, receipt.body.attempt));
   }
   std::string verdict() const {
     const auto result = check_receipt(encode(receipt), chain.genesis);

@@ -99,5 +99,60 @@ TEST(StateMap, ForgedAbsence) {
   EXPECT_GT(tried, 10'000);
 }
 
+// Cuts a map at random nodes into branches.
+std::vector<std::span<const MapEntry>> cut(std::span<const MapEntry> sorted, size_t at_most, std::mt19937_64& rng) {
+  if (sorted.size() <= at_most || sorted.size() == 1) return {sorted};
+  const uint8_t bit = first_difference(sorted.front().key, sorted.back().key);
+  const auto right = std::partition_point(sorted.begin(), sorted.end(), [&](const MapEntry& e) { return !bit_of(e.key, bit); });
+  auto out = cut({sorted.begin(), right}, 1 + rng() % at_most, rng);
+  for (const auto& part : cut({right, sorted.end()}, 1 + rng() % at_most, rng)) out.push_back(part);
+  return out;
+}
+
+TEST(StateMap, BranchesAreProvenAndFollowEachOther) {
+  std::mt19937_64 rng(5);
+  for (size_t size : {1u, 2u, 3u, 20u, 300u}) {
+    const auto entries = random_map(size, rng);
+    const Hash root = map_root(entries);
+    const auto parts = cut(entries, 20, rng);
+    std::vector<MapBranch> branches;
+    for (const auto& part : parts) branches.push_back(branch_of(part, map_prove(entries, part.front().key)));
+    for (size_t i = 0; i < parts.size(); i++) {
+      ASSERT_TRUE(check_branch(root, parts[i], branches[i]));
+      EXPECT_EQ(is_first(branches[i]), i == 0);
+      EXPECT_EQ(is_last(branches[i]), i + 1 == parts.size());
+      for (size_t k = 0; k < parts.size(); k++) EXPECT_EQ(follows(branches[i], branches[k]), k == i + 1);
+    }
+  }
+}
+
+TEST(StateMap, BranchesThatLie) {
+  std::mt19937_64 rng(6);
+  const auto entries = random_map(200, rng);
+  const Hash root = map_root(entries);
+  int tried = 0;
+  for (int round = 0; round < 100; round++)
+    for (const auto& part : cut(entries, 30, rng)) {
+      const MapBranch branch = branch_of(part, map_prove(entries, part.front().key));
+      std::vector<MapEntry> bad(part.begin(), part.end());
+      MapBranch way = branch;
+      switch (rng() % 7) {
+        case 0: bad.erase(bad.begin() + static_cast<long>(rng() % bad.size())); break;         // one is left out
+        case 1: bad[rng() % bad.size()].value.v[rng() % 32] ^= 1; break;
+        case 2: bad[rng() % bad.size()].key.v[rng() % 32] ^= 1; break;
+        case 3: bad.push_back({random_hash_of(rng), random_hash_of(rng)}); break;
+        case 4: if (bad.size() > 1) std::swap(bad.front(), bad.back()); else bad.clear(); break;
+        case 5: if (way.steps.empty()) continue; way.steps.pop_back(); break;
+        case 6: if (way.steps.empty()) continue; way.steps[rng() % way.steps.size()].bit = static_cast<uint8_t>(rng()); break;
+      }
+      if (!bad.empty() && rng() % 2) way.key = bad.front().key;
+      const bool same = bad == std::vector<MapEntry>(part.begin(), part.end()) && encode(way.steps) == encode(branch.steps) && way.key == branch.key;
+      if (same) continue;
+      ASSERT_FALSE(check_branch(root, bad, way));
+      tried++;
+    }
+  EXPECT_GT(tried, 1'000);
+}
+
 }  // namespace
 }  // namespace cairn::attest

@@ -4,6 +4,7 @@
 #include "base/vrf.h"
 #include "ledger/disputes.h"
 #include "ledger/genesis_file.h"
+#include "ledger/snapshot.h"
 #include "tests/attest/trial.h"
 #include "tests/ledger/scene.h"
 
@@ -111,7 +112,7 @@ struct World {
     CHECK(!scene.receipts().empty());
     receipt.body = scene.receipts().front();
     receipt.header = scene.app().head();
-    receipt.path = scene.app().prove(receipt_key(receipt.body.job, receipt.body.attempt));
+    receipt.path = scene.app().prove(receipt_place(receipt.body.job, receipt.body.attempt));
     for (const auto& draw : receipt.body.draws) receipt.draw_headers.push_back(scene.blocks().at(number(draw.height) - 1).header);
     CHECK(attest::check_receipt(receipt, scene.app().genesis()));
   }
@@ -140,11 +141,30 @@ void map_proof(ByteSpan bytes) {
   // Of a real state: what is there is not proven absent, what is not is not proven present.
   auto& scene = world().scene;
   const Hash& real = scene.app().head().header.state_root;
-  const Hash key = receipt_key(world().receipt.body.job, world().receipt.body.attempt);
+  const Hash key = receipt_place(world().receipt.body.job, world().receipt.body.attempt);
   CHECK(!check_absent(real, key, *value));
   CHECK(!check_present(real, {key, hash_named("value")}, *value));
 }
 std::vector<Bytes> map_proofs() { return {encode(world().receipt.path), encode(world().scene.app().prove(hash_named("absent")))}; }
+// The whole state in one chunk: no other bytes are ever taken for it, or for a part of it.
+std::vector<Bytes> chunks() {
+  StateChunk chunk;
+  world().scene.state().each({}, {}, [&](ByteSpan key, ByteSpan value) {
+    chunk.records.push_back({Bytes(key.begin(), key.end()), Bytes(value.begin(), value.end())});
+    return true;
+  });
+  std::sort(chunk.records.begin(), chunk.records.end(), [](const auto& a, const auto& b) { return blake3(a.key) < blake3(b.key); });
+  return {encode(chunk)};
+}
+void chunk(ByteSpan bytes) {
+  static const Bytes good = chunks().front();
+  const auto value = round_trip<StateChunk>(bytes);
+  if (!value || value->records.empty()) return;
+  std::vector<MapEntry> entries;
+  for (const auto& [key, data] : value->records) entries.push_back(map_entry(key, data));
+  const bool taken = static_cast<bool>(check_branch(world().scene.app().head().header.state_root, entries, {entries.front().key, value->steps}));
+  CHECK(taken == std::equal(bytes.begin(), bytes.end(), good.begin(), good.end()));
+}
 void tree_path(ByteSpan bytes) {
   if (const auto value = round_trip<TreePath>(bytes))
     for (const uint64_t count : {uint64_t{1}, uint64_t{16}, uint64_t{100'000}}) CHECK(!check_path(hash_named("root"), count, count / 2, hash_named("leaf"), *value));
@@ -285,6 +305,7 @@ const std::vector<Target>& targets() {
       {"amount", amount, [] { return std::vector<Bytes>{bytes_of("12.5 CRN"), bytes_of("7 pebbles"), bytes_of("0.000001")}; }},
       {"apply", apply, bodies},
       {"block", block, blocks},
+      {"chunk", chunk, chunks},
       {"config", config, [] { return std::vector<Bytes>{bytes_of("listen: 127.0.0.1:0\nlimits: {count: 3}\nlist: [1, 2]\n")}; }},
       {"drawn_call", drawn_call, drawn_calls},
       {"game", game, games},

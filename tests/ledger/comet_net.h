@@ -10,6 +10,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/loopback.h"
 #include "devnet.h"
 #include "ledger/comet/home.h"
 
@@ -33,17 +34,6 @@ inline bool becomes(const std::function<bool()>& condition, double limit_s) {
   return true;
 }
 
-inline uint16_t free_loopback_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  CHECK(::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
 class Network {
  public:
   enum class Part { all, application, engine };
@@ -55,7 +45,7 @@ class Network {
                                                  {account_named("B"), Amount::of_pebbles(1'000'000'000)}};
     std::vector<std::string> peers;
     for (unsigned i = 0; i < validators + others; i++) {
-      nodes_.push_back({free_loopback_port(), free_loopback_port(), 0});
+      nodes_.push_back({must(free_port()), must(free_port()), 0});
       const std::string name = name_of(i);
       std::filesystem::create_directories(folder(i));
       for (const char* key : {"producer", "vrf", "p2p"}) must(save_key(folder(i) / (std::string(key) + ".key"), key_named(name + key)));
@@ -75,7 +65,7 @@ class Network {
       out << "genesis: " << (scratch_.path / "genesis.json").string() << "\nfolder: " << (folder(i) / "chain").string()
           << "\nlisten: 127.0.0.1:" << nodes_[i].http_port << "\nproducer_key: " << (folder(i) / "producer.key").string()
           << "\nvrf_key: " << (folder(i) / "vrf.key").string() << "\np2p_key: " << (folder(i) / "p2p.key").string()
-          << "\np2p_listen: 127.0.0.1:" << nodes_[i].p2p_port << "\npeers: [" << others_of_it << "]\n";
+          << "\np2p_listen: 127.0.0.1:" << nodes_[i].p2p_port << "\npeers: [" << others_of_it << "]\nsnapshot_blocks: 10\n";
     }
   }
   ~Network() {
@@ -97,18 +87,44 @@ class Network {
   uint16_t port(unsigned i) const { return nodes_[i].http_port; }
   static std::string name_of(unsigned i) { return "v" + std::to_string(i); }
   bool runs(unsigned i) const { return nodes_[i].pid != 0; }
+  bool says(unsigned i, std::string_view words) const {  // in a log of its
+    for (const auto& log : {folder(i) / "cairnd.log", home(i) / "comet.log"}) {
+      std::ifstream in(log);
+      const std::string text((std::istreambuf_iterator<char>(in)), {});
+      if (text.find(words) != std::string::npos) return true;
+    }
+    return false;
+  }
 
-  void start(unsigned i, const std::vector<std::string>& environment = {}) {
+  // It has not started yet: it will take the others' state.
+  void let_sync(unsigned i, const std::vector<unsigned>& from) {
+    std::ofstream out(folder(i) / "node.yaml", std::ios::app);
+    out << "sync_from: [";
+    for (const unsigned one : from) out << (one == from.front() ? "" : ", ") << "127.0.0.1:" << nodes_[one].http_port;
+    out << "]\n";
+  }
+  // It has not started yet: it will sign with the same keys as another.
+  void make_twin(unsigned i, unsigned of) {
+    for (const char* key : {"producer.key", "vrf.key"})
+      std::filesystem::copy_file(folder(of) / key, folder(i) / key, std::filesystem::copy_options::overwrite_existing);
+  }
+  // `trial`: flags of cairn-comet-trial, which then runs instead.
+  void start(unsigned i, const std::vector<std::string>& environment = {}, const std::vector<std::string>& trial = {}) {
     CHECK(!runs(i));
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin" / "cairnd";
-    const std::string config = folder(i) / "node.yaml", log = folder(i) / "cairnd.log";
+    const auto bin = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "bin";
+    const std::string log = folder(i) / "cairnd.log";
+    std::vector<std::string> words{bin / (trial.empty() ? "cairnd" : "cairn-comet-trial"), "--config", folder(i) / "node.yaml"};
+    words.insert(words.end(), trial.begin(), trial.end());
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
       const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
       ::dup2(fd, 1);
       ::dup2(fd, 2);
       for (const auto& setting : environment) ::putenv(const_cast<char*>(setting.c_str()));
-      ::execl(program.c_str(), program.c_str(), "--config", config.c_str(), static_cast<char*>(nullptr));
+      ::execv(argv[0], argv.data());
       ::_exit(127);
     }
     nodes_[i].pid = pid;

@@ -532,7 +532,7 @@ TEST(Court, AGameEndsUnderTheRulesOfItsMatchWhileNewJobsRunUnderTheNext) {
     attest::Receipt receipt;
     receipt.body = receipt_of(fresh);
     receipt.header = scene.app().head();
-    receipt.path = scene.app().prove(attest::receipt_key(fresh, receipt.body.attempt));
+    receipt.path = scene.app().prove(attest::receipt_place(fresh, receipt.body.attempt));
     EXPECT_FALSE(attest::check_receipt(receipt, scene.app().genesis()));
     receipt.rules = {scene.app().all_rules()[1], scene.app().prove(blake3(attest::rules_key(2)))};
     EXPECT_TRUE(attest::check_receipt(receipt, scene.app().genesis()));

@@ -1,6 +1,8 @@
 // A chain's state as a file: with a game open, the same chain goes on from it, block for block.
 #include "ledger/export.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "devnet.h"
 
@@ -141,6 +143,18 @@ TEST_F(Export, NothingButTheGenesisIsBelieved) {
     EXPECT_FALSE(import_state(bad_file, genesis_, folder)) << i;
     EXPECT_FALSE(std::filesystem::exists(folder));
   }
+  // A receipt's root that poses as another record: the leaf of one is never the other's.
+  auto posing = must(decode<ExportedState>(ByteSpan(good).subspan(14)));
+  const auto victim = std::find_if(posing.records.begin(), posing.records.end(), [](const ExportedRecord& r) { return r.key[0] == 'a'; });
+  ASSERT_NE(victim, posing.records.end());
+  const auto leaf = map_entry(victim->key, victim->value);
+  *victim = {make_key(kReceiptTable, leaf.key), encode(ReceiptRoot{leaf.key, leaf.value})};
+  std::sort(posing.records.begin(), posing.records.end(), [](const auto& a, const auto& b) { return KeyOrder{}(a.key, b.key); });
+  Bytes bad(good.begin(), good.begin() + 14);
+  const Bytes rest = encode(posing);
+  bad.insert(bad.end(), rest.begin(), rest.end());
+  ASSERT_TRUE(write_file(bad_file, bad));
+  EXPECT_EQ(import_state(bad_file, genesis_, folder).error().code, Code::proof);
   ASSERT_TRUE(import_state(file, genesis_, folder));
 }
 

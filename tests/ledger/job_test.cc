@@ -90,9 +90,10 @@ TEST_F(Market, HonestJobEndsPaid) {
   for (const auto& line : receipt.lines) lines += line.amount.pebbles;
   EXPECT_EQ(lines, receipt.held.pebbles);
   EXPECT_EQ(lines, 200'000u + 20'000u + 100'000u);  // escrow and stake
-  const Hash key = attest::receipt_key(id, 0);
-  EXPECT_TRUE(attest::check_present(scene.app().head().header.state_root, {key, attest::receipt_root(receipt)}, scene.app().prove(key)));
-  EXPECT_TRUE(attest::check_absent(scene.app().head().header.state_root, attest::receipt_key(id, 1), scene.app().prove(attest::receipt_key(id, 1))));
+  const auto entry = attest::receipt_entry(receipt);
+  const Hash absent = attest::receipt_place(id, 1);
+  EXPECT_TRUE(attest::check_present(scene.app().head().header.state_root, entry, scene.app().prove(entry.key)));
+  EXPECT_TRUE(attest::check_absent(scene.app().head().header.state_root, absent, scene.app().prove(absent)));
 
   // Pruned later, and the deposit comes back.
   const Amount before = scene.balance("A");

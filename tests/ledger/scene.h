@@ -162,7 +162,7 @@ class Scene {
       attest::Receipt receipt;
       receipt.body = body;
       receipt.header = app_->head();
-      receipt.path = app_->prove(attest::receipt_key(body.job, body.attempt));
+      receipt.path = app_->prove(attest::receipt_place(body.job, body.attempt));
       if (body.rules > 1) receipt.rules = {app_->all_rules().at(body.rules - 1), app_->prove(blake3(attest::rules_key(body.rules)))};
       for (const auto& draw : body.draws) receipt.draw_headers.push_back(blocks_.at(number(draw.height) - 1).header);
       TRY(attest::check_receipt(receipt, app_->genesis()));

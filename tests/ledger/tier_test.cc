@@ -234,7 +234,7 @@ TEST_F(Private, OnlyNamedProvidersAndVerifiers) {
   attest::Receipt receipt;
   receipt.body = scene.receipts().back();
   receipt.header = scene.app().head();
-  receipt.path = scene.app().prove(attest::receipt_key(id, 0));
+  receipt.path = scene.app().prove(attest::receipt_place(id, 0));
   for (const auto& draw : receipt.body.draws) receipt.draw_headers.push_back(scene.blocks().at(number(draw.height) - 1).header);
   const auto findings = attest::examine(receipt, scene.app().genesis());
   EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [](const auto& f) { return f.what == "private"; }));

@@ -503,7 +503,7 @@ void Audit::finish(const Chain& chain) {
     receipt.body = receipts_[i];
     const auto last = must(chain.last());
     receipt.header = last.header;
-    receipt.path = last.prove(attest::receipt_key(receipt.body.job, receipt.body.attempt));
+    receipt.path = last.prove(attest::receipt_place(receipt.body.job, receipt.body.attempt));
     for (const auto& draw : receipt.body.draws) receipt.draw_headers.push_back(block(draw.height).header);
     const auto checked = attest::check_receipt(receipt, genesis_);
     require(static_cast<bool>(checked), "a receipt does not check out: " + (checked ? "" : checked.error().text));
