@@ -21,11 +21,11 @@ void Desk::end(const JobId& job) {
   shelves_.erase(job);
 }
 
-void Desk::know(const AccountId& account, const PublicKey& key) {
-  const auto curve = transport_key(key);
-  if (!curve) return;
+void Desk::know(const AccountId& account, const std::vector<PublicKey>& keys) {
   const std::lock_guard lock(mutex_);
-  keys_[*curve] = account;
+  std::erase_if(keys_, [&](const auto& entry) { return entry.second == account; });
+  for (const PublicKey& key : keys)
+    if (const auto curve = transport_key(key)) keys_[*curve] = account;
   known_.insert(account);
 }
 

@@ -33,8 +33,8 @@ class Desk {
   // Replaces what is served of a job.
   void serve(const JobId& job, Served served);
   void end(const JobId& job);
-  // The key by which an account is recognised; asked from the chain by whoever adds a guest.
-  void know(const AccountId& account, const PublicKey& key);
+  // The keys by which an account is recognised, in place of any known before; asked from the chain by whoever adds a guest.
+  void know(const AccountId& account, const std::vector<PublicKey>& keys);
   bool knows(const AccountId& account) const;
 
   std::optional<AccountId> allow(const CurveKey& key) const;

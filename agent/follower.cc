@@ -73,6 +73,11 @@ void Follower::listen() {
     away = false;
     if (events->empty()) continue;
     next = events->back().seq + 1;
+    {
+      const std::lock_guard lock(seen_mutex_);
+      for (const auto& event : *events)
+        if (event.kind.starts_with("account.")) other_keys_.insert(event.id.as<AccountIdTag>());
+    }
     wake();
   }
   wake();
@@ -144,14 +149,31 @@ Result<PublicKey> key_of(NodeClient& node, const AccountId& account, ledger::Sco
   return view.account.keys.keys.front();
 }
 
-void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts) {
-  for (const auto& account : accounts) {
-    if (account.is_zero() || desk.knows(account)) continue;
-    const auto view = node.account(account);
-    if (!view) continue;
-    for (const PublicKey& key : view->account.keys.keys) desk.know(account, key);
-    for (const auto& hot : view->hot_keys) desk.know(account, hot.key);
+void Follower::refresh(NodeClient& node, Desk& desk) {
+  std::set<AccountId> accounts;
+  {
+    const std::lock_guard lock(seen_mutex_);
+    accounts.swap(other_keys_);
   }
+  for (const auto& account : accounts)
+    if (desk.knows(account) && !learn(node, desk, account)) {
+      const std::lock_guard lock(seen_mutex_);
+      other_keys_.insert(account);
+    }
+}
+
+bool learn(NodeClient& node, Desk& desk, const AccountId& account) {
+  const auto view = node.account(account);
+  if (!view) return false;
+  std::vector<PublicKey> keys = view->account.keys.keys;
+  for (const auto& hot : view->hot_keys) keys.push_back(hot.key);
+  if (!keys.empty()) desk.know(account, keys);
+  return true;
+}
+
+void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts) {
+  for (const auto& account : accounts)
+    if (!account.is_zero() && !desk.knows(account)) learn(node, desk, account);
 }
 
 }  // namespace cairn::agent

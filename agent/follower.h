@@ -40,6 +40,9 @@ class Follower {
   void wait(uint64_t& seen, uint32_t timeout_ms);
   void wake();
 
+  // Asks the chain anew for the keys of those whom the desk knows and whose keys have changed since the last call.
+  void refresh(NodeClient& node, Desk& desk);
+
   bool stopping() const { return stop_; }
 
  private:
@@ -52,10 +55,13 @@ class Follower {
   std::mutex seen_mutex_;
   std::condition_variable changed_;
   uint64_t happened_ = 0;
+  std::set<AccountId> other_keys_;  // who has changed its keys
   std::thread listener_;
 };
 
-// Asks the chain for all keys, own and hot, of accounts that the desk does not know yet; those that never signed are left out.
+// Asks the chain for all keys of an account, own and hot. False: the node did not answer, or it has never held anything.
+bool learn(NodeClient& node, Desk& desk, const AccountId& account);
+// The same of accounts that the desk does not know yet; those that never signed are left out.
 void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accounts);
 
 // The key that an account's program in this role answers with: a hot key that is granted the role's scope, else its own. Errors:

@@ -119,6 +119,7 @@ class Provider {
         keep_offer();
       }
       chain_.wait(seen, kOfferLookMs);
+      chain_.refresh(node_, desk_);
     }
     leave(threads_, [this] {
       const std::lock_guard lock(mutex_);

@@ -87,6 +87,7 @@ class VerifierDaemon {
         forget_pruned(*jobs);
       }
       chain_.wait(seen, kLookMs);
+      chain_.refresh(node_, desk_);
     }
     leave(threads_, [this] {
       const std::lock_guard lock(mutex_);

@@ -18,11 +18,14 @@ namespace {
 constexpr size_t kReceiptMaxBytes = 64u << 20;
 
 // What every receipt check must say, whatever it finds: proof needs a beginning that somebody takes on trust.
-constexpr std::string_view kTrust[] = {
-    "The genesis file is trusted because you named it: compare its hash with one from a source of your own.",
-    "The chain has one producer, named in that genesis: its signature is checked, its honesty towards draws is not.",
-    "No age is checked: a receipt of a chain that was later abandoned looks the same.",
-};
+std::vector<std::string> trusts_of(const attest::Genesis& genesis) {
+  return {"The genesis file is trusted because you named it: compare its hash with one from a source of your own.",
+          genesis.engine == attest::Engine::solo
+              ? "The chain has one producer, named in that genesis: its signature is checked, its honesty towards draws is not."
+              : "The chain has validators, the first named in that genesis: more than two thirds of their votes are checked, and those who "
+                "followed them; that so many do not lie together is not.",
+          "No age is checked: a receipt of a chain that was later abandoned looks the same."};
+}
 
 // Bytes that are no receipt and a receipt that is false are refused alike, with exit status 9.
 Result<> check_receipt_file(const Output& out, const std::string& file, const std::string& genesis_file) {
@@ -30,7 +33,8 @@ Result<> check_receipt_file(const Output& out, const std::string& file, const st
   if (!genesis) return genesis.error();
   TRY_LET(bytes, read_file(file, kReceiptMaxBytes));
   out.line("genesis   " + attest::genesis_hash(*genesis).hex() + "  (" + genesis->name + ")");
-  for (const auto& sentence : kTrust) out.line("          " + std::string(sentence));
+  const auto trusts = trusts_of(*genesis);
+  for (const auto& sentence : trusts) out.line("          " + sentence);
   const auto receipt = decode<attest::Receipt>(bytes);
   if (!receipt) {
     out.line("refused   these bytes are no receipt: " + receipt.error().text);
@@ -45,7 +49,6 @@ Result<> check_receipt_file(const Output& out, const std::string& file, const st
   }
   out.line("accepted  job " + body.job.hex().substr(0, 16) + " " + std::string(name(body.state)) + ", tier " +
            std::string(name(body.spec.tier)) + ", audit " + std::string(name(body.audit)) + ": " + body.sentence);
-  std::vector<std::string> trusts(std::begin(kTrust), std::end(kTrust));
   out.object(JsonObject()
                  .add("accepted", true)
                  .add("file", file)

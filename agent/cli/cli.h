@@ -77,7 +77,8 @@ std::string row(const std::string& label, const std::string& text);
 
 void add_net_verbs(CLI::App& app, Cli& cli);
 void add_wallet_verbs(CLI::App& app, Cli& cli);
-void add_node_verbs(CLI::App& app, Cli& cli);  // node, offer, verifier
+void add_node_verbs(CLI::App& app, Cli& cli);
+void add_chain_verbs(CLI::App& app, Cli& cli);  // node, offer, verifier
 void add_job_verbs(CLI::App& app, Cli& cli);
 void add_asset_verbs(CLI::App& app, Cli& cli);
 void add_program_verbs(CLI::App& app, Cli& cli);

@@ -64,7 +64,8 @@ void Counter::ask_chain(const JobId& id) {
   for (const auto& game : job->games)
     if (const auto dispute = node_.dispute(game)) guests_.insert(dispute->challenger);
   const std::vector<AccountId> all(guests_.begin(), guests_.end());
-  introduce(node_, desk_, all);
+  for (const auto& account : all)
+    if (!account.is_zero()) learn(node_, desk_, account);  // the stranger may be one of them, with another key
   Served served;
   served.guests = all;
   {

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
   agent::add_net_verbs(app, cli);
   agent::add_wallet_verbs(app, cli);
   agent::add_node_verbs(app, cli);
+  agent::add_chain_verbs(app, cli);
   agent::add_job_verbs(app, cli);
   agent::add_asset_verbs(app, cli);
   agent::add_program_verbs(app, cli);
