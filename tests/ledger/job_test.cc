@@ -103,7 +103,7 @@ TEST_F(Market, HonestJobEndsPaid) {
   EXPECT_FALSE(scene.state().job(id));
   EXPECT_EQ(scene.balance("A").pebbles, before.pebbles + deposit.pebbles);
   EXPECT_LT(requester.pebbles - scene.balance("A").pebbles, 100'000u + 10'000u + 5'000u);  // R, one check, fees
-  EXPECT_FALSE(scene.app().prove(key).found->value.is_zero());
+  EXPECT_FALSE(scene.app().prove(entry.key).found->value.is_zero());
 }
 
 TEST_F(Market, CheapestThenOldestOfferThatFits) {
