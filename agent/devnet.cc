@@ -246,7 +246,9 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
   NodeClient client(state.node);
   return wait_for(state.members.front(), [&] {
     const auto status = client.status();
-    return status && (!several || number(status->height) > 0);
+    if (!status) return false;
+    if (status->genesis != attest::genesis_hash(genesis)) return false;  // another's node was quicker to the port: ours ends, and says so
+    return !several || number(status->height) > 0;
   });
 }
 

@@ -4,6 +4,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/blake3.h"
 #include "base/file.h"
 
@@ -47,7 +50,13 @@ Journal::Journal(const std::filesystem::path& path) : path_(path) {
 void Journal::lock() {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd_ < 0) fail(path_, "cannot be opened");
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+  // A process that was killed may leave a child for a moment, which holds what it was born with until it has become another program.
+  int tries = 50;
+  while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (--tries > 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      continue;
+    }
     ::close(fd_);
     throw Fault({Code::exists, "another process uses " + path_.string(), "end it, or give this one another folder"});
   }
