@@ -309,9 +309,8 @@ LANES_FN Vector to_float(VectorInt a) { return vcvtq_f32_s32(vreinterpretq_s32_u
 
 LANES_FN bool any(Mask m) { return vmaxvq_u32(m.m) != 0; }
 LANES_FN Mask unordered_or(Vector x, Vector limit) { return {vmvnq_u32(vcltq_f32(x.v, limit.v))}; }
-LANES_FN Vector limited(Vector x, float low, float high) {  // a NaN stays
-  return select(x > Vector(high), Vector(high), select(x < Vector(low), Vector(low), x));
-}
+LANES_FN Vector at_least(Vector x, float low) { return select(x < Vector(low), Vector(low), x); }  // a NaN stays
+LANES_FN Vector at_most(Vector x, float high) { return select(x > Vector(high), Vector(high), x); }
 
 // Memory under a mask goes lane by lane: a lane that does not count may lie outside of what may be read.
 LANES_FN uint32x4_t first(int n) { return vcltq_s32(int32x4_t{0, 1, 2, 3}, vdupq_n_s32(n)); }
