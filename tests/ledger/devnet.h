@@ -42,6 +42,20 @@ inline attest::Genesis devnet_genesis(const std::vector<std::string>& names, uin
   return genesis;
 }
 
+// The next block of a devnet's chain, made by hand.
+inline Block extend(Chain& chain, uint64_t wall_ms, std::vector<Bytes> transactions = {}) {
+  const SecretKey producer = key_named("producer");
+  Proposal proposal;
+  proposal.wall_ms = wall_ms;
+  proposal.proposer = attest::address_of(producer.public_key());
+  chain.read([&](const App& app) {
+    proposal.height = app.next_height();
+    proposal.entries.push_back(encode(app.make_beacon(producer.public_key(), key_named("vrf"))));
+  });
+  for (auto& bytes : transactions) proposal.entries.push_back(std::move(bytes));
+  return chain.extend(proposal, [&](const attest::Header& header) { return attest::sign_header(producer, header); });
+}
+
 inline Bytes transfer(const attest::Genesis& genesis, std::string_view from, std::string_view to, uint64_t nonce, uint64_t amount = 1,
                       uint64_t fee = 0) {
   Transaction tx;

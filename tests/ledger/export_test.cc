@@ -11,20 +11,6 @@ namespace {
 
 const std::vector<std::string> kActors = {"A", "B", "P", "V", "W"};
 
-// The next block of a chain, made by hand.
-Block extend(Chain& chain, uint64_t wall_ms, std::vector<Bytes> transactions) {
-  const SecretKey producer = key_named("producer");
-  Proposal proposal;
-  proposal.wall_ms = wall_ms;
-  proposal.proposer = attest::address_of(producer.public_key());
-  chain.read([&](const App& app) {
-    proposal.height = app.next_height();
-    proposal.entries.push_back(encode(app.make_beacon(producer.public_key(), key_named("vrf"))));
-  });
-  for (auto& bytes : transactions) proposal.entries.push_back(std::move(bytes));
-  return chain.extend(proposal, [&](const attest::Header& header) { return attest::sign_header(producer, header); });
-}
-
 class Export : public testing::Test {
  protected:
   Export() : genesis_(devnet_genesis(kActors, 100)) {}

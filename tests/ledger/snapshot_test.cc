@@ -9,19 +9,6 @@
 namespace cairn::ledger {
 namespace {
 
-Block extend(Chain& chain, uint64_t wall_ms, std::vector<Bytes> transactions = {}) {
-  const SecretKey producer = key_named("producer");
-  Proposal proposal;
-  proposal.wall_ms = wall_ms;
-  proposal.proposer = attest::address_of(producer.public_key());
-  chain.read([&](const App& app) {
-    proposal.height = app.next_height();
-    proposal.entries.push_back(encode(app.make_beacon(producer.public_key(), key_named("vrf"))));
-  });
-  for (auto& bytes : transactions) proposal.entries.push_back(std::move(bytes));
-  return chain.extend(proposal, [&](const attest::Header& header) { return attest::sign_header(producer, header); });
-}
-
 class SnapshotTest : public testing::Test {
  protected:
   // A chain of three blocks and so many accounts, and its snapshot.
