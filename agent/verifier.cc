@@ -7,6 +7,7 @@
 #include "agent/segment.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ledger/checks.h"
 
 namespace cairn::agent {
 

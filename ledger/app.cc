@@ -4,7 +4,9 @@
 #include <set>
 
 #include "ledger/accounts.h"
+#include "ledger/checks.h"
 #include "ledger/disputes.h"
+#include "ledger/endings.h"
 #include "ledger/jobs.h"
 #include "ledger/market.h"
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/blake3.h"
+#include "ledger/checks.h"
+#include "ledger/endings.h"
 #include "ledger/market.h"
 
 namespace cairn::ledger {

@@ -2,7 +2,7 @@
 // acquits nobody).
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/state.h"
 
 namespace cairn::ledger {
 

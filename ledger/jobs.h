@@ -20,8 +20,10 @@
 //
 // A private job (spec.viewers) has two verifiers for each drawn segment, of a jury that the data's owner named, and opens nothing:
 // where all of a segment's verifiers agree against the provider it is slashed; where they do not, the job is void, without fault,
-// unless the requester consents to a game in phase `consent`. It may consent before, and then what differs is a game at once. A native job (spec.tier) has judges, who speak in phase `verdicts`;
-// more than half of them against it leave the provider without pay.
+// unless the requester consents to a game in phase `consent`. It may consent before, and then what differs is a game at once.
+//
+// A native job (spec.tier) has judges, who speak in phase `verdicts`; more than half of them against it leave the provider
+// without pay.
 //
 // The functions are called with a job as it stands in the state, and leave it stored.
 #pragma once
@@ -30,40 +32,14 @@
 
 namespace cairn::ledger {
 
-// Transactions; their rejections are documented in tx/.
+// Transactions up to the commitment (checks.h has those after it); their rejections are documented in tx/.
 Result<> open_job(State& state, const TxContext& context, const attest::JobSpec& spec);
 Result<> cancel_job(State& state, const TxContext& context, const JobId& id);
 Result<> accept_job(State& state, const TxContext& context, const JobId& id);
 Result<> commit_job(State& state, const TxContext& context, const attest::Commitment& commitment);
 Result<> reveal_secret(State& state, const TxContext& context, const JobId& id, const Hash& secret);
-Result<> commit_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& hash);
-Result<> report_undelivered(State& state, const TxContext& context, const JobId& id, uint64_t segment);
-Result<> answer_check(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& call_id,
-                      const SegmentRoots& roots);
-Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id, uint64_t segment, const Hash& salt,
-                        const attest::Knowledge& knowledge, const std::optional<DrawnCall>& call);
 
-Result<> judge_job(State& state, const TxContext& context, const JobId& id, bool pays);
-Result<> consent_job(State& state, const TxContext& context, const JobId& id, const Hash& key);
-
-// A block begins whose beacon draws for this job.
-void draw_checks(State& state, BlockContext& block, Job job);
 // The job's deadline has come.
 void job_due(State& state, BlockContext& block, Job job);
-// An ended job leaves the state; its deposit goes back.
-void prune_job(State& state, BlockContext& block, const Job& job);
-
-// Settles if the window is over and no game is open.
-void settle_if_done(State& state, BlockContext& block, Job& job);
-// The provider has lost: its stake is split, the job is open again with its escrow. `winner` takes the challenger's part.
-void slash(State& state, BlockContext& block, Job& job, const AccountId& winner, Code code, std::string sentence);
-// Before that, when the referee itself found the segment false: whoever agreed on it forfeits bond.
-void punish_false_verdicts(State& state, BlockContext& block, const Job& job, uint64_t segment);
-// Ends a job without pay: the escrow goes back, and the stake. `lines`: what was moved before.
-void void_job(State& state, BlockContext& block, Job& job, Code code, attest::Blame fault, std::string sentence,
-              std::vector<attest::SettlementLine> lines = {});
-
-// Reference time of one segment on a slow machine, in chain milliseconds: added to a clock that waits for a re-run.
-uint64_t rerun_ms(const attest::ChainParams& params, const attest::JobSpec& spec);
 
 }  // namespace cairn::ledger

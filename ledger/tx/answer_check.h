@@ -1,7 +1,7 @@
 // A provider answers a check.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/checks.h"
 
 namespace cairn::ledger {
 

@@ -1,7 +1,7 @@
 // A verifier binds what it knows.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/checks.h"
 
 namespace cairn::ledger {
 

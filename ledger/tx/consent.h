@@ -1,7 +1,7 @@
 // The owner of private data lets disagreements about it be opened.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/checks.h"
 
 namespace cairn::ledger {
 

@@ -1,7 +1,7 @@
 // A judge of a native job says what it thinks.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/checks.h"
 
 namespace cairn::ledger {
 

@@ -1,7 +1,7 @@
 // A verifier was not served.
 #pragma once
 
-#include "ledger/jobs.h"
+#include "ledger/checks.h"
 
 namespace cairn::ledger {
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/blake3.h"
+#include "ledger/checks.h"
 #include "ledger/disputes.h"
 #include "ledger/market.h"
 
