@@ -118,13 +118,6 @@ bool Follower::try_send(const ledger::Body& body, const JobId& job) {
 void notify_ready(const std::string& status) { sd_notify(0, ("READY=1\nSTATUS=" + status).c_str()); }
 void notify_alive() { sd_notify(0, "WATCHDOG=1"); }
 
-void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done) {
-  for (int i = 0; i < 100 && !all_done(); i++) pause_ms(20);
-  log_info("daemon.stopped", {{"at_work", !all_done()}});
-  if (!all_done()) std::_Exit(0);
-  for (auto& [job, thread] : threads) thread.join();
-}
-
 bool Follower::try_send_all(const std::vector<ledger::Body>& bodies, const JobId& job) {
   if (bodies.empty()) return true;
   if (bodies.size() == 1) return try_send(bodies.front(), job);

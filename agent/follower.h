@@ -68,10 +68,6 @@ void introduce(NodeClient& node, Desk& desk, const std::vector<AccountId>& accou
 // not_found (it never signed), and the node's.
 Result<PublicKey> key_of(NodeClient& node, const AccountId& account, ledger::Scope role);
 
-// The end of a crash-only daemon: joins its job threads when they are done within two seconds, and otherwise ends the
-// process as it is. What counts is in the journal, and workers die with their thread.
-void leave(std::map<JobId, std::thread>& threads, const std::function<bool()>& all_done);
-
 // Tells systemd, when it started us, that the daemon is ready, or alive, and what it does.
 void notify_ready(const std::string& status);
 void notify_alive();

@@ -2,8 +2,7 @@
 
 #include <map>
 
-#include "agent/computer.h"
-#include "agent/follower.h"
+#include "agent/attendants.h"
 #include "attest/tree.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,7 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using ledger::JobState;
 
-constexpr uint32_t kLookMs = 250;        // a job thread looks at its job at least this often
 constexpr uint32_t kOfferLookMs = 500;
 constexpr uint64_t kHourMs = 3'600'000;
 
@@ -98,7 +96,9 @@ class Provider {
         node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
-        worker_(find_program(config.worker)) {}
+        worker_(find_program(config.worker)),
+        jobs_({config.node, config.folder, worker_, config.threads, store_, chain_, stop_},
+              [this](NodeClient& node, Computer& computer, const ledger::Job& job) { return look(node, computer, job); }) {}
 
   void run() {
     measure();
@@ -114,17 +114,14 @@ class Provider {
       if (reload_.exchange(false)) reload();
       if (const auto jobs = node_.jobs()) {
         for (const auto& job : *jobs)
-          if (job.provider == chain_.account() && !ledger::is_terminal(job.state)) take(job.id);
+          if (job.provider == chain_.account() && !ledger::is_terminal(job.state)) jobs_.take(job.id);
         forget_pruned(*jobs);
         keep_offer();
       }
       chain_.wait(seen, kOfferLookMs);
       chain_.refresh(node_, desk_);
     }
-    leave(threads_, [this] {
-      const std::lock_guard lock(mutex_);
-      return active_.empty();
-    });
+    jobs_.leave();
   }
 
  private:
@@ -196,7 +193,7 @@ class Provider {
       ours = nullptr;
     }
     if (ours) return;
-    if (view->stake.pebbles == 0 && staked_jobs() == 0) {
+    if (view->stake.pebbles == 0 && jobs_.count() == 0) {
       const Amount wanted{std::min(config_.stake.pebbles, view->balance.pebbles / 10 * 9)};
       if (wanted.pebbles == 0) {
         if (!poor_) log_warning("agent.no_money", {{"account", chain_.account().hex()}, {"next", "send it some CRN"}});
@@ -208,48 +205,15 @@ class Provider {
     if (chain_.try_send(offer, {})) poor_ = false;
   }
 
-  size_t staked_jobs() {
-    const std::lock_guard lock(mutex_);
-    return active_.size();
-  }
-
   // ---- jobs ----
 
-  void take(const JobId& id) {
-    const std::lock_guard lock(mutex_);
-    if (active_.contains(id)) return;
-    if (const auto old = threads_.find(id); old != threads_.end()) {
-      old->second.join();
-      threads_.erase(old);
+  bool look(NodeClient& node, Computer& computer, const ledger::Job& job) {
+    if (job.provider == chain_.account() && !ledger::is_terminal(job.state)) {
+      act(node, computer, job);
+      return true;
     }
-    active_.insert(id);
-    threads_.emplace(id, std::thread([this, id] { attend(id); }));
-  }
-
-  void attend(const JobId& id) {
-    NodeClient node(config_.node, config_.folder);
-    Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
-    uint64_t seen = 0;
-    while (!stop_) {
-      try {
-        const auto job = node.job(id);
-        if (job) {
-          if (job->provider != chain_.account() || ledger::is_terminal(job->state)) {
-            log_info("job.over", {{"job", id}, {"state", ledger::name(job->state)}, {"text", job->sentence}});
-            break;
-          }
-          act(node, computer, *job);
-        } else if (job.error().code == Code::not_found) {
-          break;
-        }
-      } catch (const Fault& fault) {  // the job boundary: a broken worker or disk costs this job, not the agent
-        log_error("job.fault", {{"job", id}, {"error", fault.what()}});
-        for (int i = 0; i < 10 && !stop_; i++) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-      chain_.wait(seen, kLookMs);
-    }
-    const std::lock_guard lock(mutex_);
-    active_.erase(id);
+    log_info("job.over", {{"job", job.id}, {"state", ledger::name(job.state)}, {"text", job.sentence}});
+    return false;
   }
 
   void act(NodeClient& node, Computer& computer, const ledger::Job& job) {
@@ -425,8 +389,6 @@ class Provider {
 
   // ---- memory ----
 
-  fs::path folder_of(const JobId& id) const { return config_.folder / "jobs" / id.hex(); }
-
   Record recall(const JobId& id) { return journal_value<Record>(journal_key(id)).value_or(Record{}); }
   template <class T>
   std::optional<T> journal_value(const std::string& key) {
@@ -456,12 +418,12 @@ class Provider {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, bytes] : journal_.under("job/")) {
       const auto id = JobId::from_hex(std::string_view(key).substr(4));
-      if (!id || known.contains(*id) || active_.contains(*id)) continue;
+      if (!id || known.contains(*id) || jobs_.attends(*id)) continue;
       desk_.end(*id);
       desk_has_.erase(*id);
       journal_.remove(key);
       std::error_code ignored;
-      fs::remove_all(folder_of(*id), ignored);
+      fs::remove_all(jobs_.folder_of(*id), ignored);
     }
   }
 
@@ -480,8 +442,8 @@ class Provider {
   Amount price_;
   bool poor_ = false;
   std::mutex mutex_;  // journal_ and the sets
-  std::set<JobId> active_, desk_has_, refused_;
-  std::map<JobId, std::thread> threads_;
+  std::set<JobId> desk_has_, refused_;
+  Attendants jobs_;
 };
 
 }  // namespace

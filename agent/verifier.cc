@@ -2,8 +2,7 @@
 
 #include <map>
 
-#include "agent/computer.h"
-#include "agent/follower.h"
+#include "agent/attendants.h"
 #include "agent/segment.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,7 +16,6 @@ namespace fs = std::filesystem;
 using ledger::CheckState;
 using ledger::JobPhase;
 
-constexpr uint32_t kLookMs = 250;
 constexpr uint64_t kSendEveryNs = 500'000'000;  // a verdict does not wait for many others
 
 // What a segment is checked from, whole and checked, in the store.
@@ -71,7 +69,9 @@ class VerifierDaemon {
         node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),
-        worker_(find_program(config.worker)) {}
+        worker_(find_program(config.worker)),
+        jobs_({config.node, config.folder, worker_, config.threads, store_, chain_, stop_},
+              [this](NodeClient& node, Computer& computer, const ledger::Job& job) { return look(node, computer, job); }) {}
 
   void run() {
     log_info("verifier.ready", {{"account", chain_.account().hex()}, {"endpoint", server_.endpoint()}});
@@ -82,7 +82,7 @@ class VerifierDaemon {
       keep_bond();
       if (const auto jobs = node_.jobs()) {
         for (const auto& job : *jobs) {
-          if (concerns_us(job)) take(job.id);
+          if (concerns_us(job)) jobs_.take(job.id);
           hold(node_, job);
         }
         forget_pruned(*jobs);
@@ -90,10 +90,7 @@ class VerifierDaemon {
       chain_.wait(seen, kLookMs);
       chain_.refresh(node_, desk_);
     }
-    leave(threads_, [this] {
-      const std::lock_guard lock(mutex_);
-      return active_.empty();
-    });
+    jobs_.leave();
   }
 
  private:
@@ -120,56 +117,28 @@ class VerifierDaemon {
                        [&](const auto& check) { return check.record.draw.verifier == chain_.account(); });
   }
 
-  void take(const JobId& id) {
-    const std::lock_guard lock(mutex_);
-    if (active_.contains(id)) return;
-    if (const auto old = threads_.find(id); old != threads_.end()) {
-      old->second.join();
-      threads_.erase(old);
+  bool look(NodeClient& node, Computer& computer, const ledger::Job& job) {
+    if (!concerns_us(job)) {
+      forget_runs(job.id);
+      return false;
     }
-    active_.insert(id);
-    threads_.emplace(id, std::thread([this, id] { attend(id); }));
-  }
-
-  void attend(const JobId& id) {
-    NodeClient node(config_.node, config_.folder);
-    Computer computer(worker_, config_.threads, chain_.params().work, folder_of(id), store_, stop_);
-    uint64_t seen = 0;
-    while (!stop_) {
-      try {
-        const auto job = node.job(id);
-        if (job) {
-          if (!concerns_us(*job)) break;
-          if (job->spec.tier == attest::Tier::native) {
-            if (const auto body = judge(node, computer, *job)) chain_.try_send(*body, id);
-            chain_.wait(seen, kLookMs);
-            continue;
-          }
-          std::vector<ledger::Body> said;
-          std::optional<Error> away;  // a party that did not answer in this look is not waited for again
-          uint64_t sent_ns = SystemClock().steady_ns();
-          for (const auto& check : job->checks) {
-            if (check.record.draw.verifier != chain_.account()) continue;
-            if (auto body = act(node, computer, *job, check, away)) said.push_back(*std::move(body));
-            if (SystemClock().steady_ns() - sent_ns < kSendEveryNs) continue;
-            chain_.try_send_all(std::exchange(said, {}), id);
-            sent_ns = SystemClock().steady_ns();
-          }
-          chain_.try_send_all(said, id);
-          play(node, computer, *job);
-        } else if (job.error().code == Code::not_found) {
-          break;
-        }
-      } catch (const Fault& fault) {
-        log_error("check.fault", {{"job", id}, {"error", fault.what()}});
-        for (int i = 0; i < 10 && !stop_; i++) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-      chain_.wait(seen, kLookMs);
+    if (job.spec.tier == attest::Tier::native) {
+      if (const auto body = judge(node, computer, job)) chain_.try_send(*body, job.id);
+      return true;
     }
-    std::error_code ignored;
-    if (!stop_) fs::remove_all(folder_of(id), ignored);
-    const std::lock_guard lock(mutex_);
-    active_.erase(id);
+    std::vector<ledger::Body> said;
+    std::optional<Error> away;  // a party that did not answer in this look is not waited for again
+    uint64_t sent_ns = SystemClock().steady_ns();
+    for (const auto& check : job.checks) {
+      if (check.record.draw.verifier != chain_.account()) continue;
+      if (auto body = act(node, computer, job, check, away)) said.push_back(*std::move(body));
+      if (SystemClock().steady_ns() - sent_ns < kSendEveryNs) continue;
+      chain_.try_send_all(std::exchange(said, {}), job.id);
+      sent_ns = SystemClock().steady_ns();
+    }
+    chain_.try_send_all(said, job.id);
+    play(node, computer, job);
+    return true;
   }
 
   // What is to be said about one check now, if anything.
@@ -355,12 +324,15 @@ class VerifierDaemon {
 
   // ---- memory ----
 
-  fs::path folder_of(const JobId& id) const { return config_.folder / "jobs" / id.hex(); }
   std::optional<Verdict> recall(const ledger::Job& job, uint64_t segment) { return value<Verdict>(verdict_key(job, segment)); }
   template <class T>
   std::optional<T> value(const std::string& key) {
     const std::lock_guard lock(mutex_);
     return journal_.value<T>(key);
+  }
+  void forget_runs(const JobId& id) const {
+    std::error_code ignored;
+    fs::remove_all(jobs_.folder_of(id), ignored);
   }
   // The chain forgets a job when its receipt's keeping time is over; so do we.
   void forget_pruned(const std::vector<ledger::Job>& jobs) {
@@ -371,10 +343,11 @@ class VerifierDaemon {
       for (const auto& [key, bytes] : journal_.under(kind)) {
         const std::string hex = key.substr(kind.size(), 2 * JobId{}.v.size());
         const auto id = JobId::from_hex(hex);
-        if (known.contains(hex) || !id || active_.contains(*id)) continue;
+        if (known.contains(hex) || !id || jobs_.attends(*id)) continue;
         journal_.remove(key);
         held_.erase(*id);
         desk_.end(*id);
+        forget_runs(*id);
       }
   }
 
@@ -388,10 +361,9 @@ class VerifierDaemon {
   Server server_;
   const fs::path worker_;
   bool bonded_ = false, poor_ = false;
-  std::mutex mutex_;  // journal_, active_, held_
+  std::mutex mutex_;  // journal_, held_
   std::map<JobId, std::pair<uint32_t, std::vector<AccountId>>> held_;  // served: of which attempt, and to whom
-  std::set<JobId> active_;
-  std::map<JobId, std::thread> threads_;
+  Attendants jobs_;
 };
 
 }  // namespace

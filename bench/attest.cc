@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <ctime>
-#include <filesystem>
 #include <random>
 #include <set>
 
@@ -13,17 +12,15 @@
 #include "attest/receipt.h"
 #include "attest/referee.h"
 #include "base/file.h"
+#include "bench/digits.h"
 #include "ledger/genesis_file.h"
-#include "runtime/artefacts.h"
 #include "runtime/trace.h"
-#include "runtime/worker_client.h"
 #include "tests/attest/vast.h"
 #include "tests/kernels/family.h"
 
 namespace cairn::bench {
 namespace {
 
-namespace fs = std::filesystem;
 
 double cpu_ms() {
   timespec now{};
@@ -44,39 +41,21 @@ Row figure(std::string name, double value, std::string unit, double must, double
 
 // The digits job: commitments at the interval that the requester's tool chooses, and one drawn segment of 200.
 std::vector<Row> training(const std::string& program, bool quick) {
-  std::string folder = (fs::temp_directory_path() / "cairn-bench-XXXXXX").string();
-  const fs::path store = ::mkdtemp(folder.data());
-  auto worker = must(runtime::WorkerClient::start(program));
-  const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
-  const auto data = must(runtime::parse_tensors(file));
-  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}, {}};
-  std::map<std::string, Hash> ids;
-  for (const auto& tensor : data.tensors) {
-    ask.request.data.push_back({tensor.name, tensor.type});
-    ids[tensor.name] = must(runtime::write_artefact(store, tensor.bytes));
-  }
   constexpr uint64_t kSteps = 40'000;
-  ask.request.steps = kSteps;
-  const auto traced = must(worker->trace(ask));
-  ids["schedule"] = traced.schedule.value();
-  runtime::Work work;
-  work.store = store.string();
-  work.plan = traced.plan;
-  work.seed = 1;
-  for (const auto& input : traced.inputs) work.inputs.push_back(ids.at(input));
+  DigitsJob job(program, kSteps);
   attest::JobSpec spec;
-  spec.step_work_ns = traced.step_work_ns;
+  spec.step_work_ns = job.traced.step_work_ns;
   spec.steps = kSteps;
-  spec.state_slots = static_cast<uint32_t>(traced.slots.size());
-  const uint64_t interval = attest::checkpoint_interval(spec, traced.state_bytes);
+  spec.state_slots = static_cast<uint32_t>(job.traced.slots.size());
+  const uint64_t interval = attest::checkpoint_interval(spec, job.traced.state_bytes);
   std::vector<double> overheads, shares;
   std::vector<double> with_ms, without_ms, check_ms;
   for (int i = 0; i < (quick ? 2 : 9); i++) {
-    work.seed = static_cast<uint64_t>(i) + 1;  // another run each time: what is written is not there yet
-    const auto first = must(worker->initial(work));
+    job.work.seed = static_cast<uint64_t>(i) + 1;  // another run each time: what is written is not there yet
+    const auto first = must(job.worker->initial(job.work));
     const auto timed = [&](uint64_t every) {
       const double began = wall_ms();
-      must(worker->run({work, first.state, kSteps, every, attest::Tier::exact}));
+      must(job.worker->run({job.work, first.state, kSteps, every, attest::Tier::exact}));
       return wall_ms() - began;
     };
     const bool bare_first = i % 2;
@@ -87,14 +66,12 @@ std::vector<Row> training(const std::string& program, bool quick) {
     std::vector<double> checks;
     for (int c = 0; c < 5; c++) {  // one is a few ms: the median of some
       const double began = wall_ms();
-      must(worker->check({work, first.state, kSteps / 200, 17, 5}));
+      must(job.worker->check({job.work, first.state, kSteps / 200, 17, 5}));
       checks.push_back(wall_ms() - began);
     }
     check_ms.push_back(median(checks));
     shares.push_back(check_ms.back() / with_ms.back());
   }
-  worker.reset();
-  fs::remove_all(store);
   return {at_most("commitments of a training job, a checkpoint in " + std::to_string(interval) + " steps: added time", "without", overheads, median(with_ms), median(without_ms), "ms", 0.01, 0.003),
           at_most("audit of a job at `standard`, one verifier, n = 200", "the job", shares, median(check_ms), median(with_ms), "ms", 0.015, 0.007)};
 }

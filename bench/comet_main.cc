@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/loopback.h"
+#include "base/scratch.h"
 #include "ledger/comet/application.h"
 #include "ledger/comet/base64.h"
 #include "ledger/comet/home.h"
@@ -85,16 +86,6 @@ class Pipe {
 
  private:
   int fd_ = -1;
-};
-
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "cairn-comet-XXXXXX").string();
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
 };
 
 struct Node {

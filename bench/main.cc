@@ -14,23 +14,20 @@
 #include <thread>
 
 #include "attest/tree.h"
-#include "base/file.h"
 #include "bench/attest.h"
 #include "bench/bounds.h"
 #include "bench/classes.h"
+#include "bench/digits.h"
 #include "bench/kernels.h"
 #include "bench/ledger.h"
 #include "bench/pairs.h"
 #include "kernels/operator.h"
 #include "ledger/bench_state.h"
-#include "runtime/artefacts.h"
 #include "runtime/race.h"
-#include "runtime/worker_client.h"
 
 namespace cairn::bench {
 namespace {
 
-namespace fs = std::filesystem;
 
 struct Options {
   bool json = false;
@@ -80,41 +77,21 @@ std::vector<Row> steps(const Options& options, int threads) {
 
 // The digits job by a real worker: what checkpoints cost beside the steps, and a drawn check beside the whole job.
 std::vector<Row> audits(const Options& options) {
-  char name[] = "/tmp/cairn-bench-XXXXXX";
-  const fs::path store = mkdtemp(name);
-  auto worker = must(runtime::WorkerClient::start(options.worker));
-  const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
-  const auto data = must(runtime::parse_tensors(file));
-  runtime::AskTrace ask{"examples/digits/train.pt2", store.string(), {}, {}};
-  std::map<std::string, Hash> ids;
-  for (const auto& tensor : data.tensors) {
-    ask.request.data.push_back({tensor.name, tensor.type});
-    ids[tensor.name] = must(runtime::write_artefact(store, tensor.bytes));
-  }
   constexpr uint64_t kSteps = 6000, kInterval = 300;
-  ask.request.steps = kSteps;
-  const auto traced = must(worker->trace(ask));
-  ids["schedule"] = traced.schedule.value();
-  runtime::Work work;
-  work.store = store.string();
-  work.plan = traced.plan;
-  work.seed = 1;
-  for (const auto& input : traced.inputs) work.inputs.push_back(ids.at(input));
-  const auto first = must(worker->initial(work));
+  const DigitsJob job(options.worker, kSteps);
+  const auto first = must(job.worker->initial(job.work));
   std::vector<double> overheads, shares;
   double run_ms = 0, checkpoint_ms = 0, check_ms = 0;
   for (int i = 0; i < (options.quick ? 2 : 7); i++) {
-    const auto ran = must(worker->run({work, first.state, kSteps, kInterval, attest::Tier::exact}));
+    const auto ran = must(job.worker->run({job.work, first.state, kSteps, kInterval, attest::Tier::exact}));
     run_ms = double(ran.run_ns) / 1e6;
     checkpoint_ms = double(ran.checkpoint_ns) / 1e6;
     overheads.push_back(checkpoint_ms / run_ms * 100);
     const auto began = std::chrono::steady_clock::now();
-    must(worker->check({work, first.state, kInterval, 17, 5}));
+    must(job.worker->check({job.work, first.state, kInterval, 17, 5}));
     check_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
     shares.push_back(check_ms / (run_ms + checkpoint_ms) * 100);
   }
-  worker.reset();
-  fs::remove_all(store);
   const auto share = [](std::string what, std::string peer, std::vector<double> values, double ours, double theirs, double target) {
     Row row{std::move(what), std::move(peer), ours, theirs, "ms", median(values), quantile(values, 0.25), quantile(values, 0.75), target, 0, true};
     return row;

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/scratch.h"
 #include "bench/ledger.h"
 #include "ledger/bench_solo.h"
 #include "ledger/genesis_file.h"
@@ -24,16 +25,6 @@ namespace fs = std::filesystem;
 using Steady = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
-
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "cairn-bench-XXXXXX").string();
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
-};
 
 // A cairnd of BenchChain in a process of its own.
 class Daemon {

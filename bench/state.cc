@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/scratch.h"
 #include "bench/ledger.h"
 #include "ledger/bench_state.h"
 
@@ -13,13 +14,11 @@ namespace {
 namespace fs = std::filesystem;
 
 ledger::StateFigures figures_of(uint64_t accounts) {
-  const fs::path home = fs::temp_directory_path() / ("cairn-bench-state-" + std::to_string(::getpid()));
-  fs::remove_all(home);
+  const Scratch scratch;
+  const fs::path home = scratch.path / "state";
   const fs::path self = fs::read_symlink("/proc/self/exe");
-  const auto figures = ledger::measure_state(home, accounts, self.parent_path() / "cairnd",
-                                             {self.string(), "ledger", "--build", home.string(), "--accounts", std::to_string(accounts)});
-  fs::remove_all(home);
-  return must(figures);
+  return must(ledger::measure_state(home, accounts, self.parent_path() / "cairnd",
+                                    {self.string(), "ledger", "--build", home.string(), "--accounts", std::to_string(accounts)}));
 }
 
 Row value(std::string name, std::string unit, const std::vector<double>& values, double must_hold, double aim) {

@@ -7,6 +7,7 @@
 #include "agent/cli/cli.h"
 #include "agent/cli/job_file.h"
 #include "base/file.h"
+#include "base/scratch.h"
 #include "runtime/artefacts.h"
 #include "runtime/program_files.h"
 
@@ -33,20 +34,6 @@ struct Wish {
   std::string tier = "exact";
   attest::NumericClass numeric = attest::NumericClass::f32;
   uint32_t threads = 1;    // 0: as many as there are cores
-};
-
-// A folder that goes when nobody looks at it any more.
-struct Scratch {
-  fs::path path;
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "cairn-program-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw Fault({Code::io, "cannot make a folder in " + fs::temp_directory_path().string(), "set TMPDIR"});
-    path = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
 };
 
 std::string short_number(double value) {

@@ -1,10 +1,10 @@
 #include "agent/artifacts.h"
+#include "base/scratch.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "tests/agent/scratch.h"
 
 namespace cairn::agent {
 namespace {

@@ -15,8 +15,8 @@
 #include "attest/light_client.h"
 #include "base/file.h"
 #include "base/http.h"
+#include "base/scratch.h"
 #include "ledger/state.h"
-#include "tests/agent/scratch.h"
 
 namespace cairn::agent {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "agent/settings.h"
-#include "tests/agent/scratch.h"
+#include "base/scratch.h"
 #include "tests/agent/small_job.h"
 
 namespace cairn::agent {

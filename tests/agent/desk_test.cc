@@ -1,9 +1,9 @@
 // Whom a desk lets in.
 #include "agent/desk.h"
+#include "base/scratch.h"
 
 #include <gtest/gtest.h>
 
-#include "tests/agent/scratch.h"
 
 namespace cairn::agent {
 namespace {

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "base/file.h"
-#include "tests/agent/scratch.h"
+#include "base/scratch.h"
 
 namespace cairn::agent {
 namespace {

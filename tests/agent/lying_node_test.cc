@@ -51,7 +51,7 @@ class Liar {
 
 class LyingNode : public testing::Test {
  protected:
-  ledger::Scratch scratch;
+  Scratch scratch;
   const attest::Genesis genesis = ledger::devnet_genesis({"A", "B"});
   ledger::RunningNode honest{scratch.path / "chain", genesis};
   const uint16_t port_ = honest.port();

@@ -14,9 +14,9 @@
 #include "agent/node_client.h"
 #include "attest/receipt.h"
 #include "base/clock.h"
+#include "base/scratch.h"
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
-#include "tests/agent/scratch.h"
 #include "tests/agent/small_job.h"
 
 namespace cairn::agent {

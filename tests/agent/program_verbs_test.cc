@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/scratch.h"
 #include "kernels/operator.h"
 #include "runtime/safetensors.h"
 #include "runtime/worker_protocol.h"
@@ -74,12 +75,8 @@ int held_out_right(const std::string& program, const std::string& model, const f
 
 class ProgramVerbs : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/cairn-program-test-XXXXXX";
-    folder_ = mkdtemp(name);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  const Scratch scratch_;
+  const fs::path folder_ = scratch_.path;
 };
 
 TEST_F(ProgramVerbs, OneRootOnEveryInstructionSet) {

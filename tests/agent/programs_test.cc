@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/key_file.h"
-#include "tests/agent/scratch.h"
+#include "base/scratch.h"
 
 namespace cairn::agent {
 namespace {

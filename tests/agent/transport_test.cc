@@ -6,7 +6,7 @@
 
 #include "agent/exchange.h"
 #include "base/clock.h"
-#include "tests/agent/scratch.h"
+#include "base/scratch.h"
 
 namespace cairn::agent {
 namespace {

@@ -7,23 +7,20 @@
 
 #include "base/file.h"
 #include "base/key_file.h"
+#include "base/scratch.h"
 
 namespace cairn {
 namespace {
 
 class Files : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/cairn-files-XXXXXX";
-    folder_ = ::mkdtemp(name);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::filesystem::path path(const char* name) const { return folder_ / name; }
   static unsigned mode(const std::filesystem::path& path) {
     struct stat info {};
     return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : 0;
   }
-  std::filesystem::path folder_;
+  const Scratch scratch_;
+  const std::filesystem::path folder_ = scratch_.path;
 };
 
 TEST_F(Files, KeysAreSavedOnceAndForTheirOwner) {

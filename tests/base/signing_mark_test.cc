@@ -8,20 +8,16 @@
 
 #include "base/blake3.h"
 #include "base/file.h"
+#include "base/scratch.h"
 
 namespace cairn {
 namespace {
 
 class Mark : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/cairn-mark-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    file_ = folder_ / "key.mark";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   static Hash id(uint64_t n) { return blake3(as_bytes(std::to_string(n))); }
-  std::filesystem::path folder_, file_;
+  const Scratch scratch_;
+  const std::filesystem::path folder_ = scratch_.path, file_ = folder_ / "key.mark";
 };
 
 TEST_F(Mark, Table) {

@@ -11,24 +11,12 @@
 #include <fstream>
 
 #include "base/blake3.h"
+#include "base/scratch.h"
 #include "ledger/genesis_file.h"
 #include "ledger/node.h"
 #include "ledger/solo.h"
 
 namespace cairn::ledger {
-
-struct Scratch {
-  std::filesystem::path path;
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "cairn-ledger-XXXXXX").string();
-    CHECK(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
 
 inline SecretKey key_named(std::string_view name) { return SecretKey::from_seed(tagged_hash("test", {as_bytes(name)}).v); }
 inline AccountId account_named(std::string_view name) { return account_of(key_named(name).public_key()); }

@@ -12,6 +12,7 @@
 
 #include "attest/tree.h"
 #include "base/file.h"
+#include "base/scratch.h"
 #include "runtime/artefacts.h"
 #include "runtime/job_run.h"
 #include "runtime/program_files.h"
@@ -25,12 +26,6 @@ const fs::path kBin = fs::read_symlink("/proc/self/exe").parent_path().parent_pa
 
 class WorkerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/cairn-worker-test-XXXXXX";
-    store_ = mkdtemp(name);
-  }
-  void TearDown() override { fs::remove_all(store_); }
-
   std::unique_ptr<WorkerClient> start(const char* program = "cairn-worker", const std::vector<std::string>& arguments = {}) {
     return must(WorkerClient::start(kBin / program, {}, arguments));
   }
@@ -57,7 +52,8 @@ class WorkerTest : public ::testing::Test {
   }
   AskRun run(const Work& work, const StatePoint& from, uint64_t until, uint64_t interval) { return {work, from, until, interval, attest::Tier::exact}; }
 
-  fs::path store_;
+  const Scratch scratch_;
+  const fs::path store_ = scratch_.path;
   Traced traced_;
 };
 

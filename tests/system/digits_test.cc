@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/scratch.h"
 
 namespace cairn {
 namespace {
@@ -31,17 +32,10 @@ struct Said {
 };
 
 struct Digits : testing::Test {
-  fs::path folder;
+  const Scratch scratch;
+  const fs::path folder = scratch.path;
 
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "cairn-digits-XXXXXX").string();
-    folder = ::mkdtemp(name.data());
-  }
-  void TearDown() override {
-    run("cairn net down");
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-  }
+  void TearDown() override { run("cairn net down"); }
   // Standard output alone; the rest is for people.
   Said run(const std::string& command) {
     const std::string whole = "timeout 120 " + kBin.string() + "/" + command + " 2>>" + (folder / "remarks").string();
