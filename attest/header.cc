@@ -40,9 +40,8 @@ u128 genesis_supply(const Genesis& genesis) {
 }
 
 BeaconEntry make_beacon(const Hash& previous_beacon, Height height, const PublicKey& producer, const SecretKey& vrf) {
-  const Bytes input = beacon_input(previous_beacon, height);
-  BeaconEntry entry{producer, vrf_prove(vrf, input), {}};
-  entry.beacon = next_beacon(previous_beacon, must(vrf_verify(vrf.public_key(), input, entry.vrf_proof)));
+  BeaconEntry entry{producer, vrf_prove(vrf, beacon_input(previous_beacon, height)), {}};
+  entry.beacon = next_beacon(previous_beacon, vrf_output(entry.vrf_proof));
   return entry;
 }
 

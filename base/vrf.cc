@@ -124,6 +124,14 @@ VrfProof vrf_prove(const SecretKey& key, ByteSpan input) {
   return proof;
 }
 
+VrfOutput vrf_output(const VrfProof& own) {
+  Point gamma;
+  std::copy_n(own.begin(), 32, gamma.begin());
+  const auto output = output_of(gamma);
+  CHECK(output.has_value());
+  return *output;
+}
+
 Result<VrfOutput> vrf_verify(const PublicKey& key, ByteSpan input, const VrfProof& proof) {
   CHECK(sodium_init() >= 0);
   Point y, gamma;

@@ -16,6 +16,8 @@ using VrfProof = std::array<uint8_t, 80>;
 using VrfOutput = std::array<uint8_t, 64>;
 
 VrfProof vrf_prove(const SecretKey& key, ByteSpan input);
+// The output of a proof that vrf_prove() gave here: nothing of it is looked at.
+VrfOutput vrf_output(const VrfProof& own);
 // The output that the proof shows. Error: proof, also for keys and points of small order or not in canonical form.
 Result<VrfOutput> vrf_verify(const PublicKey& key, ByteSpan input, const VrfProof& proof);
 

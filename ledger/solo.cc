@@ -87,6 +87,7 @@ void Solo::note_waiting() {
 void Solo::submit(Bytes transaction, Until until, Answer answer) {
   const TransactionId id = transaction_id(transaction);
   std::optional<Result<TxResult>> at_once;
+  std::vector<Arrived> alone;
   {
     std::lock_guard lock(mutex_);
     const auto known = known_.find(id);
@@ -105,13 +106,19 @@ void Solo::submit(Bytes transaction, Until until, Answer answer) {
     } else {
       auto& waiters = known_[id];
       if (until == Until::committed) waiters.push_back(std::move(answer));
-      arrived_bytes_ += transaction.size();
-      on_the_way_++;
-      arrived_.push_back({std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}});
+      Arrived arrived{std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}};
+      if (on_the_way_++ == 0) {
+        alone.push_back(std::move(arrived));
+      } else {
+        arrived_bytes_ += arrived.bytes.size();
+        arrived_.push_back(std::move(arrived));
+      }
     }
   }
   if (at_once) {
     answer(*std::move(at_once));
+  } else if (!alone.empty()) {
+    verify(std::move(alone));
   } else {
     arrived_wake_.notify_one();
   }
@@ -130,34 +137,38 @@ void Solo::verify_signatures() {
         arrived_.pop_front();
       }
     }
-    std::vector<Checked> passed;
-    std::vector<Ended> ended;
-    for (auto& arrived : mine) {
-      auto decoded = [&]() -> Result<Transaction> {
-        if (arrived.bytes.size() > kMaxTransactionBytes)
-          return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
-        TRY_LET(transaction, decode<Transaction>(arrived.bytes));
-        TRY(check_signature(transaction, chain_.id()));
-        return transaction;
-      }();
-      if (decoded) {
-        passed.push_back({std::move(arrived), std::make_unique<const Transaction>(*std::move(decoded))});
-      } else {
-        ended.push_back({arrived.id, std::move(arrived.admitted), decoded.error()});
-      }
-    }
-    {
-      std::lock_guard lock(mutex_);
-      if (!halted_) {
-        std::move(passed.begin(), passed.end(), std::back_inserter(checked_));
-      } else {
-        for (auto& [arrived, transaction] : passed) ended.push_back({arrived.id, std::move(arrived.admitted), halted_because(*halted_)});
-      }
-      on_the_way_ -= ended.size();
-    }
-    engine_wake_.notify_one();
-    finish(std::move(ended));
+    verify(std::move(mine));
   }
+}
+
+void Solo::verify(std::vector<Arrived> arrived) {
+  std::vector<Checked> passed;
+  std::vector<Ended> ended;
+  for (auto& one : arrived) {
+    auto decoded = [&]() -> Result<Transaction> {
+      if (one.bytes.size() > kMaxTransactionBytes)
+        return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
+      TRY_LET(transaction, decode<Transaction>(one.bytes));
+      TRY(check_signature(transaction, chain_.id()));
+      return transaction;
+    }();
+    if (decoded) {
+      passed.push_back({std::move(one), std::make_unique<const Transaction>(*std::move(decoded))});
+    } else {
+      ended.push_back({one.id, std::move(one.admitted), decoded.error()});
+    }
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (!halted_) {
+      std::move(passed.begin(), passed.end(), std::back_inserter(checked_));
+    } else {
+      for (auto& [one, transaction] : passed) ended.push_back({one.id, std::move(one.admitted), halted_because(*halted_)});
+    }
+    on_the_way_ -= ended.size();
+  }
+  engine_wake_.notify_one();
+  finish(std::move(ended));
 }
 
 void Solo::finish(std::vector<Ended> ended) {
@@ -285,31 +296,37 @@ void Solo::make_block() {
     if (mark_) mark_->release();
   });
 
-  for (const auto& result : block.results) mempool_.drop(result.id);
-  const ChainTime now = block.header.header.time;
-  chain_.read([&](const App& app) {
-    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
-  });
-  const auto left = mempool_.settle(nonces, now);
   std::vector<Ended> ended;
   for (const auto& result : block.results) ended.push_back({result.id, {}, result});
-  for (const auto& gone : left) {
-    const bool expired = gone.expiry <= now;
-    ended.push_back({gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
-                                        expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
-                                        "sign it again"}});
-  }
   {
     std::lock_guard lock(mutex_);
     figures_.blocks++;
     figures_.transactions += block.results.size();
     for (const auto& result : block.results) figures_.failed += result.code != 0;
     figures_.block_s.observe(static_cast<double>(clock_.steady_ns() - begun_ns) * 1e-9);
-    figures_.full_block_fee = mempool_.fee_of_full_block(room);
     figures_.due_since_ns = 0;
   }
-  finish(std::move(ended));
+  finish(std::move(ended));  // at once: what follows is for the next block
   if (on_block_) on_block_(block);
+
+  for (const auto& result : block.results) mempool_.drop(result.id);
+  const ChainTime now = block.header.header.time;
+  chain_.read([&](const App& app) {
+    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
+  });
+  const auto left = mempool_.settle(nonces, now);
+  std::vector<Ended> passed_over;
+  for (const auto& gone : left) {
+    const bool expired = gone.expiry <= now;
+    passed_over.push_back({gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
+                                              expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
+                                              "sign it again"}});
+  }
+  {
+    std::lock_guard lock(mutex_);
+    figures_.full_block_fee = mempool_.fee_of_full_block(room);
+  }
+  finish(std::move(passed_over));
 }
 
 void Solo::halt(const Error& why) {

@@ -4,8 +4,8 @@
 // enough of them wait to be worth a sync, and every `interval_ms` at the latest. For a deadline or a draw alone it makes one every
 // interval, and rests otherwise. So one sender waits for one sync, and many share one.
 //
-// A pool of threads decodes and verifies signatures beside it, each once, while the block before is applied and synced; nothing
-// else of a transaction runs outside the engine's thread. While a block is synced so is the mark of its signature, and the next
+// A pool of threads decodes and verifies signatures beside it, each once, while the block before is applied and synced; a transaction
+// that comes alone is checked by the thread that brings it. Nothing else of one runs outside the engine's thread. While a block is synced so is the mark of its signature, and the next
 // beacon is made. A block is answered for, and can be read, only after both syncs.
 //
 // A failed invariant or disk halts it for good: what waits, and whatever comes later, is answered `halted`.
@@ -69,6 +69,7 @@ class Solo final : public Engine {
   Solo(Chain& chain, const SecretKey& producer, const SecretKey& vrf, const Clock& clock, const SoloConfig& config,
        std::unique_ptr<SigningMark> mark);
   void verify_signatures();
+  void verify(std::vector<Arrived> arrived);
   void run();
   void admit(std::vector<Checked> checked);
   void make_block();

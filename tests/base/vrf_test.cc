@@ -53,6 +53,7 @@ TEST(Vrf, Rfc9381) {
     const auto output = vrf_verify(key.public_key(), input, bytes_of<80>(example.proof));
     ASSERT_TRUE(output);
     EXPECT_EQ(to_hex(*output), example.output);
+    EXPECT_EQ(vrf_output(proof), *output);
   }
 }
 

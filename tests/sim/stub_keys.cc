@@ -72,14 +72,17 @@ VrfProof vrf_prove(const SecretKey& key, ByteSpan input) {
   std::copy(hash.v.begin(), hash.v.end(), out.begin());
   return out;
 }
+VrfOutput vrf_output(const VrfProof& own) {
+  VrfOutput out{};
+  std::copy_n(own.begin(), 32, out.begin());
+  return out;
+}
 Result<VrfOutput> vrf_verify(const PublicKey& key, ByteSpan input, const VrfProof& proof) {
   const Hash hash = tagged_hash("stub.vrf", {key.span(), input});
   VrfProof right{};
   std::copy(hash.v.begin(), hash.v.end(), right.begin());
   if (proof != right) return Error{Code::proof, "not this key's output", "prove it again"};
-  VrfOutput out{};
-  std::copy(hash.v.begin(), hash.v.end(), out.begin());
-  return out;
+  return vrf_output(proof);
 }
 
 }  // namespace cairn
