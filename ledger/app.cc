@@ -484,10 +484,12 @@ void App::committed(const attest::SignedHeader& header, std::shared_ptr<const Vi
     memory_->apply(done.records, done.pages);
   }
   head_ = header;
+  const auto is_of_rules = [](const State::Change& change) { return change.key.front() == kRulesTable; };
+  const bool rules_changed = std::ranges::any_of(state_.journal(), is_of_rules);
   state_.committed(*view_);
   tree_.saved(*view_);
   floor_ = 0;
-  read_rules();
+  if (rules_changed) read_rules();
 }
 
 void App::dropped() {

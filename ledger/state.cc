@@ -79,7 +79,10 @@ std::vector<RecordChange> State::changes() const {
 
 void State::committed(const View& view) {
   view_ = &view;
-  for (auto& [key, value] : block_) remember(key, std::move(value));
+  for (auto& [key, value] : block_) {
+    if (const auto front = fronts_.find(key.front()); value && front != fronts_.end() && KeyOrder{}(key, front->second)) front->second = key;
+    remember(key, std::move(value));
+  }
   block_.clear();
   journal_.clear();
   kept_.clear();
@@ -88,6 +91,9 @@ void State::committed(const View& view) {
 
 void State::each(const Bytes& prefix, const Bytes& from, const View::Visit& visit) const {
   const Bytes& start = KeyOrder{}(prefix, from) ? from : prefix;
+  const bool whole_table = prefix.size() == 1 && start.size() == 1;
+  const auto front = whole_table ? fronts_.find(prefix.front()) : fronts_.end();
+  const Bytes view_start = front != fronts_.end() ? front->second : start;
   auto mine = block_.lower_bound(start);
   bool more = true;
   // Of the block's own records those before `key`, or all.
@@ -95,14 +101,18 @@ void State::each(const Bytes& prefix, const Bytes& from, const View::Visit& visi
     for (; more && mine != block_.end() && begins_with(mine->first, prefix) && (!key || KeyOrder{}(mine->first, *key)); ++mine)
       if (mine->second) more = visit(mine->first, *mine->second);
   };
-  view_->records(start, [&](ByteSpan key, ByteSpan value) {
+  std::optional<Bytes> first;
+  const auto visit_view = [&](ByteSpan key, ByteSpan value) {
     if (!begins_with(key, prefix)) return false;
+    if (whole_table && !first) first = Bytes(key.begin(), key.end());
     up_to(key);
     if (!more) return false;
     const bool changed = mine != block_.end() && std::equal(key.begin(), key.end(), mine->first.begin(), mine->first.end());
     if (!changed) more = visit(key, value);
     return more;
-  });
+  };
+  if (begins_with(view_start, prefix)) view_->records(view_start, visit_view);
+  if (whole_table) fronts_[prefix.front()] = first ? *std::move(first) : make_key(static_cast<char>(prefix.front() + 1));
   up_to(std::nullopt);
 }
 

@@ -257,6 +257,9 @@ class State {
   mutable Cache young_, old_;
   mutable size_t young_bytes_ = 0;
   const size_t cache_bytes_;
+  // By table: before this key the view has no record of it. What a queue's front leaves behind when it goes stays in a database for
+  // a while, and is walked over by whoever begins at the table's first key.
+  mutable std::unordered_map<uint8_t, Bytes> fronts_;
 };
 
 // ---- the block that is being applied ----

@@ -47,6 +47,56 @@ TEST(State, UndoBringsBackEveryByte) {
   EXPECT_EQ(before, records_of(scene.state()));
 }
 
+// A scan of a queue does not begin before the first record that the last one met; what is put there later is met all the same.
+TEST(State, AQueueIsReadFromItsFrontWhereverThatMoves) {
+  class Counting final : public View {
+   public:
+    std::optional<Bytes> record(ByteSpan key) const override { return memory.record(key); }
+    std::optional<Bytes> page(uint64_t) const override { return std::nullopt; }
+    void records(ByteSpan from, const Visit& visit) const override {
+      scans++;
+      begun_at.assign(from.begin(), from.end());
+      memory.records(from, visit);
+    }
+    MemoryView memory;
+    mutable size_t scans = 0;
+    mutable Bytes begun_at;
+  };
+  Counting view;
+  State state(view);
+  const auto commit = [&] {
+    view.memory.apply(state.changes(), {});
+    state.committed(view);
+  };
+  const auto first = [&]() -> uint64_t {
+    const auto all = state.all<Deadline>(make_key('d'), 1);
+    return all.empty() ? 0 : all.front().timer.seq;
+  };
+  EXPECT_EQ(first(), 0u);
+  EXPECT_EQ(first(), 0u);
+  EXPECT_EQ(view.scans, 1u) << "the view is known to have none";
+  Timer five = state.arm(Due::job, {}, ChainTime{5}, 5), seven = state.arm(Due::job, {}, ChainTime{7}, 7);
+  EXPECT_EQ(first(), 5u);
+  commit();
+  EXPECT_EQ(first(), 5u);
+  state.disarm(five);
+  EXPECT_EQ(first(), 7u);
+  commit();
+  EXPECT_EQ(first(), 7u);
+  EXPECT_EQ(first(), 7u);
+  EXPECT_EQ(view.begun_at, key_of(Deadline{seven, Due::job, {}}));
+  const size_t mark = state.mark();
+  state.arm(Due::job, {}, ChainTime{3}, 3);
+  EXPECT_EQ(first(), 3u);
+  state.undo(mark);
+  EXPECT_EQ(first(), 7u);
+  state.arm(Due::job, {}, ChainTime{6}, 6);
+  commit();
+  EXPECT_EQ(first(), 6u);
+  EXPECT_EQ(state.count('d'), 2u);
+  EXPECT_EQ(state.count('q'), 0u);
+}
+
 TEST(State, MoveRefusesWhatIsNotThereAndKeepsTheSum) {
   Scene scene;
   const Holder a = Holder::account(scene.id("A")), b = Holder::account(scene.id("B"));
