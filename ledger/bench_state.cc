@@ -115,6 +115,26 @@ class Daemon {
   pid_t pid_ = 0;
 };
 
+double bytes_in(const fs::path& folder) {
+  double sum = 0;
+  std::error_code gone;  // RocksDB removes files meanwhile
+  for (auto file = fs::recursive_directory_iterator(folder, gone); file != fs::recursive_directory_iterator(); file.increment(gone))
+    if (const auto size = file->is_regular_file(gone) ? file->file_size(gone) : 0; !gone) sum += static_cast<double>(size);
+  return sum;
+}
+
+// Until the folder has been of one size for a while: the node reclaims what the making of the state has left.
+void wait_for_rest(const fs::path& folder) {
+  constexpr int kRest_s = 5, kPatience_s = 1'200;
+  double last = bytes_in(folder);
+  for (int waited = 0, same = 0; same < kRest_s && waited < kPatience_s; waited++) {
+    ::sleep(1);
+    const double now = bytes_in(folder);
+    same = now == last ? same + 1 : 0;
+    last = now;
+  }
+}
+
 void wait_for_word(const fs::path& file, const std::string& word) {
   const auto holds = [&] {
     std::ifstream log(file);
@@ -165,11 +185,10 @@ Result<StateFigures> measure_state(const fs::path& home, uint64_t accounts, cons
     const auto checking = Steady::now();
     wait_for_word(home / "log", "chain.checked");
     out.check_s = seconds_since(checking);
-    ::sleep(2);
+    wait_for_rest(home / "chain");
     out.idle_bytes = daemon.resident_bytes();
   }
-  for (const auto& file : fs::recursive_directory_iterator(home / "chain"))
-    if (file.is_regular_file()) out.disk_bytes += static_cast<double>(file.file_size()) / static_cast<double>(accounts);
+  out.disk_bytes = bytes_in(home / "chain") / static_cast<double>(accounts);
 
   TRY_LET(store, Store::open(home / "chain", attest::genesis_hash(genesis)));
   const auto view = store->view(store->head());

@@ -14,7 +14,7 @@ struct StateFigures {
   double build_s = 0;              // all of them, through the store, 20'000 a block
   std::vector<double> proof_bytes;     // the record and its path, of accounts drawn at random
   std::vector<double> proof_check_us;  // of that, the header being trusted
-  double disk_bytes = 0;           // of the whole folder, for each account
+  double disk_bytes = 0;           // of the whole folder, for each account, when the node has come to rest after the last start
   std::vector<double> start_ms;    // from exec to `listening`, after kill -9 each time
   double idle_bytes = 0;           // resident, after the check beside
   double check_s = 0;              // of the whole state, beside

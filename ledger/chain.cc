@@ -6,29 +6,33 @@
 
 namespace cairn::ledger {
 
-Chain::Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store)
-    : genesis_(genesis), id_(attest::genesis_hash(genesis)), store_(std::move(store)) {
+Chain::Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store, uint32_t window)
+    : genesis_(genesis), id_(attest::genesis_hash(genesis)), store_(std::move(store)), window_(window) {
   app_.emplace(genesis_);
 }
 
 Chain::~Chain() {
-  stopping_ = true;
-  if (checker_.joinable()) checker_.join();
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  window_passed_.notify_all();
+  if (beside_.joinable()) beside_.join();
 }
 
 Result<std::unique_ptr<Chain>> Chain::open(const std::filesystem::path& folder, const attest::Genesis& genesis,
                                            rocksdb::Env* files, const ChainSettings& settings) {
   TRY_LET(store, Store::open(folder, attest::genesis_hash(genesis), files, settings.window));
-  std::unique_ptr<Chain> chain(new Chain(genesis, std::move(store)));
+  std::unique_ptr<Chain> chain(new Chain(genesis, std::move(store), settings.window));
   const Height head = chain->store_->head();
   if (number(head) == 0) {
     TRY(chain->app_->init());
-    return chain;
+  } else {
+    const auto last = chain->store_->header(head);
+    if (!last) return Error{Code::io, "the store lacks its last block", "restore it from a copy"};
+    TRY(chain->app_->resume(*last, chain->store_->view(head)));
   }
-  const auto last = chain->store_->header(head);
-  if (!last) return Error{Code::io, "the store lacks its last block", "restore it from a copy"};
-  TRY(chain->app_->resume(*last, chain->store_->view(head)));
-  if (settings.check_beside) chain->check_beside();
+  if (settings.beside) chain->begin_beside();
   return chain;
 }
 
@@ -48,26 +52,42 @@ Result<> Chain::check(const std::function<bool()>& go_on) const {
   return check_state(*committed.view, genesis_, committed.header, go_on);
 }
 
-void Chain::check_beside() {
-  checker_ = std::thread([this, committed = must(last())] {
-    const auto began = std::chrono::steady_clock::now();
-    const auto checked = [&]() -> Result<> {
+void Chain::begin_beside() {
+  std::optional<Committed> start;
+  if (number(store_->head()) > 0) start = must(last());
+  beside_ = std::thread([this, start = std::move(start)]() mutable {
+    const auto done = [&]() -> Result<> {
       try {
-        return check_state(*committed.view, genesis_, committed.header, [this] { return !stopping_; });
+        return check_and_reclaim(std::move(start));
       } catch (const Fault& fault) {
         return fault.error();
       }
     }();
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
-    const uint64_t height = number(committed.header.header.height);
-    if (checked) {
-      log_info("chain.checked", {{"height", height}, {"elapsed_ms", ms}});
-    } else if (!stopping_) {
-      log_error("chain.damaged", {{"height", height}, {"code", name(checked.error().code)}, {"text", checked.error().text}});
-      const std::lock_guard lock(mutex_);
-      damaged_ = checked.error();
-    }
+    if (done || stopping_) return;
+    log_error("chain.damaged", {{"code", name(done.error().code)}, {"text", done.error().text}});
+    const std::lock_guard lock(mutex_);
+    damaged_ = done.error();
   });
+}
+
+Result<> Chain::check_and_reclaim(std::optional<Committed> start) {
+  using Steady = std::chrono::steady_clock;
+  const auto ms_since = [](Steady::time_point began) { return std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - began).count(); };
+  if (start) {
+    const auto began = Steady::now();
+    TRY(check_state(*start->view, genesis_, start->header, [this] { return !stopping_; }));
+    log_info("chain.checked", {{"height", number(start->header.header.height)}, {"elapsed_ms", ms_since(began)}});
+    start.reset();
+  }
+  while (!stopping_) {
+    const auto began = Steady::now();
+    if (const uint64_t bytes = store_->reclaim(stopping_); bytes > 0)
+      log_info("chain.reclaimed", {{"bytes", bytes}, {"elapsed_ms", ms_since(began)}});
+    std::unique_lock lock(mutex_);
+    const uint64_t next = number(store_->head()) + window_;
+    window_passed_.wait(lock, [&] { return stopping_ || number(store_->head()) >= next; });
+  }
+  return {};
 }
 
 namespace {
@@ -92,6 +112,7 @@ void Chain::store(const Block& block, const Finalized& done, const std::function
   const App::Changes changes = app_->changes();
   store_->commit({block, changes.records, changes.pages, done.events, done.receipts}, before_shown);
   app_->committed(block.header, store_->view(store_->head()));
+  if (number(store_->head()) % window_ == 0) window_passed_.notify_all();
 }
 
 Result<Finalized> Chain::finalize(const Proposal& proposal, const App::Known& signature_known) {

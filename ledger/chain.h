@@ -1,10 +1,12 @@
 // The chain on this machine: the App and its Store as one, under one lock. Between blocks, memory and disk are of one height.
 //
 // Nothing is loaded at start-up but the top of the state's tree. That the whole state is what the last header says is checked
-// beside: when it is not, the chain halts (every call throws the Fault).
+// beside: when it is not, the chain halts (every call throws the Fault). The same thread then has the store give back what left the
+// window of proofs, each time that the window has passed.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -17,7 +19,7 @@ namespace cairn::ledger {
 
 struct ChainSettings {
   uint32_t window = 128;     // heights of which proofs are given
-  bool check_beside = true;  // a simulator, which wants no threads, calls check()
+  bool beside = true;  // a thread checks the whole state once, and reclaims room; a simulator, which wants none, calls check()
 };
 
 class Chain {
@@ -75,8 +77,9 @@ class Chain {
   const Hash& id() const { return id_; }
 
  private:
-  Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store);
-  void check_beside();
+  Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store, uint32_t window);
+  void begin_beside();
+  Result<> check_and_reclaim(std::optional<Committed> start);
   void store(const Block& block, const Finalized& done, const std::function<void()>& before_shown = {});
 
   // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
@@ -97,9 +100,11 @@ class Chain {
   mutable std::mutex door_, mutex_;
   std::unique_ptr<Store> store_;
   std::optional<App> app_;  // always there; another one after begin()
-  std::optional<Error> damaged_;  // found by the check beside
+  std::optional<Error> damaged_;  // found beside
+  const uint32_t window_;
   std::atomic<bool> stopping_{false};
-  std::thread checker_;
+  std::condition_variable window_passed_;
+  std::thread beside_;
   std::optional<Staged> staged_;  // finalized, not committed
 };
 

@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
+#include <rocksdb/table_properties.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +15,7 @@ namespace cairn::ledger {
 namespace {
 
 constexpr std::string_view kFormat = "2";
+constexpr uint64_t kWorthReclaiming = 8u << 20;
 
 rocksdb::Slice slice(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
@@ -64,6 +66,41 @@ Error disk_error(const std::string& folder, const rocksdb::Status& status) {
   return {Code::io, "the store in " + folder + " failed: " + status.ToString(), "check the disk and its free space, then start the node again"};
 }
 
+// Counts in each table the bytes of the state's records and pages, and of those the ones that a later version in the same table
+// stands before.
+constexpr const char* kStateBytes = "cairn.state";
+constexpr const char* kSupersededBytes = "cairn.superseded";
+
+class StateBytes final : public rocksdb::TablePropertiesCollector {
+ public:
+  rocksdb::Status AddUserKey(const rocksdb::Slice& key, const rocksdb::Slice& value, rocksdb::EntryType, rocksdb::SequenceNumber, uint64_t) override {
+    if (!key.starts_with("s") && !key.starts_with("n")) return rocksdb::Status::OK();
+    const uint64_t bytes = key.size() + value.size();
+    state_ += bytes;
+    if (key == last_) superseded_ += bytes;
+    last_.assign(key.data(), key.size());
+    return rocksdb::Status::OK();
+  }
+  rocksdb::Status Finish(rocksdb::UserCollectedProperties* out) override {
+    *out = GetReadableProperties();
+    return rocksdb::Status::OK();
+  }
+  rocksdb::UserCollectedProperties GetReadableProperties() const override {
+    return {{kStateBytes, std::to_string(state_)}, {kSupersededBytes, std::to_string(superseded_)}};
+  }
+  const char* Name() const override { return "cairn.state_bytes"; }
+
+ private:
+  uint64_t state_ = 0, superseded_ = 0;
+  std::string last_;
+};
+
+class StateBytesFactory final : public rocksdb::TablePropertiesCollectorFactory {
+ public:
+  rocksdb::TablePropertiesCollector* CreateTablePropertiesCollector(Context) override { return new StateBytes; }
+  const char* Name() const override { return "cairn.state_bytes"; }
+};
+
 // A node of a small chain lives in a few tens of MiB; a large one is bounded by its own state, not by this.
 rocksdb::Options options() {
   rocksdb::Options out;
@@ -71,7 +108,7 @@ rocksdb::Options options() {
   out.write_buffer_size = 8u << 20;
   out.max_write_buffer_number = 2;
   out.max_open_files = 128;
-  out.max_background_jobs = 2;
+  out.max_background_jobs = 3;  // a memtable's flush, a compaction, and one that reclaim() asks for
   out.compression = rocksdb::kLZ4Compression;  // hashes do not compress, but a record repeats its key
   out.bottommost_compression = rocksdb::kZSTD;
   out.level_compaction_dynamic_level_bytes = true;  // nine tenths at least of what is kept lie in the last level
@@ -84,8 +121,15 @@ rocksdb::Options options() {
   table.block_cache = rocksdb::NewLRUCache(8u << 20);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  out.table_properties_collector_factories = {std::make_shared<StateBytesFactory>()};
   return out;
 }
+
+// What the tables take, in bytes: of the state, not compressed, what is the last version in its table, and what is superseded in
+// tables that are older than every view; and all there is, compressed.
+struct Room {
+  uint64_t state = 0, superseded = 0, files = 0;
+};
 
 }  // namespace
 
@@ -100,6 +144,7 @@ struct Store::Disk {
   std::map<uint64_t, std::shared_ptr<const View>> views;  // of the window, by height
 
   void keep_view(uint64_t height);
+  Room room() const;
   void drop_state();  // of a store without a block
   void begin_marks();
   void mark();
@@ -352,6 +397,49 @@ void Store::clear() {
   CHECK(disk_->head == 0);
   disk_->drop_state();
   disk_->keep_view(0);
+}
+
+Room Store::Disk::room() const {
+  uint64_t oldest = 0;
+  CHECK(db->GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest));
+  rocksdb::TablePropertiesCollection tables;
+  require(db->GetPropertiesOfAllTables(&tables));
+  std::vector<rocksdb::LiveFileMetaData> live;
+  db->GetLiveFilesMetaData(&live);
+  Room out;
+  for (const auto& file : live) {
+    out.files += file.size;
+    const auto table = tables.find(file.db_path + file.name);
+    if (table == tables.end()) continue;  // it came between
+    const auto& counted = table->second->user_collected_properties;
+    const auto bytes = [&](const char* name) {
+      const auto at = counted.find(name);
+      return at == counted.end() ? 0 : std::stoull(at->second);
+    };
+    const uint64_t superseded = bytes(kSupersededBytes);
+    out.state += bytes(kStateBytes) - superseded;
+    if (file.largest_seqno <= oldest) out.superseded += superseded;
+  }
+  return out;
+}
+
+uint64_t Store::reclaim(std::atomic<bool>& stop) {
+  const Room before = disk_->room();
+  uint64_t free = 0;
+  const bool fits = disk_->files->GetFreeSpace(disk_->folder, &free).ok() && free / 2 > before.files;
+  if (before.superseded <= std::max(before.state / 4, kWorthReclaiming) || !fits) return 0;
+  rocksdb::CompactRangeOptions how;
+  how.canceled = &stop;
+  how.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  for (const rocksdb::Slice& table : {rocksdb::Slice("n"), rocksdb::Slice("s")}) {
+    const std::string end(1, static_cast<char>(table[0] + 1));
+    const rocksdb::Slice until(end);
+    const auto status = disk_->db->CompactRange(how, &table, &until);
+    if (status.IsIncomplete() || stop) return 0;
+    disk_->require(status);
+  }
+  const uint64_t after = disk_->room().files;
+  return before.files - std::min(before.files, after);
 }
 
 Height Store::head() const { return Height{disk_->head.load()}; }

@@ -16,6 +16,7 @@
 // Whatever RocksDB complains of is thrown as a Fault (`io`): a node that cannot trust its disk must halt.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -67,6 +68,12 @@ class Store {
   void begin(const attest::SignedHeader& header, std::span<const attest::SignedHeader> draw_headers,
              std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
              std::span<const RecordChange> state, std::span<const PageChange> pages);
+
+  // Gives back the room of versions that no view shows any more, where they take more than 8 MiB and a quarter of what the state
+  // does. RocksDB drops them only when it rewrites their table for another reason: a state that was changed much and then rests
+  // would keep them for good. Blocks go on meanwhile. Gives the bytes that came free; 0 when there was nothing to do, `stop` said
+  // so, or the disk has no room to write the state anew.
+  uint64_t reclaim(std::atomic<bool>& stop);
 
   Height head() const;  // 0 before the first block
   // The state after the block of `height`; null when that is no longer or not yet within the window. After a start the window

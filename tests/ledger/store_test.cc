@@ -3,6 +3,8 @@
 
 #include <rocksdb/env.h>
 
+#include <random>
+
 #include "devnet.h"
 
 namespace cairn::ledger {
@@ -85,6 +87,45 @@ TEST(Store, KeepsTheStatesOfItsWindow) {
   store = must(Store::open(scratch.path, kChain, nullptr, 3));
   EXPECT_FALSE(store->view(Height{8})) << "after a start the window begins with the last block";
   EXPECT_TRUE(store->view(Height{9}));
+}
+
+// Sixty versions of a state: all of them within the window of who wrote them, and out of it after a start.
+TEST(Store, GivesTheRoomOfOldVersionsBack) {
+  const Scratch scratch;
+  constexpr uint64_t kBlocks = 60;
+  constexpr int kRecords = 300;
+  std::mt19937_64 random(1);
+  Changes changes;
+  const auto size = [&] {
+    uint64_t sum = 0;
+    for (const auto& file : std::filesystem::directory_iterator(scratch.path)) sum += file.file_size();
+    return sum;
+  };
+  std::atomic<bool> stop{false};
+  {
+    const auto store = must(Store::open(scratch.path, kChain));
+    for (uint64_t height = 1; height <= kBlocks; height++) {
+      changes.clear();
+      for (int n = 0; n < kRecords; n++) {
+        Bytes value(1'000);
+        for (uint8_t& byte : value) byte = static_cast<uint8_t>(random());
+        changes.emplace_back(bytes_of("record " + std::to_string(1'000 + n)), std::move(value));
+      }
+      commit(*store, height, changes);
+    }
+    EXPECT_EQ(store->reclaim(stop), 0u) << "its views show every version";
+  }
+  const auto store = must(Store::open(scratch.path, kChain));
+  const uint64_t before = size();
+  const auto state = state_of(*store);
+  stop = true;
+  EXPECT_EQ(store->reclaim(stop), 0u);
+  stop = false;
+  EXPECT_GT(store->reclaim(stop), before / 2);
+  EXPECT_LT(size(), before / 2);
+  EXPECT_EQ(state_of(*store), state);
+  EXPECT_EQ(store->reclaim(stop), 0u) << "there is nothing left to do";
+  commit(*store, kBlocks + 1, {});
 }
 
 // A cut anywhere in the log leaves the state of some block, never a part of one.

@@ -15,7 +15,7 @@ Node::Node(World& world, Place place, const attest::Genesis& genesis, const Keys
 
 void Node::start() {
   ChainSettings settings;
-  settings.check_beside = false;
+  settings.beside = false;
   auto opened = Chain::open("/node", genesis_, &disk_, settings);
   require(static_cast<bool>(opened), "a node does not start from its disk: " + (opened ? "" : opened.error().text));
   chain_ = *std::move(opened);
