@@ -23,6 +23,8 @@ Trial& lied(const Run& run, uint64_t segment) {
   return run.rerun(segment, here ? lie : Lie{});
 }
 
+bool is_native(const Job& job) { return job.spec.tier == attest::Tier::native; }
+
 bool takes_part(const Job& job, const AccountId& verifier) {
   return std::any_of(job.checks.begin(), job.checks.end(), [&](const Check& c) { return c.record.draw.verifier == verifier; });
 }
@@ -32,23 +34,63 @@ bool takes_part(const Job& job, const AccountId& verifier) {
 // ---- requesters ----
 
 void Requester::open(const Records& view) {
-  const Program& program = rng_.of(programs());
-  attest::JobSpec spec = program.spec();
+  const bool is_private = !view.offers.empty() && rng_.chance(200);
+  attest::JobSpec spec = rng_.of(is_private ? private_programs() : programs()).spec();
   spec.price_ceiling = Amount{kPrice + kPrice / 1000 * rng_.below(300)};
   spec.policy = static_cast<Policy>(rng_.between(1, 4));
   spec.require_audit = rng_.chance(200);
   spec.accept_ms = 3'000;
   spec.run_ms = 6'000;
   spec.endpoint = "tcp://requester";
+  if (is_private) name_viewers(spec, view);
+  if (rng_.chance(200)) name_judges(spec, view);
+  if (spec.tier == attest::Tier::exact && rng_.chance(150)) spec.harm = Amount{rng_.below(40'000)};
   if (rng_.chance(600)) {
     const Hash secret = secret_of(id(), opened_);
     spec.secret_hash = secret_hash(secret);
     secrets_[spec.secret_hash] = secret;
   }
-  for (auto& input : spec.inputs)
+  for (auto& input : spec.inputs)  // nothing private is found here: its ids are keyed
     if (const auto asset = view.contents.find(input.id); asset != view.contents.end() && rng_.chance(700)) input.asset = asset->second;
   send(about("open", opened_), OpenJob{spec});
   opened_++;
+}
+
+// An odd number of them; with nobody to name the job stays exact.
+void Requester::name_judges(attest::JobSpec& spec, const Records& view) {
+  std::set<AccountId> judges;
+  for (const auto& [id, verifier] : view.verifiers)
+    if (rng_.chance(600)) judges.insert(id);
+  if (rng_.chance(200)) judges.insert(id());
+  if (judges.size() % 2 == 0 && !judges.empty()) judges.erase(judges.begin());
+  if (judges.empty()) return;
+  spec.tier = attest::Tier::native;
+  spec.judges.assign(judges.begin(), judges.end());
+}
+
+void Requester::name_viewers(attest::JobSpec& spec, const Records& view) {
+  std::set<AccountId> providers;
+  for (const auto& [id, offer] : view.offers)
+    if (providers.empty() || rng_.chance(700)) providers.insert(offer.owner);
+  spec.viewers = attest::Viewers{{providers.begin(), providers.end()}, {}, attest::private_key_hash(*program_of(spec.plan_root, true).example.key)};
+  for (const auto& [id, verifier] : view.verifiers)
+    if (rng_.chance(800)) spec.viewers->verifiers.push_back(id);
+}
+
+// What nobody else may decide: whether a private job is opened, and what its owner says as its own judge.
+void Requester::decide_about(const Job& job) {
+  const auto& judges = job.spec.judges;
+  if (job.phase == JobPhase::verdicts && std::binary_search(judges.begin(), judges.end(), id()))
+    send(about("judge", job.id, job.tries), Judge{job.id, false});
+  if (!job.spec.viewers || !job.commitment || is_native(job)) return;
+  enum { never, when_asked, at_once, attitudes };
+  const int attitude = job.id.v[0] % attitudes;
+  if (!job.key && (attitude == at_once || (attitude == when_asked && job.phase == JobPhase::consent)))
+    send(about("consent", job.id), Consent{job.id, *program_of(job.spec).example.key});
+  const auto* attempt = network_.truth.attempt(job.id, job.tries - 1);
+  if (!job.key || !attempt || !attempt->run || !attempt->served || attempt->run->false_segments().empty()) return;
+  const uint64_t segment = *attempt->run->false_segments().begin();
+  send(about("challenge", job.id, job.tries), Challenge{job.id, segment, attempt->run->rerun(segment).step_roots().back(), attempt->run->segment(job.spec, segment)});
 }
 
 void Requester::act(const Records& view) {
@@ -59,9 +101,11 @@ void Requester::act(const Records& view) {
     if (job.phase == JobPhase::secret)
       if (const auto secret = secrets_.find(job.spec.secret_hash); secret != secrets_.end())
         send(about("reveal", id, job.tries), RevealSecret{id, secret->second});
+    decide_about(job);
     const bool unwanted = network_.draining || rng_.chance(4);
     if (unwanted && (job.state == JobState::open || job.state == JobState::matched)) send(about("cancel", id, job.tries), CancelJob{id});
   }
+  play_challenges(view, [](const Run& run, uint64_t segment) -> Trial& { return run.rerun(segment); });
   if (!network_.draining && mine < 2 && rng_.chance(200)) open(view);
 }
 
@@ -77,9 +121,10 @@ const Run& Provider::run_of(const Job& job) {
   auto& mine = runs_[{job.id, job.tries}];
   if (!mine) {
     const Program& program = program_of(job.spec);
-    const Lie lie = kind_ == Kind::liar && rng_.chance(700) ? random_lie(program, rng_) : Lie{};
-    mine = run(program, lie);
-    network_.truth.attempts[{job.id, job.tries - 1}] = {mine, kind_ != Kind::withholder};
+    const bool rounds = kind_ == Kind::honest && is_native(job) && rng_.chance(300);
+    const bool lies = kind_ == Kind::liar && rng_.chance(700);
+    mine = run(program, rounds || lies ? random_lie(program, rng_) : Lie{});
+    network_.truth.attempts[{job.id, job.tries - 1}] = {mine, kind_ != Kind::withholder, rounds};
   }
   return *mine;
 }
@@ -100,6 +145,7 @@ void Provider::act(const Records& view) {
       offer.policies = {Policy::starter, Policy::standard, Policy::careful, Policy::all};
       if (rng_.chance(300)) offer.policies.erase(offer.policies.begin());
       offer.expiry = after(view.now, rng_.between(3'000, 14'000));
+      offer.native = rng_.chance(600);
       send(about("offer", offers_++), offer);
     }
     if (rng_.chance(15))
@@ -113,8 +159,7 @@ void Provider::act(const Records& view) {
     if (dispute.provider != this->id() || dispute.game.over() || kind_ == Kind::mute) continue;
     const auto job = view.jobs.find(dispute.job);
     if (job == view.jobs.end()) continue;
-    Trial& replay = lied(run_of(job->second), dispute.game.terms.segment);
-    play(view, dispute, Party::provider, replay);
+    play(dispute, Party::provider, lied(run_of(job->second), dispute.game.terms.segment));
   }
 }
 
@@ -135,7 +180,7 @@ void Provider::serve(const Job& job) {
       Trial& mine = lied(run_of(job), segment);
       Hash call_id = knowledge(program_of(job.spec), check.record.draw, mine).call_id;
       if (kind_ == Kind::false_answer) call_id = tagged_hash("no call", {call_id.span()});
-      send(about("answer", job.id, job.tries, segment, check.record.draw.verifier),
+      send(about("answer", job.id, job.tries, segment),  // all who check a segment look at one call
            AnswerCheck{job.id, segment, call_id, run_of(job).segment(job.spec, segment)});
     }
   }
@@ -163,18 +208,25 @@ void VerifierActor::act(const Records& view) {
   if (!network_.draining && rng_.chance(10) && (!drawn || kind_ != Kind::honest))
     send(about("unbond", rng_.next()), Unbond{rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)}});
   if (kind_ == Kind::silent) return;
-  for (const auto& [id, job] : view.jobs)
+  for (const auto& [id, job] : view.jobs) {
+    if (is_native(job)) {
+      if (takes_part(job, this->id())) judge(job);
+      continue;
+    }
     for (const Check& check : job.checks)
       if (check.record.draw.verifier == this->id()) this->check(job, check);
-  for (const auto& [id, dispute] : view.games) {
-    if (dispute.challenger != this->id() || dispute.game.over() || kind_ == Kind::lazy) continue;
-    const auto job = view.jobs.find(dispute.job);
-    if (job == view.jobs.end()) continue;
-    const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
-    if (!attempt || !attempt->run) continue;
-    Trial& replay = rerun(*attempt->run, dispute.game.terms.segment);
-    play(view, dispute, Party::challenger, replay);
   }
+  if (kind_ != Kind::lazy) play_challenges(view, [this](const Run& run, uint64_t segment) -> Trial& { return rerun(run, segment); });
+}
+
+void VerifierActor::judge(const Job& job) {
+  const auto* attempt = network_.truth.attempt(job.id, job.tries - 1);
+  if (job.phase != JobPhase::verdicts || !attempt || !attempt->run) return;
+  const auto& wrong = attempt->run->false_segments();
+  bool pays = attempt->served && (attempt->tolerable || std::none_of(job.checks.begin(), job.checks.end(), [&](const Check& c) { return wrong.contains(c.record.draw.segment); }));
+  if (kind_ == Kind::lazy || kind_ == Kind::accomplice) pays = true;
+  if (kind_ == Kind::framer || kind_ == Kind::never_served) pays = false;
+  send(about("judge", job.id, job.tries), Judge{job.id, pays});
 }
 
 void VerifierActor::check(const Job& job, const Check& check) {
@@ -214,6 +266,7 @@ void Challenger::act(const Records& view) {
     const auto* attempt = network_.truth.attempt(id, job.tries - 1);
     if (!attempt || !attempt->run || !attempt->served) continue;
     if (!looked_at_.insert({id, job.tries}).second) continue;
+    if (honest_ && (is_native(job) || job.spec.viewers)) continue;  // not its to challenge; the others try
     if (honest_) {
       for (const uint64_t segment : attempt->run->false_segments()) {
         send(about("challenge", id, job.tries, segment),
@@ -226,16 +279,9 @@ void Challenger::act(const Records& view) {
       send(about("challenge", id, job.tries, segment), Challenge{id, segment, mine.step_roots().back(), attempt->run->segment(job.spec, segment)});
     }
   }
-  for (const auto& [id, dispute] : view.games) {
-    if (dispute.challenger != this->id() || dispute.game.over()) continue;
-    const auto job = view.jobs.find(dispute.job);
-    if (job == view.jobs.end()) continue;
-    const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
-    if (!attempt || !attempt->run) continue;
-    const uint64_t segment = dispute.game.terms.segment;
-    Trial& mine = attempt->run->rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
-    play(view, dispute, Party::challenger, mine);
-  }
+  play_challenges(view, [this](const Run& run, uint64_t segment) -> Trial& {
+    return run.rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+  });
 }
 
 // ---- everybody else ----
@@ -252,7 +298,10 @@ void Citizen::act(const Records& view) {
     const uint64_t held = view.held(Holder::account(id())).pebbles;
     const AccountId to = anybody();
     const uint64_t most = rng_.chance(50) ? 2 * held : held / 50;
-    send(about("pay", sent_++), Transfer{to, Amount{rng_.below(most + 1)}}, rng_.between(300, 8'000));
+    const Amount amount{rng_.below(most + 1)};
+    const uint64_t wait_ms = rng_.between(300, 8'000);
+    send(about("pay", sent_++), Transfer{to, amount}, wait_ms);
+    if (rng_.chance(150)) contradict(Transfer{id(), amount}, rng_.between(1, 2));  // the same money, back to itself
   } else if (what < 33 && waiting() == 0) {
     next_key_ = SecretKey::from_seed(rng_.hash().v);
     rotation_ = about("rotate", sent_++);
@@ -302,7 +351,7 @@ Body Citizen::mischief(const Records& view) {
     if (view.jobs.empty()) return nullptr;
     return &std::next(view.jobs.begin(), static_cast<std::ptrdiff_t>(rng_.below(view.jobs.size())))->second;
   }();
-  const uint64_t what = rng_.below(10);
+  const uint64_t what = rng_.below(12);
   if (!job || what == 0) return Unstake{Amount{1 + rng_.below(1'000)}};
   switch (what) {
     case 1: return Accept{job->id};
@@ -317,6 +366,10 @@ Body Citizen::mischief(const Records& view) {
     case 8:
       if (!view.games.empty()) return PlayMove{view.games.begin()->first, attest::NoneDiffers{}};
       return Bond{Amount{1}, ""};
+    case 9: return Judge{job->id, rng_.chance(500)};
+    case 10:  // whoever may see a private job knows its key
+      if (job->spec.viewers) return Consent{job->id, *program_of(job->spec).example.key};
+      return Consent{job->id, rng_.hash()};
     default: {
       const Hash end = rng_.hash();
       return Challenge{job->id, rng_.below(kSegments), end, {}};

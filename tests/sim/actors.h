@@ -5,7 +5,8 @@
 
 namespace cairn::sim {
 
-// Opens jobs, reveals its secrets, takes some jobs back, publishes what came out.
+// Opens jobs, reveals its secrets, takes some back. Native ones name judges, itself among them now and then, who would rather not
+// pay; private ones name who may see them, and are opened by some requesters alone, before or when a jury disagrees.
 class Requester final : public Client {
  public:
   using Client::Client;
@@ -15,6 +16,9 @@ class Requester final : public Client {
 
  private:
   void open(const Records& view);
+  void name_judges(attest::JobSpec& spec, const Records& view);
+  void name_viewers(attest::JobSpec& spec, const Records& view);
+  void decide_about(const Job& job);
   size_t opened_ = 0;
   std::map<Hash, Hash> secrets_;  // by their hash
 };
@@ -37,7 +41,7 @@ class Provider final : public Client {
   uint64_t offers_ = 0, stakes_ = 0;
 };
 
-// Is drawn, re-runs its segment, says what it found. The others say something else, or nothing.
+// Is drawn or named, re-runs its segments, says what it found. The others say something else, or nothing.
 class VerifierActor final : public Client {
  public:
   enum class Kind { honest, lazy, silent, accomplice, framer, never_served };
@@ -48,6 +52,7 @@ class VerifierActor final : public Client {
 
  private:
   void check(const Job& job, const Check& check);
+  void judge(const Job& job);
   // Its own run of a segment, honest or not.
   attest::Trial& rerun(const Run& run, uint64_t segment);
   const Kind kind_;

@@ -1,7 +1,6 @@
 #include "tests/sim/audit.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/blake3.h"
 #include "ledger/checks.h"
@@ -25,6 +24,7 @@ u128 sum_of(const attest::ReceiptBody& receipt, std::initializer_list<Purpose> p
   return sum;
 }
 
+bool is_native(const attest::JobSpec& spec) { return spec.tier == attest::Tier::native; }
 bool is_live(const Job& job) { return !is_terminal(job.state); }
 bool has_match(const Job& job) { return is_live(job) && job.state != JobState::open; }
 
@@ -38,9 +38,10 @@ bool may_follow(const std::string& last, const std::string& next) {
       {"job.accepted", {"job.committed", "job.late"}},
       {"job.late", {"job.matched", "job.cancelled"}},
       {"job.committed", {"job.drawn", "job.window", "job.slashed", "job.void"}},
-      {"job.drawn", {"job.drawn", "job.answers", "job.window", "job.slashed", "job.void"}},
+      {"job.drawn", {"job.drawn", "job.answers", "job.window", "job.settled", "job.slashed", "job.void"}},
       {"job.answers", {"job.reveals", "job.slashed", "job.void"}},
-      {"job.reveals", {"job.window", "job.slashed", "job.void"}},
+      {"job.reveals", {"job.window", "job.consent", "job.slashed", "job.void"}},
+      {"job.consent", {"job.window", "job.void"}},
       {"job.window", {"job.settled", "job.slashed", "job.void"}},
       {"job.slashed", {"job.matched", "job.cancelled"}},
       {"job.settled", {"job.pruned"}},
@@ -83,16 +84,8 @@ void Audit::committed(const Chain& chain, const Block& block) {
   const Records& before = *views_[views_.size() - 2];
   world_.note("block " + std::to_string(number(height)) + " " + short_id(attest::header_id(block.header.header)) + " with " +
               std::to_string(block.transactions.size()));
-  for (const auto& result : block.results) {
-    // A transaction is applied once; another copy of it is refused by its nonce. What was refused before its fee was taken may come again.
-    const auto known = results_.find(result.id);
-    constexpr std::array kMayComeAgain{Code::wrong_nonce, Code::insufficient, Code::limit};
-    if (known == results_.end() || std::ranges::find(kMayComeAgain, static_cast<Code>(known->second.code)) != kMayComeAgain.end())
-      results_[result.id] = result;
-    else
-      require(result.code != 0, "a transaction was applied twice");
-  }
   check_block(block);
+  check_fees(before, view, block);
   const auto events = chain.store().events(last_event_ + 1, SIZE_MAX);
   std::set<JobId> ended;
   for (const Event& event : events) {
@@ -117,8 +110,9 @@ void Audit::committed(const Chain& chain, const Block& block) {
   size_t fired = 0;  // draws and deadlines: a block bounds them together
   for (const DueDraw& draw : before.draws) fired += number(draw.height) <= number(view.height);
   for (const auto& [place, deadline] : before.deadlines) fired += !view.deadlines.contains(place);
-  check_holdings(before, view, block);
+  check_holdings(before, view);
   check_jobs(view);
+  check_consents(before, view, block);
   check_games(before, view);
   check_market(view);
   check_queue(view, fired);
@@ -140,7 +134,31 @@ void Audit::check_block(const Block& block) const {
 
 // ---- value ----
 
-void Audit::check_holdings(const Records& before, const Records& view, const Block& block) const {
+// Every transaction that passed the ladder took its account's next nonce and paid its fee, whatever became of it, and never comes
+// again. Which ones did follows from the nonces: of several with one nonce, the last that was not refused for it.
+void Audit::check_fees(const Records& before, const Records& view, const Block& block) {
+  u128 fees = 0;
+  std::map<AccountId, uint64_t> next;  // after what is still to be looked at
+  for (const auto& [id, account] : view.accounts) next[id] = account.nonce;
+  for (size_t i = block.transactions.size(); i-- > 0;) {
+    const TxResult& result = block.results[i];
+    const auto code = static_cast<Code>(result.code);
+    const auto transaction = decode<Transaction>(block.transactions[i]);
+    const bool refused = !transaction || code == Code::wrong_chain || code == Code::bad_signature || code == Code::wrong_nonce;
+    const bool took = !refused && next[transaction->sender] > before.nonce(transaction->sender) && transaction->nonce + 1 == next[transaction->sender];
+    require(took || result.code != 0, "a transaction was applied and took no nonce");
+    if (took) {
+      next[transaction->sender]--;
+      fees += transaction->fee.pebbles;
+      require(paid_.insert(result.id).second, "a transaction paid its fee twice");
+    }
+    if (took || !paid_.contains(result.id)) results_[result.id] = result;
+  }
+  for (const auto& [id, nonce] : next) require(nonce == before.nonce(id), "the nonce of " + truth_.name(id) + " is not one a transaction");
+  require(view.held(Holder::fees()).pebbles == before.held(Holder::fees()).pebbles + fees, "the fees of a block are not its transactions'");
+}
+
+void Audit::check_holdings(const Records& before, const Records& view) const {
   std::map<Currency, u128> supply;
   for (const auto& [place, amount] : view.holdings) {
     require(amount.pebbles != 0, "a holding of 0 is stored");
@@ -214,17 +232,6 @@ void Audit::check_holdings(const Records& before, const Records& view, const Blo
     if (!dispute.game.over())
       require(view.held(Holder::game(id)).pebbles == static_cast<u128>(dispute.provider_fee.pebbles) + dispute.challenger_fee.pebbles,
               "the fees in game " + short_id(id) + " are not what its sides locked");
-
-  // Fees: each applied transaction's, once.
-  u128 least = 0, most = 0;
-  for (size_t i = 0; i < block.transactions.size(); i++) {
-    const auto transaction = decode<Transaction>(block.transactions[i]);
-    if (!transaction) continue;
-    most += transaction->fee.pebbles;
-    if (block.results[i].code == 0) least += transaction->fee.pebbles;
-  }
-  const u128 fees = view.held(Holder::fees()).pebbles - static_cast<u128>(before.held(Holder::fees()).pebbles);
-  require(fees >= least && fees <= most, "the fees of a block are not its transactions'");
   require(view.held(Holder::burned()) >= before.held(Holder::burned()), "what was burned came back");
 }
 
@@ -263,8 +270,61 @@ void Audit::check_jobs(const Records& view) const {
     }
     for (const Check& check : job.checks)
       require(check.state != CheckState::agreed || check.record.knowledge == check.record.provider, what + "counts as agreed what differs");
-    for (const Check& check : job.checks)
-      require(check.record.draw.verifier != job.provider && check.record.draw.verifier != job.payee, what + "is checked by its own provider");
+    check_named(job, what);
+  }
+}
+
+// Whoever takes part is somebody that the order allows, with the stake that it asks for.
+void Audit::check_named(const Job& job, const std::string& what) const {
+  const auto& spec = job.spec;
+  const auto is_in = [](const std::vector<AccountId>& named, const AccountId& id) { return std::binary_search(named.begin(), named.end(), id); };
+  std::map<uint64_t, const attest::DrawnCheck*> places;  // by segment
+  std::set<std::pair<uint64_t, AccountId>> asked;
+  for (const Check& check : job.checks) {
+    const auto& draw = check.record.draw;
+    require(asked.insert({draw.segment, draw.verifier}).second, what + "asks somebody twice about one segment");
+    if (is_native(spec)) {
+      require(is_in(spec.judges, draw.verifier), what + "is judged by somebody whom it does not name");
+      continue;
+    }
+    require(draw.verifier != job.provider && draw.verifier != job.payee, what + "is checked by its own provider");
+    if (!spec.viewers) continue;
+    require(is_in(spec.viewers->verifiers, draw.verifier), what + "is checked by somebody who may not see it");
+    const auto first = places.emplace(draw.segment, &draw).first->second;
+    require(first->step == draw.step && first->work_offset == draw.work_offset, what + "asks a segment's jury about different calls");
+  }
+  if (job.provider.is_zero()) return;
+  if (spec.viewers) require(is_in(spec.viewers->providers, job.provider), what + "is computed by somebody who may not see it");
+  const auto& p = genesis_.params;
+  const u128 reward = job.reward.pebbles, k = p.rule(spec.policy).segments, n = spec.segments(), drawn = k == 0 ? n : std::min(k, static_cast<u128>(n));
+  const u128 of_policy = reward * p.rule(spec.policy).stake_permille / 1000, of_harm = (spec.harm.pebbles * (n - drawn) + drawn - 1) / drawn;
+  require(job.stake.pebbles == (is_native(spec) ? reward * p.late_permille / 1000 : std::max(of_policy, of_harm)), what + "has another stake than its order asks");
+  if (is_native(spec)) require(job.games.empty() && job.played.empty(), what + "is native and has a game");
+}
+
+// Nothing of a private job is opened before its owner has said so in this or an earlier block, with the key.
+void Audit::check_consents(const Records& before, const Records& view, const Block& block) const {
+  std::set<JobId> consented;
+  for (size_t i = 0; i < block.transactions.size(); i++) {
+    const auto transaction = decode<Transaction>(block.transactions[i]);
+    const auto* body = transaction && block.results[i].code == 0 ? std::get_if<Consent>(&transaction->body) : nullptr;
+    const auto job = body ? view.jobs.find(body->job) : view.jobs.end();
+    if (job != view.jobs.end() && job->second.requester == transaction->sender && job->second.key == body->key) consented.insert(body->job);
+  }
+  for (const auto& [id, job] : view.jobs) {
+    const std::string what = "job " + short_id(id) + " ";
+    const auto then = before.jobs.find(id);
+    require(!job.key || (then != before.jobs.end() && then->second.key == job.key) || consented.contains(id), what + "is opened without its owner's consent");
+    if (job.spec.viewers && !job.key) require(job.games.empty() && job.played.empty(), what + "is private and has a game");
+  }
+  for (const auto& [id, dispute] : view.games) {
+    const auto job = view.jobs.find(dispute.job);
+    if (dispute.game.over() || job == view.jobs.end()) continue;
+    const std::string what = "game " + short_id(id) + " ";
+    require(dispute.game.terms.key == job->second.key, what + "is about other ids than its job's");
+    const auto drawn = [&](const Check& check) { return check.record.draw.verifier == dispute.challenger; };
+    require(!job->second.spec.viewers || dispute.challenger == job->second.requester || std::any_of(job->second.checks.begin(), job->second.checks.end(), drawn),
+            what + "opens private data for " + truth_.name(dispute.challenger));
   }
 }
 
@@ -297,7 +357,7 @@ void Audit::follow(const Event& event, const Records& before, const Records& vie
       require(event.json.find(id.hex()) == std::string::npos, "the honest verifier " + truth_.name(id) + " was punished: " + event.kind);
     return;
   }
-  if (!event.kind.starts_with("job.")) return;
+  if (!event.kind.starts_with("job.") || event.kind == "job.judged") return;
   const JobId id = event.id.as<JobIdTag>();
   Life& life = lives_[id];
   require(may_follow(life.last, event.kind), "job " + short_id(id) + ": " + event.kind + " after " + (life.last.empty() ? "nothing" : life.last));
@@ -327,6 +387,7 @@ void Audit::follow(const Event& event, const Records& before, const Records& vie
     if (event.kind == "job.drawn") waits(JobState::committed, JobPhase::verdicts, p.verdict_ms + rerun_ms(p, job.spec));
     if (event.kind == "job.answers") waits(JobState::committed, JobPhase::answers, p.reveal_ms);
     if (event.kind == "job.reveals") waits(JobState::committed, JobPhase::reveals, p.reveal_ms);
+    if (event.kind == "job.consent") waits(JobState::committed, JobPhase::consent, p.reveal_ms);
     if (event.kind == "job.window") waits(JobState::committed, JobPhase::window, p.window_ms);
   }
   if (event.kind == "job.lapsed" || event.kind == "job.late" || event.kind == "job.pruned") due();
@@ -340,15 +401,19 @@ void Audit::follow(const Event& event, const Records& before, const Records& vie
     }
   }
   if (event.kind == "job.settled") {
-    const auto window = job_then;
-    require(window != before.jobs.end() && window->second.phase == JobPhase::window, "a job was settled without a window");
-    due();
+    require(job_then != before.jobs.end(), "a job was settled in its first block");
+    const auto& [then_id, then] = *job_then;
+    const bool judged = is_native(then.spec);
+    require(then.phase == (judged ? JobPhase::verdicts : JobPhase::window), "a job was settled before " + std::string(judged ? "its judges were asked" : "its window"));
+    if (!judged) due();
   }
   if (event.kind == "job.settled" || event.kind == "job.void" || event.kind == "job.cancelled") life.ended = true;
   if (event.kind == "job.pruned") lives_.erase(id);
   if (event.kind == "job.slashed" || event.kind == "job.late") {
     const AccountId provider = job_then != before.jobs.end() ? job_then->second.provider : AccountId{};
-    require(!truth_.honest.contains(provider), "the honest provider " + truth_.name(provider) + " was punished: " + event.kind);
+    // A jury that agrees is believed: check_jury() sees to it that nobody honest was part of it.
+    const bool by_jury = event.kind == "job.slashed" && job_then != before.jobs.end() && job_then->second.spec.viewers && !job_then->second.key;
+    require(by_jury || !truth_.honest.contains(provider), "the honest provider " + truth_.name(provider) + " was punished: " + event.kind);
   }
 }
 
@@ -363,18 +428,20 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
   const u128 stake = then == before.jobs.end() ? 0 : before.held(Holder::job_stake(receipt.job)).pebbles;
   const u128 escrow = then == before.jobs.end() ? 0 : before.held(Holder::escrow(receipt.job)).pebbles;
   const bool quiet = receipt.games.empty() && then != before.jobs.end();  // no fee may have come from the stake in this block
+  u128 audits = 0;  // of a native job everybody that spoke is paid
+  for (const auto& check : receipt.checks)
+    if (check.did == attest::Checked::agreed || (is_native(receipt.spec) && check.did == attest::Checked::differed))
+      audits += check_pay(receipt.spec, receipt.reward).pebbles;
+  if (is_native(receipt.spec)) check_judges(receipt, what);
   switch (receipt.state) {
     case Ended::settled: {
       require(sum_of(receipt, {Purpose::pay, Purpose::vested}) == receipt.reward.pebbles, what + "does not pay the reward");
       require(receipt.reward.pebbles <= ceiling, what + "pays more than the ceiling");
-      u128 audits = 0;
-      for (const auto& check : receipt.checks)
-        if (check.did == attest::Checked::agreed) audits += check_pay(receipt.spec, receipt.reward).pebbles;
       require(sum_of(receipt, {Purpose::audit}) == audits, what + "does not pay who agreed, once each");
       require(sum_of(receipt, {Purpose::pay, Purpose::vested, Purpose::royalty, Purpose::audit, Purpose::change}) == escrow, what + "splits another escrow");
       if (quiet) require(sum_of(receipt, {Purpose::stake_back}) == stake, what + "does not give the stake back");
       require(sum_of(receipt, {Purpose::slash_burn, Purpose::late, Purpose::refund}) == 0, what + "takes from an honest end");
-      if (const auto* attempt = truth_.attempt(receipt.job, receipt.attempt); attempt && attempt->run)
+      if (const auto* attempt = truth_.attempt(receipt.job, receipt.attempt); attempt && attempt->run && !is_native(receipt.spec))
         for (const auto& check : receipt.checks)
           require(!(attempt->run->false_segments().contains(check.draw.segment) && truth_.honest.contains(check.draw.verifier) &&
                     check.did != attest::Checked::undelivered),
@@ -382,6 +449,8 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
       break;
     }
     case Ended::slashed: {
+      require(!is_native(receipt.spec), what + "slashes the stake of a native job");
+      if (receipt.spec.viewers && receipt.code == Code::slashed && receipt.games.empty()) check_jury(receipt, what);
       const u128 taken = sum_of(receipt, {Purpose::slash_burn, Purpose::slash_requester, Purpose::slash_challenger});
       require(taken == sum, what + "has other lines than a slash");
       require(taken <= then->second.stake.pebbles, what + "takes more than the stake");
@@ -396,12 +465,49 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
       require(sum_of(receipt, {Purpose::late}) <= static_cast<u128>(receipt.reward.pebbles) * p.late_permille / 1000, what + "takes too much for being late");
       break;
     default:
-      if (then != before.jobs.end()) require(sum_of(receipt, {Purpose::refund}) == escrow, what + "does not refund the escrow");
+      if (then != before.jobs.end())
+        require(sum_of(receipt, {Purpose::refund}) + (is_native(receipt.spec) ? audits : 0) == escrow, what + "does not refund the escrow");
+      if (quiet && (is_native(receipt.spec) || then->second.phase == JobPhase::consent))
+        require(sum_of(receipt, {Purpose::stake_back}) == stake, what + "takes from the stake although nothing is proven");
+      if (quiet && then->second.phase == JobPhase::consent) require(receipt.fault == attest::Blame::none, what + "blames somebody although nothing is proven");
       if (quiet && receipt.state == Ended::voided)
         require(sum_of(receipt, {Purpose::stake_back, Purpose::slash_burn}) <= stake + p.verifier_silence, what + "moves more than the stake");
   }
   for (const auto& game : receipt.games)
     require(!(truth_.honest.contains(receipt.provider) && game.winner == attest::Party::challenger), what + "has a game lost by an honest provider");
+}
+
+// Judges decide by more than half of those that were named, and the honest ones speak, and say what is so.
+void Audit::check_judges(const attest::ReceiptBody& receipt, const std::string& what) const {
+  require(receipt.games.empty(), what + "has a game about a native job");
+  if (receipt.checks.empty()) return;
+  std::set<AccountId> against;
+  for (const auto& check : receipt.checks)
+    if (check.did == attest::Checked::differed) against.insert(check.draw.verifier);
+  const bool refused = receipt.state == Ended::voided && receipt.fault == attest::Blame::provider;
+  require(refused == (2 * against.size() > receipt.spec.judges.size()), what + "does not do what its judges said");
+  const auto* attempt = truth_.attempt(receipt.job, receipt.attempt);
+  if (!attempt || !attempt->run) return;
+  const auto& wrong = attempt->run->false_segments();
+  const bool lied = !attempt->tolerable && std::any_of(receipt.checks.begin(), receipt.checks.end(), [&](const auto& c) { return wrong.contains(c.draw.segment); });
+  for (const auto& check : receipt.checks)
+    require(!truth_.honest.contains(check.draw.verifier) || check.did == (lied || !attempt->served ? attest::Checked::differed : attest::Checked::agreed),
+            what + "has not heard the honest judge " + truth_.name(check.draw.verifier));
+}
+
+// At least two jurors of a segment said the same against the provider, and whoever of them is honest was right.
+void Audit::check_jury(const attest::ReceiptBody& receipt, const std::string& what) const {
+  std::map<uint64_t, std::vector<const attest::CheckRecord*>> voices;
+  for (const auto& check : receipt.checks)
+    if (check.knowledge) voices[check.draw.segment].push_back(&check);
+  const auto together = [&](const auto& segment) {
+    const auto& spoke = segment.second;
+    return spoke.size() >= 2 && std::all_of(spoke.begin(), spoke.end(), [&](const auto* voice) {
+      const bool honest = truth_.honest.contains(voice->draw.verifier) && truth_.honest.contains(receipt.provider);
+      return voice->knowledge == spoke.front()->knowledge && voice->knowledge != voice->provider && !honest;
+    });
+  };
+  require(std::any_of(voices.begin(), voices.end(), together), what + "was slashed by no jury");
 }
 
 // ---- market ----

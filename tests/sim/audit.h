@@ -11,7 +11,8 @@ namespace cairn::sim {
 struct Truth {
   struct Attempt {
     std::shared_ptr<const Run> run;
-    bool served = true;  // verifiers get what they need
+    bool served = true;      // verifiers get what they need
+    bool tolerable = false;  // of a native job: what differs from the definition is an honest machine's own rounding
   };
   std::map<AccountId, std::string> names;
   std::set<AccountId> honest;
@@ -46,14 +47,19 @@ class Audit {
 
  private:
   void check_block(const Block& block) const;
-  void check_holdings(const Records& before, const Records& view, const Block& block) const;
+  void check_fees(const Records& before, const Records& view, const Block& block);
+  void check_holdings(const Records& before, const Records& view) const;
   void check_jobs(const Records& view) const;
+  void check_named(const Job& job, const std::string& what) const;
+  void check_consents(const Records& before, const Records& view, const Block& block) const;
   void check_games(const Records& before, const Records& view) const;
   void check_market(const Records& view) const;
   void check_queue(const Records& view, size_t fired) const;
   void check_proofs(const Chain& chain, const Records& view);
   void follow(const Event& event, const Records& before, const Records& view);
   void check_receipt(const attest::ReceiptBody& receipt, const Records& before);
+  void check_judges(const attest::ReceiptBody& receipt, const std::string& what) const;
+  void check_jury(const attest::ReceiptBody& receipt, const std::string& what) const;
 
   struct Life {  // of a job, as its events tell it
     std::string last;
@@ -70,6 +76,7 @@ class Audit {
   std::vector<Block> blocks_;
   std::vector<std::shared_ptr<const Records>> views_;  // by height, from genesis on; old ones are dropped
   std::map<TransactionId, TxResult> results_;
+  std::set<TransactionId> paid_;  // those that took their nonce and paid their fee
   std::map<JobId, Life> lives_;
   std::map<Hash, Amount> deposits_;  // of records that stand, as first seen
   std::map<std::pair<JobId, uint32_t>, Hash> receipts_by_;  // job and attempt

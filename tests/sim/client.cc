@@ -58,14 +58,13 @@ void Client::resend(Node& node) {
   for (auto& [nonce, pending] : pending_) {
     if (pending.sent_ms + kSendAgain_ms > network_.world.now_ms()) continue;
     pending.sent_ms = network_.world.now_ms();
-    hand_over(node, pending);
+    hand_over(node, pending.bytes);
   }
 }
 
-void Client::hand_over(Node& node, const Pending& pending) {
-  network_.engine.overhear(pending.bytes);
+void Client::hand_over(Node& node, const Bytes& bytes) {
+  network_.engine.overhear(bytes);
   Node* to = &node;
-  const Bytes bytes = pending.bytes;
   network_.world.send(place_, node.place(), [this, to, bytes] {
     to->receive(bytes, [this, to](const TransactionId& id, Height height, uint16_t code) {
       network_.world.send(to->place(), place_, [this, id, height, code] {
@@ -89,32 +88,52 @@ bool Client::wants(const Hash& about) const {
 
 void Client::send(const Hash& about, Body body, uint64_t expires_ms) {
   if (!wants(about)) return;
+  const uint64_t nonce = pending_.empty() ? nonce_ : std::prev(pending_.end())->first + 1;
+  const ChainTime expiry = after(now_, expires_ms);
+  // Who plays for more than the fee does not wait behind those who do not.
+  Pending pending{signed_bytes(std::move(body), nonce, expiry, urgent_ ? 4 : 1), {}, nonce, expiry, about, network_.world.now_ms()};
+  pending.id = transaction_id(pending.bytes);
+  hand_over(*near_, pending.bytes);
+  pending_.emplace(nonce, std::move(pending));
+}
+
+void Client::contradict(Body body, uint64_t fee_factor) {
+  if (!near_ || pending_.empty()) return;
+  Node* const other = network_.nodes[rng_.below(network_.nodes.size())];
+  const Pending& last = std::prev(pending_.end())->second;
+  hand_over(other->up() ? *other : *near_, signed_bytes(std::move(body), last.nonce, last.expiry, fee_factor));
+}
+
+Bytes Client::signed_bytes(Body body, uint64_t nonce, ChainTime expiry, uint64_t fee_factor) {
   Transaction transaction;
   transaction.genesis = network_.chain;
   transaction.sender = id_;
-  transaction.nonce = pending_.empty() ? nonce_ : std::prev(pending_.end())->first + 1;
-  transaction.expiry = after(now_, expires_ms);
+  transaction.nonce = nonce;
+  transaction.expiry = expiry;
   transaction.body = std::move(body);
   sign(transaction, key_, network_.genesis.params.fee_per_byte);
-  if (urgent_) {
-    transaction.fee.pebbles *= 4;  // who plays for more than the fee does not wait behind those who do not
+  if (fee_factor > 1) {
+    transaction.fee.pebbles *= fee_factor;
     sign(transaction, key_, network_.genesis.params.fee_per_byte);
   }
-  Pending pending{encode(transaction), {}, transaction.nonce, transaction.expiry, about, network_.world.now_ms()};
-  pending.id = transaction_id(pending.bytes);
-  hand_over(*near_, pending);
-  pending_.emplace(transaction.nonce, std::move(pending));
+  return encode(transaction);
 }
 
-void Client::play(const Records&, const Dispute& dispute, attest::Party me, attest::Trial& replay) {
+void Client::play(const Dispute& dispute, attest::Party me, attest::Trial& replay) {
   const auto& game = dispute.game;
   const Hash move_number = about("move", dispute.id, game.provider_moves, game.challenger_moves);
   if (game.over() || game.to_move != me || !wants(move_number)) return;
-  for (const Program& program : programs()) {
-    if (program.facts.root != game.terms.plan_root) continue;
-    auto move = attest::next_move(game, me, program.example.plan, replay);
-    if (!move) return;  // no case: silence
-    send(move_number, PlayMove{dispute.id, *std::move(move)}, 8'000);
+  auto move = attest::next_move(game, me, program_of(game.terms.plan_root, game.terms.key.has_value()).example.plan, replay);
+  if (move) send(move_number, PlayMove{dispute.id, *std::move(move)}, 8'000);  // else no case: silence
+}
+
+void Client::play_challenges(const Records& view, const std::function<attest::Trial&(const Run&, uint64_t segment)>& rerun) {
+  for (const auto& [id, dispute] : view.games) {
+    if (dispute.challenger != id_ || dispute.game.over()) continue;
+    const auto job = view.jobs.find(dispute.job);
+    if (job == view.jobs.end()) continue;
+    const auto* attempt = network_.truth.attempt(dispute.job, job->second.tries - 1);
+    if (attempt && attempt->run) play(dispute, attest::Party::challenger, rerun(*attempt->run, dispute.game.terms.segment));
   }
 }
 

@@ -37,7 +37,11 @@ class Client {
   void send(const Hash& about, Body body, uint64_t expires_ms = 15'000);
   bool busy() const { return pending_.size() >= (urgent_ ? 60u : 6u); }
   bool wants(const Hash& about) const;  // whether send() would send it
-  void play(const Records& view, const Dispute& dispute, attest::Party me, attest::Trial& replay);
+  // Signs something else under the nonce of what was sent last, for whatever node: one of the two comes to nothing.
+  void contradict(Body body, uint64_t fee_factor);
+  void play(const Dispute& dispute, attest::Party me, attest::Trial& replay);
+  // Plays on in the open games that are ours as challenger; `rerun` is our own run of a segment of what the provider says it ran.
+  void play_challenges(const Records& view, const std::function<attest::Trial&(const Run&, uint64_t segment)>& rerun);
   template <class... Parts>
   static Hash about(std::string_view what, const Parts&... parts) {
     return tagged_hash("about", {as_bytes(what), encode(parts)...});
@@ -60,7 +64,8 @@ class Client {
   void wake();
   void settle(const Records& view);
   void resend(Node& node);
-  void hand_over(Node& node, const Pending& pending);
+  Bytes signed_bytes(Body body, uint64_t nonce, ChainTime expiry, uint64_t fee_factor);
+  void hand_over(Node& node, const Bytes& bytes);
   void give_up_from(uint64_t nonce);
 
   const Place place_;

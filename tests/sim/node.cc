@@ -1,6 +1,5 @@
 #include "tests/sim/node.h"
 
-
 namespace cairn::sim {
 namespace {
 constexpr uint64_t kClockMayLead_ms = 1'000;  // a proposal's clock, beyond one's own
@@ -20,6 +19,8 @@ void Node::start() {
   require(static_cast<bool>(opened), "a node does not start from its disk: " + (opened ? "" : opened.error().text));
   chain_ = *std::move(opened);
   mempool_ = std::make_unique<Mempool>(limits_);
+  lanes_.clear();
+  places_.clear();
   height_ = chain_->store().head();
   note_pending();
   world_.note("node " + std::to_string(place_) + " starts at " + std::to_string(number(height_)));
@@ -60,7 +61,12 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
       const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
       Waiting waiting = Waiting::of(transaction, id, bytes);
       if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(app.state(), move->game, transaction.sender);
+      const Signer signer = waiting.signer;
+      const uint64_t nonce = waiting.nonce;
       TRY_LET(left, mempool_->add(std::move(waiting), standing, app.head().header.time));
+      for (const Waiting& gone : left) note_gone(gone.id);
+      require(lanes_[signer].emplace(nonce, Held{id, bytes.size()}).second, "the mempool took a second transaction of one nonce");
+      places_.emplace(id, std::pair(signer, nonce));
       for (const Waiting& gone : left)
         if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(Code::mempool_full));
       return {};
@@ -95,7 +101,30 @@ Proposal Node::propose(uint32_t round) {
     require(waiting->nonce == at->second++, "the mempool gives a nonce that is not the sender's next");
   }
   require(bytes <= genesis_.params.max_block_bytes, "the mempool gives more than a block takes");
+  check_taken(out.transactions);
   return out;
+}
+
+void Node::note_gone(const TransactionId& id) {
+  const auto at = places_.extract(id);
+  if (at) lanes_[at.mapped().first].erase(at.mapped().second);
+}
+
+void Node::check_taken(const std::vector<Bytes>& transactions) const {
+  size_t bytes = 0;
+  std::set<TransactionId> taken;
+  for (const Bytes& transaction : transactions) {
+    bytes += transaction.size();
+    taken.insert(transaction_id(transaction));
+  }
+  for (const auto& [signer, lane] : lanes_) {
+    uint64_t next = chain_->read([&, &signer = signer](const App& app) { return app.state().nonce(signer); });
+    for (auto at = lane.find(next); at != lane.end() && at->first == next; ++at, ++next) {
+      if (taken.contains(at->second.id)) continue;
+      require(bytes + at->second.bytes > genesis_.params.max_block_bytes, "the mempool keeps back a transaction whose turn it is");
+      break;
+    }
+  }
 }
 
 Result<> Node::consider(const Proposal& proposal) const {
@@ -137,8 +166,12 @@ bool Node::commit(const Proposal& proposal) {
     for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
     return 0;
   });
-  for (const auto& result : block.results) mempool_->drop(result.id);
+  for (const auto& result : block.results) {
+    mempool_->drop(result.id);
+    note_gone(result.id);
+  }
   const auto left = mempool_->settle(nonces, now);
+  for (const Waiting& gone : left) note_gone(gone.id);
   for (const auto& result : block.results)
     if (const auto waiter = waiting_.extract(result.id)) waiter.mapped()(result.id, result.height, result.code);
   for (const Waiting& gone : left)

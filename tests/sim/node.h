@@ -65,6 +65,9 @@ class Node {
 
  private:
   void lost_power();
+  void note_gone(const TransactionId& id);
+  // Whoever waits with its account's next nonce, and after it in one row, is what a block takes, as far as there is room.
+  void check_taken(const std::vector<Bytes>& transactions) const;
   void note_pending() { pending_ = chain_->read([](const App& app) { return app.pending(); }); }
   World& world_;
   const Place place_;
@@ -81,6 +84,12 @@ class Node {
   bool pending_ = false;     // for time alone the chain wants a block
   Height acknowledged_{};  // the last block that commit() returned of
   std::map<TransactionId, Answer> waiting_;
+  struct Held {
+    TransactionId id;
+    size_t bytes;
+  };
+  std::map<Signer, std::map<uint64_t, Held>> lanes_;  // what the mempool took and has not said to have left it, by nonce
+  std::map<TransactionId, std::pair<Signer, uint64_t>> places_;  // the same, by id
 };
 
 }  // namespace cairn::sim

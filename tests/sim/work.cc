@@ -21,11 +21,21 @@ const std::vector<Program>& programs() {
   return all;
 }
 
-const Program& program_of(const attest::JobSpec& spec) {
-  for (const Program& program : programs())
-    if (program.facts.root == spec.plan_root) return program;
+const std::vector<Program>& private_programs() {
+  static const std::vector<Program> all = [] {
+    std::vector<Program> out = programs();
+    for (Program& program : out) program.example.key = tagged_hash("content key", {program.facts.root.span()});
+    return out;
+  }();
+  return all;
+}
+
+const Program& program_of(const Hash& plan_root, bool is_private) {
+  for (const Program& program : is_private ? private_programs() : programs())
+    if (program.facts.root == plan_root) return program;
   throw std::logic_error("a job about no program");
 }
+const Program& program_of(const attest::JobSpec& spec) { return program_of(spec.plan_root, spec.viewers.has_value()); }
 
 attest::JobSpec Program::spec() const {
   attest::JobSpec spec;
@@ -38,12 +48,12 @@ attest::JobSpec Program::spec() const {
   spec.step_work_ns = static_cast<uint64_t>(facts.work_ns);
   spec.memory_bytes = facts.peak_bytes;
   for (size_t i = 0; i < example.plan.inputs.size(); i++)
-    spec.inputs.push_back({example.plan.inputs[i].name, blake3(example.inputs[i]), {}});
+    spec.inputs.push_back({example.plan.inputs[i].name, blake3(example.inputs[i], example.key), {}});
   for (size_t i = 0; i < example.plan.state.size(); i++)
     if (example.plan.state[i].init.kind == attest::InitKind::given)
-      spec.inputs.push_back({example.plan.state[i].name, blake3(example.start[i]), {}});
+      spec.inputs.push_back({example.plan.state[i].name, blake3(example.start[i], example.key), {}});
   std::vector<Hash> start;
-  for (const Bytes& bytes : example.start) start.push_back(blake3(bytes));
+  for (const Bytes& bytes : example.start) start.push_back(blake3(bytes, example.key));
   spec.initial_state = attest::state_root(0, start);
   spec.seed = kJobSeed;
   spec.steps = kSteps;
@@ -81,9 +91,9 @@ Trial& Run::rerun(uint64_t segment, const Lie& lie) const {
 }
 
 std::shared_ptr<const Run> run(const Program& program, const Lie& lie) {
-  static std::map<Hash, std::shared_ptr<const Run>> honest;  // by plan root
+  static std::map<const Program*, std::shared_ptr<const Run>> honest;
   if (lie.kind != Lie::none) return std::make_shared<const Run>(program, lie);
-  auto& made = honest[program.facts.root];
+  auto& made = honest[&program];
   if (!made) made = std::make_shared<const Run>(program, lie);
   return made;
 }

@@ -19,7 +19,9 @@ struct Program {
   // A job about it; price and policy are the requester's.
   attest::JobSpec spec() const;
 };
-const std::vector<Program>& programs();  // made once
+const std::vector<Program>& programs();          // made once
+const std::vector<Program>& private_programs();  // the same, each under a content key of its own
+const Program& program_of(const Hash& plan_root, bool is_private);
 const Program& program_of(const attest::JobSpec& spec);
 
 // One party's run of a whole job.
