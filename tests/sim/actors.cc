@@ -286,6 +286,9 @@ void Challenger::act(const Records& view) {
 
 // ---- everybody else ----
 
+Citizen::Citizen(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, const PublicKey& trusted)
+    : Client(network, place, std::move(name), key, rng), trusted_(trusted) {}
+
 void Citizen::act(const Records& view) {
   if (network_.draining || busy() || next_key_) return;
   const auto anybody = [&]() -> AccountId {
@@ -311,7 +314,20 @@ void Citizen::act(const Records& view) {
     publish(view);
   } else if (what < 60) {
     send(about("mischief", sent_++), mischief(view));
+  } else if (what < 70 && !trusted_.is_zero() && !granted_) {
+    grant(view);
   }
+}
+
+void Citizen::grant(const Records& view) {
+  GrantKey body;
+  body.key = trusted_;
+  body.scopes = {Scope::pay, Scope::provide, Scope::verify, Scope::request};
+  body.limit = Amount{rng_.between(5'000, 100'000)};
+  if (rng_.chance(400)) body.period_ms = rng_.between(1'000, 5'000);
+  body.expiry = after(view.now, rng_.between(5'000, 20'000));
+  granted_ = true;  // once: a second grant would forget what the first has spent
+  send(about("grant"), body);
 }
 
 void Citizen::happened(const Hash& about, const TransactionId&, uint16_t code) {
@@ -374,6 +390,33 @@ Body Citizen::mischief(const Records& view) {
       const Hash end = rng_.hash();
       return Challenge{job->id, rng_.below(kSegments), end, {}};
     }
+  }
+}
+
+Thief::Thief(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, const AccountId& victim)
+    : Client(network, place, std::move(name), key, rng, victim) {}
+
+void Thief::act(const Records& view) {
+  const auto key = view.hot_keys.find(signer());
+  if (network_.draining || key == view.hot_keys.end() || busy() || !rng_.chance(400)) return;
+  const AccountId home = account_of(key_.public_key());
+  const uint64_t limit = key->second.limit.pebbles;
+  const Amount amount{rng_.below(limit)};
+  const Hash what = about("theft", sent_++);
+  switch (rng_.below(8)) {
+    case 0: return send(what, RotateKey{KeySet::of(key_.public_key()), true});
+    case 1: return send(what, GrantKey{key_.public_key(), {Scope::pay}, Amount{UINT64_MAX}, 0, after(view.now, 60'000)});
+    case 2: return send(what, Stake{amount});
+    case 3: return send(what, Bond{amount, "tcp://nobody"});
+    case 4: {  // costs more than the key may lose
+      attest::JobSpec spec = rng_.of(programs()).spec();
+      spec.steps *= 1'000, spec.interval *= 1'000;
+      spec.price_ceiling = Amount{10 * kPrice};
+      spec.accept_ms = spec.run_ms = 1'000;
+      return send(what, OpenJob{spec});
+    }
+    case 5: return send(what, Transfer{home, Amount{2 * limit}});
+    default: return send(what, Transfer{home, amount});
   }
 }
 

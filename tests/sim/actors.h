@@ -72,10 +72,10 @@ class Challenger final : public Client {
   std::set<std::pair<JobId, uint32_t>> looked_at_;
 };
 
-// Pays others, changes its key, publishes assets that jobs use, and tries what it may not.
+// Pays others, changes its key, publishes assets that jobs use, trusts a hot key, and tries what it may not.
 class Citizen final : public Client {
  public:
-  using Client::Client;
+  Citizen(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, const PublicKey& trusted);
 
  protected:
   void act(const Records& view) override;
@@ -83,10 +83,25 @@ class Citizen final : public Client {
 
  private:
   void publish(const Records& view);
+  void grant(const Records& view);
   Body mischief(const Records& view);
+  const PublicKey trusted_;  // zero: nobody
+  bool granted_ = false;
   uint64_t sent_ = 0;
   std::optional<SecretKey> next_key_;
   Hash rotation_;
+};
+
+// Has got hold of a citizen's hot key, and takes what it can get with it.
+class Thief final : public Client {
+ public:
+  Thief(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, const AccountId& victim);
+
+ protected:
+  void act(const Records& view) override;
+
+ private:
+  uint64_t sent_ = 0;
 };
 
 }  // namespace cairn::sim

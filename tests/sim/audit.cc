@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/blake3.h"
+#include "ledger/accounts.h"
 #include "ledger/checks.h"
 #include "ledger/disputes.h"
 #include "ledger/market.h"
@@ -88,7 +89,13 @@ void Audit::committed(const Chain& chain, const Block& block) {
   check_fees(before, view, block);
   const auto events = chain.store().events(last_event_ + 1, SIZE_MAX);
   std::set<JobId> ended;
+  std::set<Hash> failed;
+  for (const TxResult& result : block.results)
+    if (result.code != 0) failed.insert(result.id.as<HashTag>());
+  for (const TxResult& result : block.results)
+    if (result.code == 0) failed.erase(result.id.as<HashTag>());
   for (const Event& event : events) {
+    require(!failed.contains(event.id), "an event tells what a transaction did that failed: " + event.kind);
     require(event.seq == ++last_event_, "an event's number does not follow the one before");
     require(event.height == height && event.time == view.now, "an event tells another block than its own");
     counts[event.kind]++;
@@ -134,27 +141,43 @@ void Audit::check_block(const Block& block) const {
 
 // ---- value ----
 
-// Every transaction that passed the ladder took its account's next nonce and paid its fee, whatever became of it, and never comes
+// Every transaction that passed the ladder took its signer's next nonce and paid its fee, whatever became of it, and never comes
 // again. Which ones did follows from the nonces: of several with one nonce, the last that was not refused for it.
 void Audit::check_fees(const Records& before, const Records& view, const Block& block) {
   u128 fees = 0;
-  std::map<AccountId, uint64_t> next;  // after what is still to be looked at
-  for (const auto& [id, account] : view.accounts) next[id] = account.nonce;
+  std::map<Signer, uint64_t> next;  // after what is still to be looked at
+  std::map<Signer, u128> lost;      // by hot keys
+  for (const auto& [id, account] : view.accounts) next[Signer{id, {}}] = account.nonce;
+  for (const auto& [signer, key] : view.hot_keys) next[signer] = key.nonce;
+  const auto first = [&](const Signer& signer) {
+    const bool fresh = view.hot_keys.contains(signer) && !before.hot_keys.contains(signer);
+    return fresh ? view.nonce(signer) : before.nonce(signer);
+  };
   for (size_t i = block.transactions.size(); i-- > 0;) {
     const TxResult& result = block.results[i];
     const auto code = static_cast<Code>(result.code);
     const auto transaction = decode<Transaction>(block.transactions[i]);
-    const bool refused = !transaction || code == Code::wrong_chain || code == Code::bad_signature || code == Code::wrong_nonce;
-    const bool took = !refused && next[transaction->sender] > before.nonce(transaction->sender) && transaction->nonce + 1 == next[transaction->sender];
+    const bool refused = !transaction || code == Code::wrong_chain || code == Code::bad_signature || code == Code::unauthorised || code == Code::wrong_nonce;
+    const Signer signer = transaction ? signer_of(*transaction) : Signer{};
+    const bool took = !refused && next[signer] > first(signer) && transaction->nonce + 1 == next[signer];
     require(took || result.code != 0, "a transaction was applied and took no nonce");
     if (took) {
-      next[transaction->sender]--;
+      next[signer]--;
       fees += transaction->fee.pebbles;
+      lost[signer] += transaction->fee.pebbles;
+      const auto* transfer = std::get_if<Transfer>(&transaction->body);
+      if (transfer && result.code == 0 && transfer->to != transaction->sender) lost[signer] += transfer->amount.pebbles;
       require(paid_.insert(result.id).second, "a transaction paid its fee twice");
     }
     if (took || !paid_.contains(result.id)) results_[result.id] = result;
   }
-  for (const auto& [id, nonce] : next) require(nonce == before.nonce(id), "the nonce of " + truth_.name(id) + " is not one a transaction");
+  for (const auto& [signer, nonce] : next) require(nonce == first(signer), "the nonces of " + truth_.name(signer.account) + " are not one a transaction");
+  for (const auto& [signer, key] : view.hot_keys) {
+    const auto then = before.hot_keys.find(signer);
+    const u128 spent = key.period_ms != 0 || then == before.hot_keys.end() ? 0 : then->second.spent.pebbles;
+    require(key.spent <= key.limit && key.spent.pebbles >= spent + (key.period_ms != 0 ? 0 : lost[signer]) && lost[signer] <= key.limit.pebbles,
+            "a hot key of " + truth_.name(signer.account) + " has lost more than its limit");
+  }
   require(view.held(Holder::fees()).pebbles == before.held(Holder::fees()).pebbles + fees, "the fees of a block are not its transactions'");
 }
 
@@ -197,7 +220,8 @@ void Audit::check_holdings(const Records& before, const Records& view) const {
       case HolderKind::deposit: {
         const bool stands = view.jobs.contains(holder.id.as<JobIdTag>()) || view.offers.contains(holder.id.as<OfferIdTag>()) ||
                             view.assets.contains(holder.id.as<AssetIdTag>()) || view.reservations.contains(holder.id) || view.accounts.contains(holder.id.as<AccountIdTag>()) ||
-                            view.held(Holder::account(holder.id.as<AccountIdTag>())).pebbles != 0;  // the last two: of an account's record
+                            view.held(Holder::account(holder.id.as<AccountIdTag>())).pebbles != 0 ||  // these two: of an account's record
+                            std::any_of(view.hot_keys.begin(), view.hot_keys.end(), [&](const auto& k) { return deposit_id(k.second) == holder.id; });
         leak(stands);
         break;
       }

@@ -6,9 +6,10 @@ constexpr uint64_t kSendAgain_ms = 400;
 constexpr int kTries = 10;
 }  // namespace
 
-Client::Client(Network& network, Place place, std::string name, const SecretKey& key, Rng rng)
-    : network_(network), rng_(rng), key_(key), place_(place), name_(std::move(name)), id_(account_of(key.public_key())) {
-  network.truth.names[id_] = name_;
+Client::Client(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, std::optional<AccountId> account)
+    : network_(network), rng_(rng), key_(key), place_(place), name_(std::move(name)), id_(account.value_or(account_of(key.public_key()))),
+      signer_{id_, account ? key.public_key() : PublicKey{}} {
+  network.truth.names[account_of(key.public_key())] = name_;
 }
 
 void Client::start() {
@@ -36,7 +37,7 @@ void Client::wake() {
 }
 
 void Client::settle(const Records& view) {
-  nonce_ = std::max(nonce_, view.nonce(id_));
+  nonce_ = std::max(nonce_, view.nonce(signer_));
   while (!pending_.empty() && pending_.begin()->first < nonce_) {
     const Pending sent = pending_.begin()->second;
     pending_.erase(pending_.begin());
@@ -108,6 +109,7 @@ Bytes Client::signed_bytes(Body body, uint64_t nonce, ChainTime expiry, uint64_t
   Transaction transaction;
   transaction.genesis = network_.chain;
   transaction.sender = id_;
+  if (!signer_.hot_key.is_zero()) transaction.by = SignedBy::hot_key;
   transaction.nonce = nonce;
   transaction.expiry = expiry;
   transaction.body = std::move(body);

@@ -1,4 +1,4 @@
-// Somebody with a key, a goal and a bad network: sends transactions again until they stand in a block.
+// Somebody with a key, its account's own or a hot one, a goal and a bad network: sends transactions again until they stand in a block.
 #pragma once
 
 #include "tests/sim/engine.h"
@@ -18,7 +18,8 @@ struct Network {
 
 class Client {
  public:
-  Client(Network& network, Place place, std::string name, const SecretKey& key, Rng rng);
+  // `account`: whose hot key it is; otherwise the key's own.
+  Client(Network& network, Place place, std::string name, const SecretKey& key, Rng rng, std::optional<AccountId> account = {});
   virtual ~Client() = default;
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -51,6 +52,7 @@ class Client {
   Rng rng_;
   SecretKey key_;
   bool urgent_ = false;
+  const Signer& signer() const { return signer_; }
 
  private:
   struct Pending {
@@ -71,8 +73,9 @@ class Client {
   const Place place_;
   const std::string name_;
   const AccountId id_;
+  const Signer signer_;
   ChainTime now_{};          // as last seen
-  uint64_t nonce_ = 0;       // of the account, as last seen
+  uint64_t nonce_ = 0;       // the signer's next, as last seen
   Node* near_ = nullptr;     // the node of this turn
   std::map<uint64_t, Pending> pending_;
   std::set<Hash> done_;

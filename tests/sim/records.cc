@@ -19,6 +19,11 @@ std::shared_ptr<const Records> Records::of(const App& app) {
         view->accounts.emplace(r.id, r);
         break;
       }
+      case 'k': {
+        const auto r = read<HotKey>(value);
+        view->hot_keys.emplace(Signer{r.account, r.key}, r);
+        break;
+      }
       case 'h': {
         const auto r = read<Holding>(value);
         view->holdings.emplace(std::pair(r.holder, r.currency), r.amount);

@@ -14,6 +14,7 @@ struct Records {
   Height height{};
   ChainTime now{};
   std::map<AccountId, Account> accounts;
+  std::map<Signer, HotKey> hot_keys;
   std::map<std::pair<Holder, Currency>, Amount> holdings;
   std::map<uint64_t, Unbonding> unbondings;  // by seq
   std::map<AccountId, Verifier> verifiers;
@@ -35,9 +36,10 @@ struct Records {
     const auto at = holdings.find({holder, Currency{}});
     return at == holdings.end() ? Amount{} : at->second;
   }
-  uint64_t nonce(const AccountId& id) const {
-    const auto at = accounts.find(id);
-    return at == accounts.end() ? 0 : at->second.nonce;
+  uint64_t nonce(const Signer& signer) const {
+    if (const auto at = hot_keys.find(signer); at != hot_keys.end()) return at->second.nonce;
+    const auto at = accounts.find(signer.account);
+    return at == accounts.end() || !signer.hot_key.is_zero() ? 0 : at->second.nonce;
   }
 };
 

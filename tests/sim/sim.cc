@@ -113,7 +113,13 @@ class Simulation {
       const bool honest = rng.chance(600);
       add("challenger" + std::to_string(i), honest, [honest](auto&... a) { return std::make_unique<Challenger>(a..., honest); });
     }
-    for (uint64_t i = rng.between(1, 3); i > 0; i--) add("citizen" + std::to_string(i), false, [](auto&... a) { return std::make_unique<Citizen>(a...); });
+    for (uint64_t i = rng.between(1, 3); i > 0; i--) {
+      const std::string name = "citizen" + std::to_string(i), thief = "thief" + std::to_string(i);
+      const AccountId victim = account_of(key_named(seed_, name).public_key());
+      const PublicKey trusted = rng.chance(400) ? key_named(seed_, thief).public_key() : PublicKey{};
+      add(name, false, [trusted](auto&... a) { return std::make_unique<Citizen>(a..., trusted); });
+      if (!trusted.is_zero()) add(thief, false, [victim](auto&... a) { return std::make_unique<Thief>(a..., victim); });
+    }
   }
 
   void build(Rng& rng) {
@@ -180,7 +186,7 @@ class Simulation {
       if (node->height() != audit_->height()) return "a node lags behind";
     }
     const Records& view = audit_->view(audit_->height());
-    for (const auto& [id, job] : view.jobs) return "job " + id.hex().substr(0, 8) + " is " + std::string(name(job.state));
+    for (const auto& [id, job] : view.jobs) return "job " + id.hex().substr(0, 8) + " of " + truth_.name(job.requester) + " is " + std::string(name(job.state));
     if (!view.games.empty()) return "a game";
     if (!view.unbondings.empty()) return "an unbonding";
     for (const auto& node : nodes_)
