@@ -186,6 +186,74 @@ TEST(Cli, KeysOfAnAccount) {
   expect_error(terminal.run(pay + at("hot")), 4, "unauthorised");
 }
 
+// Who may announce other rules, when, and which; then they hold from their block on. On a chain of its own.
+TEST(Cli, RulesOfTheChain) {
+  Terminal terminal;
+  const Said up = terminal.run("net up --providers 0 --verifiers 0");
+  ASSERT_EQ(up.status, 0) << up.err;
+  std::map<std::string, std::string> by;  // options that sign as somebody
+  for (const auto& account : up.json["accounts"]) by[account["name"]] = " --key " + account["key"].get<std::string>();
+  const auto rules = [&] { return terminal.run("chain rules").json; };
+  const auto in = [&](uint64_t blocks) { return " --at " + std::to_string(rules()["height"].get<uint64_t>() + blocks); };
+  const std::string soon = in(3), later = in(100);
+  struct Row {
+    const char* who;
+    std::string words;
+    int status;
+    const char* code;
+  };
+  for (const auto& [who, words, status, code] : {
+           Row{"faucet", " --set fee_per_byte=2", 2, "usage"},  // no block is named
+           {"faucet", later + " --withdraw", 2, "usage"},
+           {"faucet", later + " --set fees=2", 2, "usage"},
+           {"faucet", later + " --set fee_per_byte=two", 2, "usage"},
+           {"faucet", later + " --set standard=2", 2, "usage"},
+           {"faucet", later + " --set late_permille=4294967296", 2, "usage"},  // more than it can hold
+           {"faucet", later + " --set late_permille=1001", 2, "invalid"},
+           {"faucet", later + " --set work.fixed_ns=1", 2, "invalid"},
+           {"faucet", later + " --protocol 1", 2, "invalid"},
+           {"faucet", soon + " --set fee_per_byte=2", 3, "too_late"},
+           {"requester", later + " --set fee_per_byte=2", 4, "not_party"},
+           {"faucet", " --withdraw", 1, "wrong_state"},  // nothing is announced
+           {"faucet", later + " --set fee_per_byte=2", 0, ""},
+           {"faucet", later + " --set fee_per_byte=3", 1, "wrong_state"},
+           {"requester", " --withdraw", 4, "not_party"},
+           {"faucet", " --withdraw", 0, ""},
+       }) {
+    SCOPED_TRACE(who + words);
+    const Said said = terminal.run("chain upgrade" + words + by[who]);
+    if (status == 0) EXPECT_EQ(said.status, 0) << said.err;
+    else expect_error(said, status, code);
+  }
+
+  const Json before = rules();
+  ASSERT_EQ(before["rules"].size(), 1u);
+  EXPECT_EQ(before["governor"], up.json["accounts"][1]["account"]);
+  const auto send = [&] { EXPECT_EQ(terminal.run("wallet send --to faucet --amount \"1 pebbles\"").status, 0); };
+  const auto balance = [&] { return std::stoll(terminal.run("wallet show requester").json["balance"]["pebbles"].get<std::string>()); };
+  const auto fee = [&] {
+    const int64_t had = balance();
+    send();
+    return had - balance() - 1;
+  };
+  const int64_t old_fee = fee();
+  const uint64_t from = rules()["height"].get<uint64_t>() + 14;
+  const Said announced = terminal.run("chain upgrade --at " + std::to_string(from) + " --set fee_per_byte=2 --set standard.segments=3" + by["faucet"]);
+  EXPECT_EQ(announced.json["from"], from) << announced.err;
+  EXPECT_NE(terminal.run("chain rules", false).out.find("from block " + std::to_string(from) + ", announced"), std::string::npos);
+  EXPECT_EQ(fee(), old_fee);
+  while (rules()["height"] < from) send();
+  EXPECT_EQ(fee(), 2 * old_fee);
+  const Json after = rules();
+  ASSERT_EQ(after["rules"].size(), 2u);
+  EXPECT_EQ(after["rules"][0], before["rules"][0]);
+  Json expected = before["rules"][0]["params"];
+  expected["fee_per_byte"] = 2;
+  expected["standard"]["segments"] = 3;
+  EXPECT_EQ(after["rules"][1]["params"], expected);
+  EXPECT_EQ(terminal.run("chain rules", false).out.find("announced"), std::string::npos);
+}
+
 TEST(Cli, AWrongFileNamesItsLineAndColumn) {
   Terminal terminal;
   const std::string file = terminal.path("job.yaml").string();
