@@ -88,7 +88,7 @@ void Requester::decide_about(const Job& job) {
   if (!job.key && (attitude == at_once || (attitude == when_asked && job.phase == JobPhase::consent)))
     send(about("consent", job.id), Consent{job.id, *program_of(job.spec).example.key});
   const auto* attempt = network_.truth.attempt(job.id, job.tries - 1);
-  if (!job.key || !attempt || !attempt->run || !attempt->served || attempt->run->false_segments().empty()) return;
+  if (job.key.has_value() != (attitude != never) || !attempt || !attempt->run || !attempt->served || attempt->run->false_segments().empty()) return;
   const uint64_t segment = *attempt->run->false_segments().begin();
   send(about("challenge", job.id, job.tries), Challenge{job.id, segment, attempt->run->rerun(segment).step_roots().back(), attempt->run->segment(job.spec, segment)});
 }

@@ -86,14 +86,9 @@ void Audit::committed(const Chain& chain, const Block& block) {
   world_.note("block " + std::to_string(number(height)) + " " + short_id(attest::header_id(block.header.header)) + " with " +
               std::to_string(block.transactions.size()));
   check_block(block);
-  check_fees(before, view, block);
+  const auto failed = check_fees(before, view, block);
   const auto events = chain.store().events(last_event_ + 1, SIZE_MAX);
   std::set<JobId> ended;
-  std::set<Hash> failed;
-  for (const TxResult& result : block.results)
-    if (result.code != 0) failed.insert(result.id.as<HashTag>());
-  for (const TxResult& result : block.results)
-    if (result.code == 0) failed.erase(result.id.as<HashTag>());
   for (const Event& event : events) {
     require(!failed.contains(event.id), "an event tells what a transaction did that failed: " + event.kind);
     require(event.seq == ++last_event_, "an event's number does not follow the one before");
@@ -143,8 +138,9 @@ void Audit::check_block(const Block& block) const {
 
 // Every transaction that passed the ladder took its signer's next nonce and paid its fee, whatever became of it, and never comes
 // again. Which ones did follows from the nonces: of several with one nonce, the last that was not refused for it.
-void Audit::check_fees(const Records& before, const Records& view, const Block& block) {
+std::set<Hash> Audit::check_fees(const Records& before, const Records& view, const Block& block) {
   u128 fees = 0;
+  std::set<Hash> failed;
   std::map<Signer, uint64_t> next;  // after what is still to be looked at
   std::map<Signer, u128> lost;      // by hot keys
   for (const auto& [id, account] : view.accounts) next[Signer{id, {}}] = account.nonce;
@@ -167,6 +163,7 @@ void Audit::check_fees(const Records& before, const Records& view, const Block& 
       lost[signer] += transaction->fee.pebbles;
       const auto* transfer = std::get_if<Transfer>(&transaction->body);
       if (transfer && result.code == 0 && transfer->to != transaction->sender) lost[signer] += transfer->amount.pebbles;
+      if (result.code != 0) failed.insert(result.id.as<HashTag>());
       require(paid_.insert(result.id).second, "a transaction paid its fee twice");
     }
     if (took || !paid_.contains(result.id)) results_[result.id] = result;
@@ -179,6 +176,7 @@ void Audit::check_fees(const Records& before, const Records& view, const Block& 
             "a hot key of " + truth_.name(signer.account) + " has lost more than its limit");
   }
   require(view.held(Holder::fees()).pebbles == before.held(Holder::fees()).pebbles + fees, "the fees of a block are not its transactions'");
+  return failed;
 }
 
 void Audit::check_holdings(const Records& before, const Records& view) const {

@@ -47,7 +47,8 @@ class Audit {
 
  private:
   void check_block(const Block& block) const;
-  void check_fees(const Records& before, const Records& view, const Block& block);
+  // Gives the transactions that paid and did nothing else.
+  std::set<Hash> check_fees(const Records& before, const Records& view, const Block& block);
   void check_holdings(const Records& before, const Records& view) const;
   void check_jobs(const Records& view) const;
   void check_named(const Job& job, const std::string& what) const;
