@@ -204,10 +204,14 @@ Result<std::shared_ptr<Sides>> make_sides(const ProgramRace& race, uint64_t step
   return sides;
 }
 
-// Counts what libtorch's own allocator hands out while this stands.
+// Counts what libtorch's own allocator hands out while this stands. What an earlier count leaves behind (libtorch keeps a few
+// tensors of its own) is no part of it.
 class Counted final : public c10::Allocator {
  public:
-  Counted() : own_(c10::GetCPUAllocator()) { c10::SetCPUAllocator(this, 255); }
+  Counted() : own_(c10::GetCPUAllocator()), before_(live_) {
+    c10::SetCPUAllocator(this, 255);
+    forget_peak();
+  }
   ~Counted() override { c10::SetCPUAllocator(own_, 255); }
   c10::DataPtr allocate(size_t bytes) override {
     c10::DataPtr data = own_->allocate(bytes);
@@ -220,7 +224,8 @@ class Counted final : public c10::Allocator {
   }
   c10::DeleterFnPtr raw_deleter() const override { return &Counted::release; }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
-  static uint64_t peak() { return peak_; }
+  uint64_t peak() const { return peak_ - before_; }
+  void forget_peak() { peak_ = live_.load(); }
 
  private:
   static void release(void* at) {
@@ -229,6 +234,7 @@ class Counted final : public c10::Allocator {
   }
   static inline std::atomic<uint64_t> live_{0}, peak_{0};
   c10::Allocator* const own_;
+  const uint64_t before_;
 };
 
 }  // namespace
@@ -296,10 +302,11 @@ Result<Race> race_program(const ProgramRace& race, int threads) {
 
 Result<PeakBytes> peak_bytes(const ProgramRace& race) {
   constexpr int kSteps = 3;
-  const Counted counted;
+  Counted counted;
   TRY_LET(sides, make_sides(race, kSteps, 1));
+  counted.forget_peak();  // of what the tracer drew up
   for (int i = 0; i < kSteps; i++) sides->theirs->step();
-  return PeakBytes{sides->ours->memory_bytes(), Counted::peak()};
+  return PeakBytes{sides->ours->memory_bytes(), counted.peak()};
 }
 
 Program perceptron(int64_t batch, int64_t inputs, const std::vector<int64_t>& hidden, int64_t classes, bool layer_norm) {
