@@ -35,21 +35,18 @@ void require_cpu_state() {
 
 namespace {
 
-// What is left to take, in one word: a thread that takes a part of it holds the call open, so task and data may be read then.
-struct Ticket {
-  uint32_t word;
-  static Ticket of(uint32_t turn, int parts, int next) {
-    return {turn << 20 | static_cast<uint32_t>(parts) << 10 | static_cast<uint32_t>(next)};
-  }
-  uint32_t turn() const { return word >> 20; }
-  int parts() const { return static_cast<int>(word >> 10 & 1023); }
-  int next() const { return static_cast<int>(word & 1023); }
+// A call in one word: the how-manieth it is, and its parts.
+struct Call {
+  uint64_t word;
+  static Call of(uint64_t turn, int parts) { return {turn << 16 | static_cast<uint64_t>(parts)}; }
+  uint64_t turn() const { return word >> 16; }
+  int parts() const { return static_cast<int>(word & 0xFFFF); }
 };
 
-// Polls for some microseconds before it sleeps: calls follow each other closely.
+// Polls for half a millisecond before it sleeps: calls follow each other closely, and parts of one end together.
 template <class Number, class Sleep>
 void wait_while(const std::atomic<Number>& number, Number value, Sleep sleep) {
-  for (int i = 0; i < 2000; i++) {
+  for (int i = 0; i < 10'000; i++) {
     if (number.load(std::memory_order_acquire) != value) return;
     pause();
   }
@@ -59,10 +56,12 @@ void wait_while(const std::atomic<Number>& number, Number value, Sleep sleep) {
 }
 
 // A thread that wakes while every other CPU is busy is put on the CPU of the one that woke it, and waits there until that one
-// waits for it: so it is kept off that CPU. `cpus` are those that this process may use.
+// waits for it; and a caller who slept until a part was done may wake on the CPU that the part ran on. So threads are kept off the
+// caller's CPU: those that sleep, and those last seen there. `cpus` are those that this process may use.
 struct Sleeper {
   std::thread thread;
   std::atomic<bool> asleep{false};
+  std::atomic<int> last_on{-1};
   int kept_off = -1;
 
   void keep_off(int cpu, const cpu_set_t& cpus) {
@@ -83,7 +82,9 @@ struct Pool::State {
 
   cpu_set_t cpus;
   std::vector<Sleeper> sleepers;
-  std::atomic<uint32_t> ticket{0};
+  std::atomic<uint64_t> call{0};
+  std::atomic<uint32_t> bell{0};  // rung for each call
+  std::vector<std::atomic<uint64_t>> taken = std::vector<std::atomic<uint64_t>>(kMaxParts);  // by part: the turn of its last call
   std::atomic<int> left{0};  // parts that are not done
   std::atomic<bool> stop{false};
   void (*task)(void*, int) = nullptr;
@@ -100,38 +101,50 @@ struct Pool::State {
     if (left.fetch_sub(1, std::memory_order_acq_rel) == 1) left.notify_one();
   }
 
-  // Until nothing is left to take; gives the ticket that said so.
-  uint32_t take_parts() {
-    Ticket seen{ticket.load(std::memory_order_acquire)};
-    while (seen.next() < seen.parts())
-      if (ticket.compare_exchange_weak(seen.word, seen.word + 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
-        run_part(seen.next());
-        seen.word = ticket.load(std::memory_order_acquire);
-      }
-    return seen.word;
+  void keep_off(int cpu) {
+    for (auto& sleeper : sleepers)
+      if (sleeper.asleep.load(std::memory_order_relaxed) || sleeper.last_on.load(std::memory_order_relaxed) == cpu) sleeper.keep_off(cpu, cpus);
   }
 
-  void work(Sleeper& self) {
-    while (!stop.load(std::memory_order_acquire)) {
-      const uint32_t seen = take_parts();
-      wait_while(ticket, seen, [&](bool asleep) { self.asleep.store(asleep, std::memory_order_relaxed); });
+  // Until nothing is left to take. A thread begins with a share of its own, whose operands its caches may hold from the call before. Who
+  // has taken a part holds the call open, so task and data may be read then; who comes late finds every part taken.
+  void take_parts(size_t thread) {
+    const Call now{call.load(std::memory_order_acquire)};
+    const int own = now.parts() * static_cast<int>(thread) / static_cast<int>(sleepers.size() + 1);
+    for (int i = 0; i < now.parts(); i++) {
+      const int part = (own + i) % now.parts();
+      auto& last = taken[static_cast<size_t>(part)];
+      uint64_t before = last.load(std::memory_order_relaxed);
+      if (before < now.turn() && last.compare_exchange_strong(before, now.turn(), std::memory_order_acq_rel)) run_part(part);
     }
+  }
+
+  void work(size_t thread) {
+    Sleeper& self = sleepers[thread - 1];
+    // The bell first: what it was rung for is seen then, be it a call or the end.
+    for (uint32_t heard = bell.load(std::memory_order_acquire); !stop.load(std::memory_order_acquire); heard = bell.load(std::memory_order_acquire)) {
+      self.last_on.store(sched_getcpu(), std::memory_order_relaxed);
+      take_parts(thread);
+      wait_while(bell, heard, [&](bool asleep) { self.asleep.store(asleep, std::memory_order_relaxed); });
+    }
+  }
+  void ring() {
+    bell.fetch_add(1, std::memory_order_release);
+    bell.notify_all();
   }
 };
 
 Pool::Pool(int threads) {
   CHECK(threads >= 1);
   state_ = std::make_unique<State>(threads);
-  for (auto& sleeper : state_->sleepers)
-    sleeper.thread = std::thread([state = state_.get(), &sleeper] { state->work(sleeper); });
+  for (size_t thread = 1; thread < static_cast<size_t>(threads); thread++)
+    state_->sleepers[thread - 1].thread = std::thread([state = state_.get(), thread] { state->work(thread); });
 }
 
 Pool::~Pool() {
-  State& s = *state_;
-  s.stop.store(true, std::memory_order_release);
-  s.ticket.store(Ticket::of(Ticket{s.ticket.load()}.turn() + 1, 0, 0).word, std::memory_order_release);
-  s.ticket.notify_all();
-  for (auto& sleeper : s.sleepers) sleeper.thread.join();
+  state_->stop.store(true, std::memory_order_release);
+  state_->ring();
+  for (auto& sleeper : state_->sleepers) sleeper.thread.join();
 }
 
 int Pool::threads() const { return static_cast<int>(state_->sleepers.size()) + 1; }
@@ -142,12 +155,10 @@ void Pool::run(int parts, void (*task)(void*, int), void* data) {
   s.task = task;
   s.data = data;
   s.left.store(parts, std::memory_order_relaxed);
-  if (parts > 1)
-    for (auto& sleeper : s.sleepers)
-      if (sleeper.asleep.load(std::memory_order_relaxed)) sleeper.keep_off(sched_getcpu(), s.cpus);
-  s.ticket.store(Ticket::of(Ticket{s.ticket.load(std::memory_order_relaxed)}.turn() + 1, parts, 0).word, std::memory_order_release);
-  if (parts > 1) s.ticket.notify_all();
-  s.take_parts();
+  if (parts > 1) s.keep_off(sched_getcpu());
+  s.call.store(Call::of(Call{s.call.load(std::memory_order_relaxed)}.turn() + 1, parts).word, std::memory_order_release);
+  if (parts > 1) s.ring();
+  s.take_parts(0);
   for (int left = s.left.load(std::memory_order_acquire); left != 0; left = s.left.load(std::memory_order_acquire))
     wait_while(s.left, left, [](bool) {});
   std::exception_ptr first;

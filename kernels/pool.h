@@ -25,9 +25,9 @@ class Pool {
 
   int threads() const;
 
-  // task(data, part) for part = 0 .. parts-1, parts <= kMaxParts, in order, each taken by the next free thread, the caller among
-  // them; returns when all are done. A Fault of any part is thrown here, that of the lowest part first. One call at a time; not
-  // from within a task.
+  // task(data, part) for part = 0 .. parts-1, parts <= kMaxParts, on all threads, the caller among them, which begin with the same
+  // parts every time and then take what is left; returns when all are done. A Fault of any part is thrown here, that of the lowest
+  // part first. One call at a time; not from within a task.
   void run(int parts, void (*task)(void* data, int part), void* data);
 
  private:

@@ -202,5 +202,13 @@ TEST(PoolTest, runs_every_part_once_and_throws_the_first_fault) {
   }
 }
 
+// Its threads are told to end at any moment of theirs.
+TEST(PoolTest, ends_whatever_its_threads_do) {
+  for (int round = 0; round < 2000; round++) {
+    Pool pool(3);
+    if (round % 2) pool.run(3, [](void*, int) {}, nullptr);
+  }
+}
+
 }  // namespace
 }  // namespace cairn::kernels
