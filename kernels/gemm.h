@@ -20,6 +20,8 @@ struct Gemm {
 inline constexpr int kTallest = kWidth == 16 ? 14 : kWidth == 8 ? 6 : 4;  // rows of a tile of two registers
 inline constexpr int64_t kPanel = 2 * kWidth;                             // columns of a packed panel of B
 inline constexpr int64_t kBlockK = 512, kBlockM = 8 * kTallest;
+inline constexpr int64_t kFewRows = 192;                                  // of a thread: they pay for a panel of B in the first-level cache alone
+inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
 inline constexpr int64_t kBlockOfB = 1024 * 1024;                         // floats of B packed at a time, for all threads
 inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
 inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
@@ -147,31 +149,31 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
         else pack_transposed(packed_a + i * depth, high, a + (im + i) * a_ld + k, a_ld, high, depth);
       }
     }
-    for (int64_t j = 0; j < cols; j += kPanel) {
+    // The tile at (i, j), and what is fetched for that at (next_i, next_j).
+    const auto tile = [&](int64_t i, int64_t j, int64_t next_i, int64_t next_j) {
       const int64_t width = least(kPanel, cols - j);
-      const int wide = width > kWidth ? 2 : 1;
+      const int wide = width > kWidth ? 2 : 1, high = static_cast<int>(least(tall, rows - i));
       Tile t;
+      t.a = pack_a ? packed_a + i * depth : g.trans_a ? a + k * a_ld + im + i : a + (im + i) * a_ld + k;
+      t.a_stride = pack_a ? high : a_ld;
       t.b = block.packed ? block.packed + j * depth : b + k * g.n + n + j;
       t.b_stride = block.packed ? kPanel : g.n;
       t.depth = depth;
+      t.c = c + (im + i) * g.n + n + j;
+      t.next_c = c + (im + next_i) * g.n + n + next_j;
       t.c_stride = g.n;
       t.last_lanes = static_cast<int>(width - (wide - 1) * kWidth);
       t.first = k == 0;
       t.last = k + depth == g.k;
       t.bias = bias ? bias + n + j : nullptr;
-      for (int64_t i = 0; i < rows; i += tall) {
-        const int high = static_cast<int>(least(tall, rows - i));
-        t.c = c + (im + i) * g.n + n + j;
-        t.next_c = i + tall < rows ? t.c + tall * g.n : c + im * g.n + n + j + (j + kPanel < cols ? kPanel : 0);
-        if (pack_a) {
-          t.a = packed_a + i * depth;
-          t.a_stride = high;
-        } else {
-          t.a = g.trans_a ? a + k * a_ld + im + i : a + (im + i) * a_ld + k;
-          t.a_stride = a_ld;
-        }
-        (pack_a || g.trans_a ? tile_of<false>(high, wide) : tile_of<true>(high, wide))(t);
-      }
+      (pack_a || g.trans_a ? tile_of<false>(high, wide) : tile_of<true>(high, wide))(t);
+    };
+    if (depth <= kShallow) {
+      for (int64_t i = 0; i < rows; i += tall)
+        for (int64_t j = 0; j < cols; j += kPanel) tile(i, j, i, j + kPanel < cols ? j + kPanel : j);
+    } else {
+      for (int64_t j = 0; j < cols; j += kPanel)
+        for (int64_t i = 0; i < rows; i += tall) tile(i, j, i + tall < rows ? i + tall : 0, i + tall < rows || j + kPanel >= cols ? j : j + kPanel);
     }
   }
 }
@@ -193,14 +195,16 @@ inline void pack(const Gemm& g, const Block& block, const float* b, float* packe
 // Columns n0 .. n1 of C: the pool's threads pack B together, and part the rows.
 inline void gemm_columns(const Gemm& g, const float* a, const float* b, const float* bias, float* c, int64_t n0, int64_t n1, Pool* pool) {
   static thread_local Scratch scratch;
+  const int64_t rows_each = g.m / (pool ? pool->threads() : 1);
   const bool pack_b = g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
 
   // Columns by blocks of even size, of which a slice of k stays in a cache.
-  const int64_t n = n1 - n0, most = kBlockOfB / least(kBlockK, g.k) / kPanel * kPanel, parts = (n + most - 1) / most;
+  const int64_t n = n1 - n0, deep = least(rows_each <= kFewRows && n >= 256 ? kBlockK / 2 : kBlockK, g.k);
+  const int64_t most = kBlockOfB / deep / kPanel * kPanel, parts = (n + most - 1) / most;
   const int64_t block_n = ((n + parts - 1) / parts + kPanel - 1) / kPanel * kPanel;
   const auto each_block = [&](auto body) {
     for (int64_t jn = n0; jn < n1; jn += block_n)
-      for (int64_t k = 0; k < g.k; k += kBlockK) body(Block{k, least(kBlockK, g.k - k), jn, least(block_n, n1 - jn), nullptr});
+      for (int64_t k = 0; k < g.k; k += deep) body(Block{k, least(deep, g.k - k), jn, least(block_n, n1 - jn), nullptr});
   };
   if (!pack_b) {
     parallel(pool, g.m, kGrainMultiplyAdds / (n * g.k) + 1, 1, [&](int64_t begin, int64_t end) {
@@ -209,7 +213,7 @@ inline void gemm_columns(const Gemm& g, const float* a, const float* b, const fl
     return;
   }
   each_block([&](Block block) {
-    float* packed = scratch.need(block_n * least(kBlockK, g.k));
+    float* packed = scratch.need(block_n * deep);
     parallel(pool, block.cols, kGrain / block.depth + 1, kPanel, [&](int64_t begin, int64_t end) { pack(g, block, b, packed, begin, end); });
     block.packed = packed;
     parallel(pool, g.m, kGrainMultiplyAdds / (block.cols * block.depth) + 1, 1,
