@@ -495,6 +495,72 @@ inline void convolve_weight_part(const Stencil& s, const Patches& p, const float
   }
 }
 
+// Chains of a tile of taps, one lane a group: from the turned planes, at the positions of a unit in order.
+//   chain[t][lane] = fused(y[position][lane], planes[position + offset[t]][lane], chain[t][lane])
+template <int kTaps>
+inline void run_taps(const Patches& p, const Unit& u, const int64_t* offset, const float* planes, const float* y, float* chains) {
+  Vector chain[kTaps];
+  const float* from[kTaps];
+#pragma GCC unroll 9
+  for (int t = 0; t < kTaps; t++) {
+    chain[t] = load<Vector>(chains + t * kWidth);
+    from[t] = planes + offset[t] * kWidth;
+  }
+  for (int64_t s = 0; s < u.s1 - u.s0; s++)
+    for (int64_t r = 0; r < u.rows(); r++) {
+      int64_t at = (s * p.channel + r * p.pitch) * kWidth;
+      for (int64_t x = 0; x < u.width(); x++, at += kWidth, y += kWidth) {
+        const Vector gain = load<Vector>(y);
+#pragma GCC unroll 9
+        for (int t = 0; t < kTaps; t++) chain[t] = fused(gain, load<Vector>(from[t] + at), chain[t]);
+      }
+    }
+#pragma GCC unroll 9
+  for (int t = 0; t < kTaps; t++) store(chains + t * kWidth, chain[t]);
+}
+using RunTaps = void (*)(const Patches&, const Unit&, const int64_t*, const float*, const float*, float*);
+inline constexpr int64_t kMostTaps = 9;
+template <int... kTaps>
+LANES_FN RunTaps taps_of(int64_t taps) {
+  static constexpr RunTaps kTable[] = {run_taps<kTaps>...};
+  return kTable[taps - 1];
+}
+
+// Where a group has few filters, a tile of them would leave most lanes without use: lanes are groups g0 .. g0 + n, n <= kWidth.
+inline void convolve_weight_across(const Stencil& s, const Patches& p, const float* y, float* w, int64_t g0, int64_t n) {
+  static thread_local Scratch scratch_planes, scratch_turned, scratch_y, scratch_chains;
+  const int64_t most = p.slices * p.rows * p.width, room = (p.floats_of_planes(1) + kWidth - 1) / kWidth * kWidth, plane = s.y[0] * s.y[1] * s.y[2];
+  float* planes = scratch_planes.need(room * kWidth);
+  float* turned = scratch_turned.need(room * kWidth);
+  float* gains = scratch_y.need(most * kWidth);
+  float* chains = scratch_chains.need(s.filters * s.channels * p.taps * kWidth);
+  for (int64_t i = 0; i < s.filters * s.channels * p.taps * kWidth; i += kWidth) store(chains + i, Vector(0.0f));
+  const int64_t units = p.units_of_group();
+  for (int64_t number = 0; number < units; number++) {
+    const Unit u = p.unit(number);
+    const int64_t in_slice = u.rows() * u.width();
+    for (int64_t c = 0; c < s.channels; c++) {
+      for (int64_t l = 0; l < n; l++) p.gather(p.unit((g0 + l) * units + number), c, c + 1, planes + l * room);
+      pack_transposed(turned, kWidth, planes, room, n, (u.s1 - u.s0) * p.channel);
+      for (int64_t f = 0; f < s.filters; f++) {
+        for (int64_t i = u.s0; i < u.s1; i++) {
+          const int64_t image = i / s.y[0], at = (i % s.y[0] * s.y[1] + u.r0) * s.y[2] + u.x0;
+          pack_transposed(gains + (i - u.s0) * in_slice * kWidth, kWidth, y + ((image * s.groups + g0) * s.filters + f) * plane + at,
+                          s.filters * plane, n, in_slice);
+        }
+        float* chain = chains + (f * s.channels + c) * p.taps * kWidth;
+        for (int64_t t = 0; t < p.taps; t += kMostTaps) {
+          const int64_t taps = least(kMostTaps, p.taps - t);
+          taps_of<1, 2, 3, 4, 5, 6, 7, 8, 9>(taps)(p, u, p.offset + t, turned, gains, chain + t * kWidth);
+        }
+      }
+    }
+  }
+  const int64_t of_group = s.filters * s.channels * p.taps;
+  for (int64_t l = 0; l < n; l++)
+    for (int64_t i = 0; i < of_group; i++) w[(g0 + l) * of_group + i] = canonical(chains[i * kWidth + l]);
+}
+
 inline void convolve_weight(const Stencil& s, const float* y, const float* x, float* w, Pool* pool) {
   static thread_local Scratch scratch_tables;
   int64_t* tables = reinterpret_cast<int64_t*>(scratch_tables.need(2 * Patches::tables(s)));
@@ -510,7 +576,11 @@ inline void convolve_weight(const Stencil& s, const float* y, const float* x, fl
   p.finish(tables, s);
   const int64_t channels = s.groups * s.channels, threads = pool ? pool->threads() : 1;
   const int64_t per_channel = s.filters * s.taps() * s.n * s.y[0] * s.y[1] * s.y[2] + 1;
-  if (channels % threads == 0 || channels >= 8 * threads || s.filters <= kPanel) {
+  if (4 * s.filters <= least(s.groups, kWidth)) {
+    parallel(pool, s.groups, kGrainMultiplyAdds / (per_channel * s.channels) + 1, kWidth, [&](int64_t begin, int64_t end) {
+      for (int64_t g = begin; g < end; g += kWidth) convolve_weight_across(s, p, y, w, g, least(kWidth, end - g));
+    });
+  } else if (channels % threads == 0 || channels >= 8 * threads || s.filters <= kPanel) {
     parallel(pool, channels, kGrainMultiplyAdds / per_channel + 1, 1,
              [&](int64_t begin, int64_t end) { convolve_weight_part(s, p, y, w, begin, end, 0, s.filters); });
   } else {
