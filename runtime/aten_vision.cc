@@ -69,7 +69,31 @@ Tensor bias_gradient(const Tensor& grad) {  // each channel of a sample, then th
 
 // Of classes other than f32: products with the patches, one for each group, whose columns are the places of all samples. `s`, `p`, `d`:
 // stride, padding, dilation.
-bool is_made_of_products(size_t rank) { return rank == 2 && numeric_class() != attest::NumericClass::f32; }
+bool is_made_of_products() { return numeric_class() != attest::NumericClass::f32; }
+// im2col.v1 knows two dimensions: one is a row of them; of three come first the patches along the first, each place of which is then
+// a channel for the other two.
+Tensor windows_of(const Tensor& x, IntArrayRef k, IntArrayRef d, IntArrayRef p, IntArrayRef s) {
+  const int64_t samples = x.size(0), channels = x.size(1);
+  if (k.size() == 1) return patches_of(reshaped(plain(x), {samples, channels, 1, x.size(2)}), {1, k[0]}, {1, d[0]}, {0, p[0]}, {1, s[0]});
+  if (k.size() == 2) return patches_of(x, k, d, p, s);
+  const int64_t plane = x.size(3) * x.size(4);
+  const Tensor deep = patches_of(reshaped(plain(x), {samples, channels, x.size(2), plane}), {k[0], 1}, {d[0], 1}, {p[0], 0}, {s[0], 1});
+  const int64_t depth = deep.size(2) / plane, taps = k[1] * k[2];
+  const Tensor flat = patches_of(reshaped(deep, {samples, channels * k[0] * depth, x.size(3), x.size(4)}), k.slice(1), d.slice(1), p.slice(1), s.slice(1));
+  const Tensor turned = plain(flat.view({samples, channels * k[0], depth, taps, flat.size(2)}).permute({0, 1, 3, 2, 4}));
+  return reshaped(turned, {samples, channels * k[0] * taps, depth * flat.size(2)});
+}
+// The other way: what windows_of made of an x of `size` is added up where it came from.
+Tensor from_windows(const Tensor& y, IntArrayRef size, IntArrayRef k, IntArrayRef d, IntArrayRef p, IntArrayRef s) {
+  const int64_t samples = y.size(0);
+  if (k.size() == 1) return from_patches(y, {1, size[0]}, {1, k[0]}, {1, d[0]}, {0, p[0]}, {1, s[0]});
+  if (k.size() == 2) return from_patches(y, size, k, d, p, s);
+  const int64_t taps = k[1] * k[2], channels = y.size(1) / (k[0] * taps), plane = size[1] * size[2];
+  const int64_t depth = (size[0] + 2 * p[0] - d[0] * (k[0] - 1) - 1) / s[0] + 1, places = y.size(2) / depth;
+  const Tensor turned = plain(y.view({samples, channels * k[0], taps, depth, places}).permute({0, 1, 3, 2, 4}));
+  const Tensor flat = from_patches(reshaped(turned, {samples, channels * k[0] * depth * taps, places}), size.slice(1), k.slice(1), d.slice(1), p.slice(1), s.slice(1));
+  return from_patches(reshaped(flat, {samples, channels * k[0], depth * plane}), {size[0], plane}, {k[0], 1}, {d[0], 1}, {p[0], 0}, {s[0], 1});
+}
 Operand by_groups(const Tensor& x, int64_t groups) {  // (samples, channels, places) -> (groups, channels of one, samples and places)
   const int64_t samples = x.size(0), channels = x.size(1) / groups, places = x.numel() / (samples * x.size(1));
   const Tensor whole = plain(plain(x).view({samples, groups, channels, places}).permute({1, 2, 0, 3}));
@@ -84,22 +108,25 @@ Operand weights_of(const Tensor& w, int64_t groups) {
   return {reshaped(plain(w), shape), shape};
 }
 Tensor product_forward(const Tensor& x, const Tensor& w, const Sizes& size, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
-  const Tensor y = product(weights_of(w, groups), false, by_groups(patches_of(x, tail(w, 2), d, p, s), groups), false);
+  const Tensor y = product(weights_of(w, groups), false, by_groups(windows_of(x, tail(w, s.size()), d, p, s), groups), false);
   return reshaped(by_samples(y, x.size(0)), joined({{x.size(0), w.size(0)}, size}));
 }
 Tensor product_transposed(const Tensor& y, const Tensor& w, const Sizes& size, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
   const Tensor patches = product(weights_of(w, groups), true, by_groups(y, groups), false);
-  return from_patches(by_samples(patches, y.size(0)), size, tail(w, 2), d, p, s);
+  return reshaped(from_windows(by_samples(patches, y.size(0)), size, tail(w, s.size()), d, p, s), joined({{y.size(0), w.size(1) * groups}, size}));
 }
 Tensor product_weight(const Tensor& grad, const Tensor& x, IntArrayRef shape, IntArrayRef s, IntArrayRef p, IntArrayRef d, int64_t groups) {
-  return reshaped(product(by_groups(grad, groups), false, by_groups(patches_of(x, shape.slice(2), d, p, s), groups), true), shape);
+  return reshaped(product(by_groups(grad, groups), false, by_groups(windows_of(x, shape.slice(2), d, p, s), groups), true), shape);
 }
 Tensor with_bias(const Tensor& y, const Maybe& bias) {
-  return bias && bias->defined() ? elementwise("add.v1", {y, bias->view({-1, 1, 1})}) : y;
+  if (!bias || !bias->defined()) return y;
+  Sizes of_channel(static_cast<size_t>(y.dim()) - 1, 1);
+  of_channel[0] = -1;
+  return elementwise("add.v1", {y, bias->view(of_channel)});
 }
 
 Tensor forward(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups) {
-  if (is_made_of_products(stride.size())) {
+  if (is_made_of_products()) {
     Sizes size;
     for (size_t d = 0; d < stride.size(); d++) {
       const auto at = static_cast<int64_t>(d) + 2;
@@ -113,13 +140,13 @@ Tensor forward(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef 
 }
 Tensor transposed(const Tensor& y, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups,
                   const Sizes& size) {
-  if (is_made_of_products(stride.size())) return with_bias(product_transposed(y, w, size, stride, padding, dilation, groups), bias);
+  if (is_made_of_products()) return with_bias(product_transposed(y, w, size, stride, padding, dilation, groups), bias);
   std::vector<Tensor> operands{y, w};
   if (bias && bias->defined()) operands.push_back(*bias);
   return one("convolution_transposed.f32.v1", operands, joined({{groups}, stride.vec(), padding.vec(), dilation.vec(), size}));
 }
 Tensor weight(const Tensor& grad, const Tensor& x, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, int64_t groups) {
-  if (is_made_of_products(stride.size())) return product_weight(grad, x, shape, stride, padding, dilation, groups);
+  if (is_made_of_products()) return product_weight(grad, x, shape, stride, padding, dilation, groups);
   return one("convolution_weight.f32.v1", {grad, x}, joined({{groups}, stride.vec(), padding.vec(), dilation.vec(), shape.slice(2).vec()}));
 }
 Tensor convolution(const Tensor& x, const Tensor& w, const Maybe& bias, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool is_transposed,

@@ -93,7 +93,7 @@ TEST(NumericClasses, EveryProductOfAModelIsOfTheJobsClass) {
   const struct {
     const char* path;
     const Tensors& data;
-  } models[] = {{"examples/text/gpt.pt2", text}, {"examples/text/lstm.pt2", text}, {"examples/images/train.pt2", digits}};
+  } models[] = {{"examples/text/gpt.pt2", text}, {"examples/text/lstm.pt2", text}, {"examples/images/train.pt2", digits}, {"tests/runtime/programs/volumes.pt2", digits}};
   for (const auto& model : models) {
     const Import import = program(model.path);
     const std::vector<float> want = losses_in(attest::NumericClass::f32, import, model.data);

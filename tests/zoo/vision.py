@@ -126,6 +126,8 @@ def rows():
     yield Row("vision.conv1d", Autoencoder1d(), [line])
     yield Row("vision.conv3d_train", Loss(Video()), [volume], train=True)
     yield Row("vision.conv3d", Video(), [volume])
+    for name, layer, data in (("conv1d", Autoencoder1d(), line), ("conv3d", Video(), volume), ("transposed3d", nn.ConvTranspose3d(2, 4, (2, 3, 2), stride=2, groups=2), volume)):
+        yield Row(f"vision.{name}_int3_train", Loss(layer), [data], train=True, limit=1e-4, options=("--numeric", "int3"))
     yield Row("vision.transposed3d_train", Loss(nn.ConvTranspose3d(2, 3, 2, stride=2)), [volume], train=True)
 
     normal = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.BatchNorm2d(6, affine=False), nn.BatchNorm2d(6, track_running_stats=False))

@@ -57,8 +57,23 @@ class Plain(nn.Module):  # nothing random, any batch
         return F.cross_entropy(self.net(x), y)
 
 
+class Volumes(nn.Module):  # convolutions in three dimensions and in one, and back
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv3d(1, 6, (2, 3, 3), stride=(1, 2, 1), padding=(0, 1, 1))
+        self.up = nn.ConvTranspose3d(6, 4, (3, 2, 2), stride=(2, 1, 1), groups=2)
+        self.line = nn.Conv1d(4, 6, 5, stride=3, dilation=2, padding=1)
+        self.scores = nn.Linear(6, 10)
+
+    def forward(self, x, y):
+        x = F.relu(self.down(x.view(-1, 1, 4, 4, 4)))
+        x = F.relu(self.line(F.relu(self.up(x)).flatten(2)))
+        return F.cross_entropy(self.scores(x.mean(2)), y)
+
+
 batch = torch.export.Dim("batch", min=2, max=65536)
-program = torch.export.export(Plain().train(), (torch.zeros(8, 64), torch.zeros(8, dtype=torch.int64)), dynamic_shapes=({0: batch}, {0: batch}))
+digits = (torch.zeros(8, 64), torch.zeros(8, dtype=torch.int64))
+program = torch.export.export(Plain().train(), digits, dynamic_shapes=({0: batch}, {0: batch}))
 torch.export.save(program, "plain.pt2")
 for name, module, args in (
     ("static", Static(), (torch.zeros(8, 4), torch.zeros(8, 4))),
@@ -67,3 +82,4 @@ for name, module, args in (
     ("counter", Counter(), (torch.zeros(8, 4), torch.zeros(8, dtype=torch.int64))),
 ):
     torch.export.save(torch.export.export(module.train(), args), f"{name}.pt2")
+torch.export.save(torch.export.export(Volumes().train(), digits), "volumes.pt2")
