@@ -66,7 +66,7 @@ ELEMENTWISE(Floor, 1, (F x), (), 3, 195, "floor.v1", "y = the greatest integer <
 ELEMENTWISE(Ceil, 1, (F x), (), 3, 196, "ceil.v1", "y = the least integer >= x", "exact", "IEEE 754-2019", ceil_of(x))
 ELEMENTWISE(Round, 1, (F x), (), 3, 197, "round.v1", "y = the nearest integer, the even one of two", "exact", "IEEE 754-2019", round_even(x))
 ELEMENTWISE(Trunc, 1, (F x), (), 3, 198, "trunc.v1", "y = x without its fraction", "exact", "IEEE 754-2019", truncated(x))
-ELEMENTWISE(Fmod, 2, (F a, F b), (), 64, 199, "fmod.v1", "y = a - trunc(a / b) b; NaN where |a / b| >= 2^127", "exact", "IEEE 754-2019",
+ELEMENTWISE(Fmod, 2, (F a, F b), (), 64, 199, "fmod.v1", "y = a - trunc(a / b) b; NaN where |a / b| >= 2^128", "exact", "IEEE 754-2019",
             fmod_of(a, b))
 ELEMENTWISE(Remainder, 2, (F a, F b), (), 64, 340, "remainder.v1", "y = fmod(a, b), plus b where its sign is not that of b",
             "fmod is exact; one addition", "Knuth 1972", remainder_of(a, b))
