@@ -123,6 +123,8 @@ Result<Ran> Computer::run(const Assignment& job, const OnStep& on_step) {
         recorded_ns = clock.steady_ns();
         static_cast<void>(must(write_file(record, encode(ran))));
       });
+  // A machine that has computed wrong may have done so before it was noticed: nothing that it gave is kept.
+  if (!reached && reached.error().code == Code::known_answer) std::filesystem::remove(record, ignored);
   TRY(settled(Result<runtime::StateReached>(reached)));
   if (ran.leaves.size() != job.spec.segments())
     return Error{Code::internal, "the worker made " + std::to_string(ran.leaves.size()) + " checkpoints of " +

@@ -51,7 +51,8 @@ class Computer {
   // That the job's initial state is what its plan, seed and given weights make. Errors: invalid, those of the worker.
   Result<> check_initial(const Assignment& job);
 
-  // The whole job, from where its record stands. Errors: those of the worker, cancelled.
+  // The whole job, from where its record stands. Errors: those of the worker, cancelled; after `known_answer`, which says that this
+  // machine computes wrong, the next run starts at the beginning.
   Result<Ran> run(const Assignment& job, const OnStep& on_step);
 
   // One segment from its opening state (empty for segment 0: the job's initial state). `step` and `call` name the call whose

@@ -16,6 +16,9 @@ using ledger::JobState;
 
 constexpr uint32_t kOfferLookMs = 500;
 constexpr uint64_t kHourMs = 3'600'000;
+// A bit that flipped once is no fault of the machine; one that computed wrong again takes no more jobs until it is started anew, and
+// misses the deadline of those it has, which costs a part of the stake where a false commitment costs all of it.
+constexpr uint32_t kWrongRunsMax = 2;
 
 // What the journal keeps of a job.
 struct Record {
@@ -174,6 +177,11 @@ class Provider {
     const auto status = node_.status();
     const auto view = node_.account(chain_.account());
     if (!offers || !status || !view) return;
+    if (computes_wrong()) {
+      for (const auto& offer : *offers)
+        if (offer.owner == chain_.account()) chain_.try_send(ledger::WithdrawOffer{offer.id}, {});
+      return;
+    }
     const ledger::Offer* ours = nullptr;
     for (const auto& offer : *offers)
       if (offer.owner == chain_.account()) ours = &offer;
@@ -205,6 +213,8 @@ class Provider {
     if (chain_.try_send(offer, {})) poor_ = false;
   }
 
+  bool computes_wrong() const { return wrong_runs_ >= kWrongRunsMax; }
+
   // ---- jobs ----
 
   bool look(NodeClient& node, Computer& computer, const ledger::Job& job) {
@@ -219,8 +229,12 @@ class Provider {
   void act(NodeClient& node, Computer& computer, const ledger::Job& job) {
     welcome(node, job);
     switch (job.state) {
-      case JobState::matched: accept(node, computer, job); return;
-      case JobState::running: compute(node, computer, job); return;
+      case JobState::matched:
+        if (!computes_wrong()) accept(node, computer, job);
+        return;
+      case JobState::running:
+        if (!computes_wrong()) compute(node, computer, job);
+        return;
       case JobState::committed:
       case JobState::disputed:
         answer_checks(computer, job);
@@ -312,10 +326,12 @@ class Provider {
         if (teller) teller->tell(step, loss);
       });
       if (!ran && ran.error().code == Code::cancelled) return;
-      if (!ran) throw Fault(ran.error());
+      if (!ran) {
+        if (ran.error().code == Code::known_answer && ++wrong_runs_ == kWrongRunsMax)
+          log_error("agent.computes_wrong", {{"next", "take this machine's memory or processor off; it takes no jobs until it is started anew"}});
+        throw Fault(ran.error());
+      }
       log_info("job.ran", {{"job", job.id}, {"steps", job.spec.steps}, {"elapsed_ms", (clock.steady_ns() - began_ns) / 1'000'000}});
-      // A machine that computes wrong by now loses a deadline's part of the stake, not all of it.
-      if (const auto known = kernels::self_test(kernels::best_isa()); !known) throw Fault(known.error());
       record.ran = *std::move(ran);
       record.served.leaves = record.ran->leaves;
       record.served.states = record.ran->states;
@@ -441,6 +457,7 @@ class Provider {
   double speed_ = 1.0;  // reference nanoseconds in a nanosecond
   Amount price_;
   bool poor_ = false;
+  std::atomic<uint32_t> wrong_runs_{0};
   std::mutex mutex_;  // journal_ and the sets
   std::set<JobId> desk_has_, refused_;
   Attendants jobs_;

@@ -6,7 +6,7 @@
 // before they are committed. So kill -9 at any moment loses at most the work since the last checkpoint.
 //
 //   matched    fetch and check plan and inputs (from the requester), then Accept; a requester that serves nothing lapses
-//   running    run the plan, then Commit
+//   running    run the plan, then Commit; a run in which this machine was found to compute wrong is done anew, once
 //   committed  answer every drawn check
 //   disputed   play
 //   ended      serve the result on, until the chain forgets the job

@@ -12,4 +12,9 @@ void host_body(const void* args, const HostCall& call) {
 #define FAMILY_OPERATOR(Op) template void host_body<Op>(const void* args, const HostCall& call);
 #include "kernels/operators.def"
 
+#if defined(CAIRN_FAMILY_products)
+template void host_body<Checked<MatmulInt2>>(const void* args, const HostCall& call);
+template void host_body<Checked<MatmulInt2Row>>(const void* args, const HostCall& call);
+#endif
+
 }  // namespace cairn::kernels::CAIRN_ISA

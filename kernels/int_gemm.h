@@ -8,6 +8,7 @@
 
 #include "kernels/digits.h"
 #include "kernels/gemm.h"
+#include "kernels/int_check.h"
 #include "kernels/ops/op.h"
 
 namespace cairn::kernels::CAIRN_ISA {
@@ -16,79 +17,6 @@ struct IntGemm {
   int64_t batch, m, n, k;
   int32_t trans_a, trans_b;
 };
-
-#if defined(__AVX512F__)
-LANES_FN VectorInt load_int(const int32_t* p) { return _mm512_loadu_si512(p); }
-LANES_FN void store_int(int32_t* p, VectorInt x) { _mm512_storeu_si512(p, x.v); }
-LANES_FN VectorInt to_int(Vector x) { return _mm512_cvtps_epi32(x.v); }  // to nearest even
-LANES_FN VectorInt greater_bits(VectorInt a, VectorInt b) { return _mm512_max_epi32(a.v, b.v); }
-LANES_FN VectorInt dot_halves(VectorInt sum, VectorInt a, VectorInt b) { return _mm512_add_epi32(sum.v, _mm512_madd_epi16(a.v, b.v)); }
-// Four products of a byte of b, unsigned, and one of a, signed; only where the processor has VNNI, which this file is not compiled for.
-LANES_FN VectorInt dot_bytes(VectorInt sum, VectorInt a, VectorInt b) {
-  asm("vpdpbusd %[a], %[b], %[sum]" : [sum] "+v"(sum.v) : [a] "v"(a.v), [b] "v"(b.v));
-  return sum;
-}
-// high * 2^16 + middle * 2^8 + low, rounded once.
-LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
-  const auto half = [](__m256i h, __m256i m, __m256i l) {
-    const __m512d top = _mm512_fmadd_pd(_mm512_cvtepi32_pd(h), _mm512_set1_pd(65536.0), _mm512_cvtepi32_pd(l));
-    return _mm512_cvtpd_ps(_mm512_fmadd_pd(_mm512_cvtepi32_pd(m), _mm512_set1_pd(256.0), top));
-  };
-  const __m256 a = half(_mm512_castsi512_si256(high.v), _mm512_castsi512_si256(middle.v), _mm512_castsi512_si256(low.v));
-  const __m256 b = half(_mm512_extracti64x4_epi64(high.v, 1), _mm512_extracti64x4_epi64(middle.v, 1), _mm512_extracti64x4_epi64(low.v, 1));
-  return _mm512_insertf32x8(_mm512_castps256_ps512(a), b, 1);
-}
-#elif defined(__AVX2__)
-LANES_FN VectorInt load_int(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-LANES_FN void store_int(int32_t* p, VectorInt x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.v); }
-LANES_FN VectorInt to_int(Vector x) { return _mm256_cvtps_epi32(x.v); }
-LANES_FN VectorInt greater_bits(VectorInt a, VectorInt b) { return _mm256_max_epi32(a.v, b.v); }
-LANES_FN VectorInt dot_halves(VectorInt sum, VectorInt a, VectorInt b) { return _mm256_add_epi32(sum.v, _mm256_madd_epi16(a.v, b.v)); }
-LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
-  const auto half = [](__m128i h, __m128i m, __m128i l) {
-    const __m256d top = _mm256_fmadd_pd(_mm256_cvtepi32_pd(h), _mm256_set1_pd(65536.0), _mm256_cvtepi32_pd(l));
-    return _mm256_cvtpd_ps(_mm256_fmadd_pd(_mm256_cvtepi32_pd(m), _mm256_set1_pd(256.0), top));
-  };
-  const __m128 a = half(_mm256_castsi256_si128(high.v), _mm256_castsi256_si128(middle.v), _mm256_castsi256_si128(low.v));
-  const __m128 b = half(_mm256_extracti128_si256(high.v, 1), _mm256_extracti128_si256(middle.v, 1), _mm256_extracti128_si256(low.v, 1));
-  return _mm256_insertf128_ps(_mm256_castps128_ps256(a), b, 1);
-}
-#elif defined(CAIRN_NEON)
-LANES_FN VectorInt load_int(const int32_t* p) { return load_ints(p); }
-LANES_FN void store_int(int32_t* p, VectorInt x) { store(p, x); }
-LANES_FN VectorInt to_int(Vector x) { return vreinterpretq_u32_s32(vcvtnq_s32_f32(x.v)); }
-LANES_FN VectorInt greater_bits(VectorInt a, VectorInt b) { return vmaxq_u32(a.v, b.v); }
-LANES_FN VectorInt dot_halves(VectorInt sum, VectorInt a, VectorInt b) {
-  const int16x8_t x = vreinterpretq_s16_u32(a.v), y = vreinterpretq_s16_u32(b.v);
-  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
-  return vaddq_u32(sum.v, vreinterpretq_u32_s32(vpaddq_s32(low, high)));
-}
-LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
-  const auto half = [](int32x2_t h, int32x2_t m, int32x2_t l) {
-    const auto wide = [](int32x2_t x) { return vcvtq_f64_s64(vmovl_s32(x)); };
-    return vcvt_f32_f64(vfmaq_n_f64(vfmaq_n_f64(wide(l), wide(h), 65536.0), wide(m), 256.0));
-  };
-  const int32x4_t h = vreinterpretq_s32_u32(high.v), m = vreinterpretq_s32_u32(middle.v), l = vreinterpretq_s32_u32(low.v);
-  return vcombine_f32(half(vget_low_s32(h), vget_low_s32(m), vget_low_s32(l)), half(vget_high_s32(h), vget_high_s32(m), vget_high_s32(l)));
-}
-#else
-using VectorInt = uint32_t;
-LANES_FN VectorInt load_int(const int32_t* p) { return static_cast<uint32_t>(*p); }
-LANES_FN void store_int(int32_t* p, VectorInt x) { *p = static_cast<int32_t>(x); }
-LANES_FN VectorInt to_int(float x) {
-  if (!(x > -0x1p23f && x < 0x1p23f)) return 0;  // of a group without exponent
-  return static_cast<uint32_t>(static_cast<int32_t>(x < 0.0f ? (x - 0x1p23f) + 0x1p23f : (x + 0x1p23f) - 0x1p23f));
-}
-LANES_FN VectorInt greater_bits(VectorInt a, VectorInt b) { return a > b ? a : b; }
-LANES_FN VectorInt dot_halves(VectorInt sum, VectorInt a, VectorInt b) {
-  const auto low = [](uint32_t x) { return static_cast<int32_t>(static_cast<int16_t>(x)); };
-  return sum + static_cast<uint32_t>(low(a) * low(b) + low(a >> 16) * low(b >> 16));
-}
-LANES_FN Vector join(VectorInt high, VectorInt middle, VectorInt low) {
-  return static_cast<float>(static_cast<double>(static_cast<int32_t>(high)) * 65536.0 + static_cast<double>(static_cast<int32_t>(middle)) * 256.0 +
-                            static_cast<double>(static_cast<int32_t>(low)));
-}
-#endif
 
 inline constexpr int64_t kSlab = 1024;  // of k packed at a time, so that what a panel needs stays in the second-level cache
 inline constexpr int64_t kPanelA = 48;  // rows of A packed together
@@ -169,9 +97,11 @@ inline void pack_digits(const IntSide& side, int64_t i0, int64_t count, int64_t 
 }
 
 // One tile of C for one block of k: planes[u] = sum of the digit products of weight 2 (S-1) - u, then scaled; added to C, or
-// stored. What a tile computes beyond C is not stored.
-template <int S, int kGroup, bool kWhole>
-inline void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64_t groups, float* c, int64_t c_stride, int rows, int64_t columns) {
+// stored. What a tile computes beyond C is not stored. Checked, its sums times `parts`, r of its rows, are added to `found`
+// (int_check.h). A function of its own: where it is inlined, registers of the tile are spilled.
+template <int S, int kGroup, bool kWhole, bool kChecked = false>
+__attribute__((noinline)) void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64_t groups, float* c, int64_t c_stride, int rows, int64_t columns,
+                         [[maybe_unused]] const double* parts = nullptr, [[maybe_unused]] int64_t* found = nullptr) {
   constexpr int kTall = kIntTall<S>;
   VectorInt planes[S][kTall][kIntWide];
 #pragma GCC unroll 3
@@ -198,24 +128,31 @@ inline void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64
 #pragma GCC unroll 2
           for (int v = 0; v < kIntWide; v++) {
             VectorInt& sum = planes[d + j][i][v];
-#if defined(__AVX512F__)
-            if constexpr (kGroup == 4) sum = dot_bytes(sum, left, right[d][v]);
-            else
-#endif
-              sum = dot_halves(sum, left, right[d][v]);
+            sum = dot<kGroup>(sum, left, right[d][v]);
           }
       }
     a_at += kPanelA;
     b_at += kPanelB;
+  }
+  [[maybe_unused]] Doubles weighed[kParts][kIntWide];
+  if constexpr (kChecked) {
+#pragma GCC unroll 3
+    for (int t = 0; t < kParts; t++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kIntWide; v++) weighed[t][v] = widen(VectorInt(0u));
   }
 #pragma GCC unroll 6
   for (int i = 0; i < kTall; i++) {
     if (i >= rows) break;
 #pragma GCC unroll 2
     for (int v = 0; v < kIntWide; v++) {
+      if constexpr (kChecked) {
+#pragma GCC unroll 3
+        for (int t = 0; t < kParts; t++) weighed[t][v] = fused(join(planes[0][i][v], planes[1][i][v]), parts[kParts * i + t], weighed[t][v]);
+      }
       Vector sum;
-      if constexpr (S == 3) sum = join(planes[0][i][v], planes[1][i][v], planes[S - 1][i][v]);
-      else if constexpr (kWhole) sum = join(VectorInt(0u), planes[0][i][v], planes[1][i][v]);
+      if constexpr (S == 3) sum = rounded(join(planes[0][i][v], planes[1][i][v], planes[S - 1][i][v]));
+      else if constexpr (kWhole) sum = rounded(join(planes[0][i][v], planes[1][i][v]));
       else sum = to_float((planes[0][i][v] << 8) + planes[1][i][v]);
       const Vector n = to_float(load_int(b.exponents + v * kWidth) + VectorInt(static_cast<uint32_t>(a.exponents[i] + 8 * (S - 1))));
       Vector x = select(n > Vector(1000.0f), constant<Vector>(kNan), scale(sum, Vector(kMagic) + n));
@@ -227,78 +164,143 @@ inline void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64
       else store_some(to, have, x);
     }
   }
+  if constexpr (kChecked) {
+#pragma GCC unroll 3
+    for (int t = 0; t < kParts; t++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kIntWide; v++) add_whole(found + t * kPanelB + v * kWidth, weighed[t][v]);
+  }
 }
 
 // One matrix. `ea`, `eb`: the exponents of whole rows, and then all of k is one block; null: each 128 of k has its own.
-template <int S, int kGroup, bool kWhole>
-inline void int_gemm_one(const IntGemm& g, const float* a, const float* b, const int32_t* ea, const int32_t* eb, float* c, Pool* pool) {
+// Gives the first column whose sums in the checked block are wrong, or -1.
+template <int S, int kGroup, bool kWhole, bool kChecked>
+inline int64_t int_gemm_one(const IntGemm& g, const float* a, const float* b, const int32_t* ea, const int32_t* eb, float* c, Pool* pool,
+                            [[maybe_unused]] const ProductCheck* check) {
   static thread_local Scratch packed_scratch;
   const IntSide left{a, g.m, g.trans_a ? 1 : g.k, g.trans_a ? g.m : 1}, right{b, g.n, g.trans_b ? g.k : 1, g.trans_b ? 1 : g.n};
   const int64_t slab = kWhole ? g.k : least(kSlab, g.k), block = kWhole ? g.k : kDigitBlock, blocks = blocks_of(slab, block);
   const int64_t groups = blocks_of(least(block, g.k), kGroup);
   const int64_t panels_a = blocks_of(g.m, kPanelA), panels_b = blocks_of(g.n, kPanelB);
-  const int64_t lanes_a = PackedBlock<S>::lanes(groups, kPanelA) * blocks, lanes_b = PackedBlock<S>::lanes(groups, kPanelB) * blocks;
+  const int64_t block_a = PackedBlock<S>::lanes(groups, kPanelA), block_b = PackedBlock<S>::lanes(groups, kPanelB);
+  const int64_t lanes_a = block_a * blocks, lanes_b = block_b * blocks;
   auto* packed_a = reinterpret_cast<int32_t*>(packed_scratch.need(panels_a * lanes_a + panels_b * lanes_b));
   auto* packed_b = packed_a + panels_a * lanes_a;
-  constexpr int64_t kGrainProducts = int64_t{1} << 20;
+  const int64_t grain = 1 + (int64_t{1} << 18) / (slab * kPanelA), tiles_grain = 1 + (int64_t{1} << 20) / (kPanelA * kPanelB * slab);
+  int64_t wrong = -1;
 
   for (int64_t k0 = 0; k0 < g.k; k0 += slab) {
     const int64_t here = blocks_of(least(slab, g.k - k0), block);
-    parallel(pool, panels_a + panels_b, 1 + (int64_t{1} << 18) / (slab * kPanelA), 1, [&](int64_t begin, int64_t end) {
+    const auto pack = [&](int64_t p) {  // panels of A, then those of B
       static thread_local Scratch turned;
-      for (int64_t p = begin; p < end; p++)
-        for (int64_t q = 0; q < here; q++) {
-          const int64_t k = k0 + q * block, depth = least(block, g.k - k);
-          float* space = turned.need(block * kPanelA);
-          if (p < panels_a) {
-            const int64_t i = p * kPanelA;
-            pack_digits<S, kGroup, kPanelA, false>(left, i, least(kPanelA, g.m - i), k, depth, groups, ea ? ea + i : nullptr,
-                                                   {packed_a + p * lanes_a + q * (lanes_a / blocks), groups, kPanelA}, space);
-          } else {
-            const int64_t j = (p - panels_a) * kPanelB;
-            pack_digits<S, kGroup, kPanelB, true>(right, j, least(kPanelB, g.n - j), k, depth, groups, eb ? eb + j : nullptr,
-                                                  {packed_b + (p - panels_a) * lanes_b + q * (lanes_b / blocks), groups, kPanelB}, space);
-          }
-        }
-    });
-    parallel(pool, panels_a * panels_b, 1 + kGrainProducts / (kPanelA * kPanelB * slab), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; p++) {
-        const int64_t pa = p / panels_b, pb = p % panels_b, i0 = pa * kPanelA, j0 = pb * kPanelB;
-        const int64_t rows = least(kPanelA, g.m - i0), columns = least(kPanelB, g.n - j0);
-        for (int64_t q = 0; q < here; q++) {
-          const PackedBlock<S> pack_b{packed_b + pb * lanes_b + q * (lanes_b / blocks), groups, kPanelB};
-          for (int64_t i = 0; i < rows; i += kIntTall<S>)
-            for (int64_t j = 0; j < columns; j += kIntWide * kWidth) {
-              PackedBlock<S> part_a{packed_a + pa * lanes_a + q * (lanes_a / blocks), groups, kPanelA}, part_b = pack_b;
-              part_a.digits += i;
-              part_a.exponents += i;
-              part_a.offsets += i;
-              part_b.digits += j;
-              part_b.exponents += j;
-              float* to = c + (i0 + i) * g.n + j0 + j;
-              const int tall = static_cast<int>(least(kIntTall<S>, rows - i));
-              run_int_tile<S, kGroup, kWhole>(part_a, part_b, groups, to, g.n, tall, columns - j);
-            }
+      for (int64_t q = 0; q < here; q++) {
+        const int64_t k = k0 + q * block, depth = least(block, g.k - k);
+        float* space = turned.need(block * kPanelA);
+        if (p < panels_a) {
+          const int64_t i = p * kPanelA;
+          pack_digits<S, kGroup, kPanelA, false>(left, i, least(kPanelA, g.m - i), k, depth, groups, ea ? ea + i : nullptr,
+                                                 {packed_a + p * lanes_a + q * block_a, groups, kPanelA}, space);
+        } else {
+          const int64_t j = (p - panels_a) * kPanelB;
+          pack_digits<S, kGroup, kPanelB, true>(right, j, least(kPanelB, g.n - j), k, depth, groups, eb ? eb + j : nullptr,
+                                                {packed_b + (p - panels_a) * lanes_b + q * block_b, groups, kPanelB}, space);
         }
       }
+    };
+    const auto multiply = [&](int64_t p, int64_t q, auto tile) {  // one block of a panel of each, tile by tile
+      const int64_t pa = p / panels_b, pb = p % panels_b, i0 = pa * kPanelA, j0 = pb * kPanelB;
+      const int64_t rows = least(kPanelA, g.m - i0), columns = least(kPanelB, g.n - j0);
+      const PackedBlock<S> pack_b{packed_b + pb * lanes_b + q * block_b, groups, kPanelB};
+      for (int64_t i = 0; i < rows; i += kIntTall<S>)
+        for (int64_t j = 0; j < columns; j += kIntWide * kWidth) {
+          PackedBlock<S> part_a{packed_a + pa * lanes_a + q * block_a, groups, kPanelA}, part_b = pack_b;
+          part_a.digits += i;
+          part_a.exponents += i;
+          part_a.offsets += i;
+          part_b.digits += j;
+          part_b.exponents += j;
+          tile(part_a, part_b, i0 + i, j0 + j, c + (i0 + i) * g.n + j0 + j, static_cast<int>(least(kIntTall<S>, rows - i)), columns - j);
+        }
+    };
+    const auto plain = [&](const auto& part_a, const auto& part_b, int64_t, int64_t, float* to, int rows, int64_t columns) {
+      run_int_tile<S, kGroup, kWhole>(part_a, part_b, groups, to, g.n, rows, columns);
+    };
+    if constexpr (kChecked) {
+      const int64_t asked = check->block - k0 / block;
+      if (asked >= 0 && asked < here) {
+        static thread_local Scratch check_scratch;
+        IntCheck<kGroup> sides(check->r, g.m, panels_a * kPanelA, panels_b * kPanelB, groups, check_scratch);
+        parallel(pool, panels_a, grain, 1, [&](int64_t begin, int64_t end) {
+          sides.template add_rows<kPanelA>(begin, end, [&](int64_t p) {
+            pack(p);
+            return packed_a + p * lanes_a + asked * block_a;
+          });
+        });
+        sides.turn();
+        parallel(pool, panels_b, grain, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t p = begin; p < end; p++) {
+            pack(panels_a + p);
+            sides.template expect_columns<kPanelB, kIntWide>(packed_b + p * lanes_b + asked * block_b, p * kPanelB);
+          }
+        });
+        parallel(pool, panels_a * panels_b, tiles_grain, 1, [&](int64_t begin, int64_t end) {
+          static thread_local Scratch found_scratch;
+          constexpr int64_t kSums = kParts * kPanelB;
+          auto* found = reinterpret_cast<int64_t*>(found_scratch.need(2 * kSums * panels_b));
+          for (int64_t i = 0; i < kSums * panels_b; i++) found[i] = 0;
+          const auto checked = [&](const auto& part_a, const auto& part_b, int64_t i, int64_t j, float* to, int rows, int64_t columns) {
+            run_int_tile<S, kGroup, kWhole, true>(part_a, part_b, groups, to, g.n, rows, columns, sides.parts(i), found + j / kPanelB * kSums + j % kPanelB);
+          };
+          for (int64_t p = begin; p < end; p++) {
+            if (check->break_tile) check->break_tile(check->breaker, p, packed_a, panels_a * lanes_a, packed_b, panels_b * lanes_b);
+            for (int64_t q = 0; q < here; q++) {
+              if (q == asked) multiply(p, q, checked);
+              else multiply(p, q, plain);
+            }
+            if ((p + 1) % (kFoundPanels * panels_b) == 0 || p + 1 == end)
+              for (int64_t pb = 0; pb < panels_b; pb++) sides.template find_columns<kPanelB>(found + pb * kSums, pb * kPanelB);
+          }
+        });
+        wrong = sides.first_wrong();
+        continue;
+      }
+    }
+    parallel(pool, panels_a + panels_b, grain, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; p++) pack(p);
+    });
+    parallel(pool, panels_a * panels_b, tiles_grain, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; p++)
+        for (int64_t q = 0; q < here; q++) multiply(p, q, plain);
     });
   }
+  return wrong;
 }
 
 template <int S, bool kWhole>
-inline void int_gemm(const IntGemm& g, const float* a, const float* b, const int32_t* ea, const int32_t* eb, float* c, const HostCall& call) {
+inline void int_gemm(const IntGemm& g, const float* a, const float* b, const int32_t* ea, const int32_t* eb, float* c, const HostCall& call,
+                     [[maybe_unused]] ProductCheck* check = nullptr) {
   const auto one = [&](int64_t batch, Pool* pool) {
     const float *left = a + batch * g.m * g.k, *right = b + batch * g.k * g.n;
     const int32_t *rows = ea ? ea + batch * g.m : nullptr, *columns = eb ? eb + batch * g.n : nullptr;
     float* out = c + batch * g.m * g.n;
     if (!kWhole)
       for (int64_t i = 0; i < g.m * g.n; i++) out[i] = 0.0f;
+    const auto run = [&](auto group) {
+      constexpr int kGroup = decltype(group)::value;
+      if constexpr (S == 2)
+        if (check != nullptr) {
+          const int64_t wrong = int_gemm_one<S, kGroup, kWhole, true>(g, left, right, rows, columns, out, pool, check);
+          if (wrong >= 0 && check->column < 0) check->batch = batch, check->column = wrong;
+          return;
+        }
+      int_gemm_one<S, kGroup, kWhole, false>(g, left, right, rows, columns, out, pool, nullptr);
+    };
 #if defined(__AVX512F__)
-    if (call.isa == Isa::vnni) return int_gemm_one<S, 4, kWhole>(g, left, right, rows, columns, out, pool);
+    if (call.isa == Isa::vnni) return run(std::integral_constant<int, 4>{});
 #endif
-    int_gemm_one<S, 2, kWhole>(g, left, right, rows, columns, out, pool);
+    run(std::integral_constant<int, 2>{});
   };
-  if (call.pool != nullptr && g.batch >= 2 * call.pool->threads()) {
+  if (call.pool != nullptr && check == nullptr && g.batch >= 2 * call.pool->threads()) {
     parallel(call.pool, g.batch, 1, 1, [&](int64_t begin, int64_t end) {
       for (int64_t batch = begin; batch < end; batch++) one(batch, nullptr);
     });
@@ -328,14 +330,15 @@ inline void int_exponents(const IntSide& side, int64_t k, int32_t* out, Pool* po
     }
   });
 }
-inline void int_gemm_by_row(const IntGemm& g, const float* a, const float* b, int32_t* ea, int32_t* eb, float* c, const HostCall& call) {
+inline void int_gemm_by_row(const IntGemm& g, const float* a, const float* b, int32_t* ea, int32_t* eb, float* c, const HostCall& call,
+                            ProductCheck* check = nullptr) {
   for (int64_t batch = 0; batch < g.batch; batch++) {
     const IntSide left{a + batch * g.m * g.k, g.m, g.trans_a ? 1 : g.k, g.trans_a ? g.m : 1};
     const IntSide right{b + batch * g.n * g.k, g.n, g.trans_b ? g.k : 1, g.trans_b ? 1 : g.n};
     int_exponents(left, g.k, ea + batch * g.m, call.pool);
     int_exponents(right, g.k, eb + batch * g.n, call.pool);
   }
-  int_gemm<2, true>(g, a, b, ea, eb, c, call);
+  int_gemm<2, true>(g, a, b, ea, eb, c, call, check);
 }
 
 }  // namespace cairn::kernels::CAIRN_ISA

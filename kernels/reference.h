@@ -29,6 +29,8 @@ using Run = std::function<void(const CallShape& call, const StepContext& step, s
 Hash known_answer(const Operator& op, const Run& run);
 // The same, run by `fold` (isa empty) or by a host body.
 Hash known_answer(const Operator& op, std::optional<Isa> isa, Pool* pool = nullptr);
+// Whether a host body gives it. Error: known_answer.
+Result<> check_known_answer(const Operator& op, const Exec& exec);
 // What it must be, in hexadecimal: golden.inc. Empty for an operator that has no line there.
 std::string_view golden_answer(const Operator& op);
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 
 #include "attest/tree.h"
+#include "kernels/reference.h"
 
 namespace cairn::runtime {
 
@@ -134,7 +136,10 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
     const attest::Call& call = plan_.calls[c];
     const kernels::Operator* op = kernels::find_operator(call.op);
     if (op == nullptr) return Error{Code::undefined_operator, "the plan uses operator " + std::to_string(call.op), "update this program"};
+    if (std::find(operators_.begin(), operators_.end(), op) == operators_.end()) operators_.push_back(op);
     Step step{op, c, {}, {}};
+    if (!accelerator_ && kernels::has_check(*op))
+      step.check_every = static_cast<uint64_t>(std::ceil(80 * kernels::check_share(*op, {call.input_types, call.output_types, call.attrs})));
     for (const ValueRef& ref : call.inputs) step.in.push_back(buffer_of(ref));
     for (uint32_t o = 0; o < call.output_types.size(); o++) {
       const uint32_t b = first_output_[c] + o;
@@ -208,6 +213,21 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
   return {};
 }
 
+void Executor::run_checked(const Step& step, const kernels::CallShape& shape, std::span<const void* const> in, std::span<void* const> out) {
+  const uint64_t seed = seed_ ^ (step_ << 20 | step.call);
+  const auto checked = kernels::run_checked(*step.op, shape, in, out, {options_.isa, pool_.get()}, seed, options_.break_tile);
+  if (checked) return;
+  Error error = checked.error();
+  error.text = "step " + std::to_string(step_) + ", call " + std::to_string(step.call) + ": " + error.text;
+  throw Fault(std::move(error));
+}
+
+Result<> Executor::canary(bool all) {
+  for (size_t asked = all ? operators_.size() : std::min<size_t>(1, operators_.size()); asked > 0; asked--)
+    TRY(kernels::check_known_answer(*operators_[canary_++ % operators_.size()], {options_.isa, pool_.get()}));
+  return {};
+}
+
 void Executor::run_calls(const Observe& observe) {
   const kernels::StepContext context{seed_, step_};
   const kernels::Exec exec{options_.isa, pool_.get()};
@@ -219,6 +239,7 @@ void Executor::run_calls(const Observe& observe) {
     const std::span<const void* const> in{in_.data(), step.in.size()};
     const std::span<void* const> out{out_.data(), step.out.size()};
     if (accelerator_) accelerator_->launch(*step.op, shape, in, out);
+    else if (step.check_every != 0 && (step_ + step.call) % step.check_every == 0) run_checked(step, shape, in, out);
     else step.op->host(shape, context, in, out, exec);
     if (!options_.tamper && !observe) continue;
     if (accelerator_) accelerator_->wait();

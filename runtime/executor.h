@@ -13,6 +13,7 @@
 #include "attest/plan.h"
 #include "base/content.h"
 #include "kernels/accelerator.h"
+#include "kernels/checked_product.h"
 #include "kernels/operator.h"
 #include "kernels/pool.h"
 
@@ -35,6 +36,7 @@ struct ExecutorOptions {
   kernels::Isa isa = kernels::best_isa();
   int threads = 1;
   Tamper tamper;
+  kernels::BreakTile break_tile = {};  // breaks the machine under the products that check themselves
   std::function<std::unique_ptr<kernels::Accelerator>()> accelerator = {};  // makes one, which runs the calls in place of threads
 };
 
@@ -52,8 +54,12 @@ class Executor {
   uint64_t step() const { return step_; }
   size_t memory_bytes() const { return memory_bytes_; }
 
-  // One step. Throws Fault `cpu_state` as the operators do; the state is then void.
+  // One step. Integer products are checked while they are computed (kernels/checked_product.h): all of them, or one in so many that it
+  // adds 1/80 to their time. Throws Fault `cpu_state` as the operators do, and `known_answer`, naming step and call, when this
+  // machine has computed wrong; the state is then void. An accelerator's products are not checked.
   void run_step(const Observe& observe = {});
+  // The known answer of one of the plan's operators, the next one each time, or of all. Error: known_answer.
+  Result<> canary(bool all);
 
   // State root after the steps run so far.
   Hash root(const ContentKey& key = {}) const;
@@ -71,12 +77,13 @@ class Executor {
   Result<> lay_out(std::span<const ByteSpan> inputs);
   uint32_t buffer_of(const attest::ValueRef& ref) const;
   void run_calls(const Observe& observe);
-
   struct Step {  // one call, ready to run
     const kernels::Operator* op;
     uint32_t call;
     std::vector<uint32_t> in, out;  // buffers
+    uint64_t check_every = 0;       // steps; 0: never
   };
+  void run_checked(const Step& step, const kernels::CallShape& shape, std::span<const void* const> in, std::span<void* const> out);
   struct Move {  // after a step
     uint32_t to, from;
     uint64_t size_bytes;
@@ -89,6 +96,8 @@ class Executor {
   std::unique_ptr<kernels::Accelerator> accelerator_;
   uint64_t step_ = 0;
   uint32_t turn_ = 0;                      // which of a slot's two buffers is read
+  std::vector<const kernels::Operator*> operators_;  // of the plan, each once
+  size_t canary_ = 0;                      // the next of them to be asked
   size_t memory_bytes_ = 0;
   std::vector<Block> blocks_;
   std::vector<uint8_t*> buffers_;          // state slots, inputs, constants, then call outputs

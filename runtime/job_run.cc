@@ -44,7 +44,7 @@ Result<std::vector<Bytes>> read_inputs(const Work& work, const attest::Plan& pla
   return out;
 }
 
-Result<std::unique_ptr<JobRun>> JobRun::load(const Work& work, Tamper tamper) {
+Result<std::unique_ptr<JobRun>> JobRun::load(const Work& work, Tamper tamper, kernels::BreakTile break_tile) {
   TRY_LET(bytes, read_artefact(work.store, work.plan, attest::kMaxPlanBytes));
   TRY_LET(plan, decode<attest::Plan>(bytes));
   TRY_LET(facts, attest::validate(plan, work.table));
@@ -57,6 +57,7 @@ Result<std::unique_ptr<JobRun>> JobRun::load(const Work& work, Tamper tamper) {
   ExecutorOptions options;
   options.threads = threads_of(work);
   options.tamper = std::move(tamper);
+  options.break_tile = std::move(break_tile);
   const std::vector<ByteSpan> spans(job->inputs_.begin(), job->inputs_.end());
   TRY_LET(executor, Executor::make(job->plan_, spans, work.seed, std::move(options)));
   job->executor_ = std::move(executor);
@@ -138,6 +139,7 @@ Result<StateReached> JobRun::run(const AskRun& ask, const Watch& watch) {
     }
     if (!last && (ask.interval == 0 || step % ask.interval != 0)) continue;
     const uint64_t before = now_ns();
+    TRY(executor_->canary(last));
     TRY(executor_->check_finite());
     std::vector<ByteSpan> slots;
     for (size_t i = 0; i < plan_.state.size(); i++) slots.push_back(executor_->slot(i));

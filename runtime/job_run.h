@@ -12,7 +12,7 @@ namespace cairn::runtime {
 class JobRun {
  public:
   // Reads, hashes and validates. Errors: not_found, proof, malformed, those of validate, shape, memory_limit.
-  static Result<std::unique_ptr<JobRun>> load(const Work& work, Tamper tamper = {});
+  static Result<std::unique_ptr<JobRun>> load(const Work& work, Tamper tamper = {}, kernels::BreakTile break_tile = {});
 
   const attest::Plan& plan() const { return plan_; }
   const std::vector<Bytes>& inputs() const { return inputs_; }
@@ -32,7 +32,8 @@ class JobRun {
     std::function<void(const Progress&)> progress;  // about twenty times a second
     std::function<void(const CheckpointMade&)> checkpoint;
   };
-  // Error: not_finite, at the checkpoint that found it.
+  // A checkpoint is told of only when a known answer was right, the last only when that of every operator was.
+  // Errors: not_finite, known_answer, at the checkpoint that found it.
   Result<StateReached> run(const AskRun& ask, const Watch& watch);
   Result<attest::Knowledge> check(const AskCheck& ask);
 

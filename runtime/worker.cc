@@ -76,7 +76,7 @@ Result<std::vector<StoredTensor>> weights_of(const Import& import, const AskTrac
 
 class Desk {
  public:
-  Desk(int fd, Tamper tamper) : fd_(fd), tamper_(std::move(tamper)) {}
+  Desk(int fd, Tamper tamper, kernels::BreakTile break_tile) : fd_(fd), tamper_(std::move(tamper)), break_tile_(std::move(break_tile)) {}
 
   Result<Answer> answer(const AskInspect& ask) {
     TRY_LET(file, read_file(ask.program, kProgramMaxBytes));
@@ -127,7 +127,7 @@ class Desk {
   }
 
   Result<Answer> answer(const AskRun& ask) {
-    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    TRY_LET(job, JobRun::load(ask.work, tamper_, break_tile_));
     const JobRun::Watch watch{[&](const Progress& told) { say(Answer{told}); },
                               [&](const CheckpointMade& made) { say(Answer{made}); }};
     TRY_LET(reached, ask.tier == attest::Tier::native ? run_native(*job, ask, watch) : job->run(ask, watch));
@@ -135,13 +135,13 @@ class Desk {
   }
 
   Result<Answer> answer(const AskCheck& ask) {
-    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    TRY_LET(job, JobRun::load(ask.work, tamper_, break_tile_));
     TRY_LET(knowledge, job->check(ask));
     return Answer{Checked{knowledge}};
   }
 
   Result<Answer> answer(const AskMove& ask) {
-    TRY_LET(job, JobRun::load(ask.work, tamper_));
+    TRY_LET(job, JobRun::load(ask.work, tamper_, break_tile_));
     SegmentReplay replay(*job, ask.from, ask.game.terms.end_step);
     TRY_LET(move, attest::next_move(ask.game, ask.party, job->plan(), replay));
     return Answer{Moved{std::move(move)}};
@@ -179,12 +179,13 @@ class Desk {
  private:
   int fd_;
   Tamper tamper_;
+  kernels::BreakTile break_tile_;
 };
 
 }  // namespace
 
-int serve_worker(int fd, Tamper tamper) {
-  Desk desk(fd, std::move(tamper));
+int serve_worker(int fd, Tamper tamper, kernels::BreakTile break_tile) {
+  Desk desk(fd, std::move(tamper), std::move(break_tile));
   auto known = kernels::self_test(kernels::best_isa());
   if (known) known = enter_sandbox();
   while (true) {

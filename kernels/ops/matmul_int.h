@@ -73,7 +73,9 @@ struct BlockedIntProduct : IntProduct<Op> {
                                    digits_of<kDigits>(Base::read_b(a, batch, j, k, source), unit_of(eb)));
     return result(as_float(static_cast<uint32_t>(carry.lo)) + value_of<kDigits>(sum, ea, eb));
   }
-  static void host(const Args& a, const HostCall& c) { int_gemm<kDigits, false>(a, in_f32(c, 0), in_f32(c, 1), nullptr, nullptr, out_f32(c, 0), c); }
+  static void host(const Args& a, const HostCall& c, ProductCheck* check = nullptr) {
+    int_gemm<kDigits, false>(a, in_f32(c, 0), in_f32(c, 1), nullptr, nullptr, out_f32(c, 0), c, check);
+  }
 };
 
 struct MatmulInt2 : BlockedIntProduct<MatmulInt2, 2> {
@@ -122,9 +124,19 @@ struct MatmulInt2Row : IntProduct<MatmulInt2Row> {
   }
   // Exponents of a call that ran; any bits may come as opened slices, and only these have a unit.
   KERNEL_FN static bool is_exponent(int32_t e) { return e >= -126 && e <= 127; }
-  static void host(const Args& a, const HostCall& c) {
-    int_gemm_by_row(a, in_f32(c, 0), in_f32(c, 1), static_cast<int32_t*>(c.out[0]), static_cast<int32_t*>(c.out[1]), out_f32(c, 2), c);
+  static void host(const Args& a, const HostCall& c, ProductCheck* check = nullptr) {
+    int_gemm_by_row(a, in_f32(c, 0), in_f32(c, 1), static_cast<int32_t*>(c.out[0]), static_cast<int32_t*>(c.out[1]), out_f32(c, 2), c, check);
   }
+};
+
+// The host bodies that check themselves (checked_product.h); no operators of their own.
+template <class Op>
+struct Checked {
+  struct Args {
+    typename Op::Args product;
+    ProductCheck* check;
+  };
+  static void host(const Args& a, const HostCall& c) { Op::host(a.product, c, a.check); }
 };
 
 }  // namespace cairn::kernels::CAIRN_ISA

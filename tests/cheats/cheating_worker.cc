@@ -6,13 +6,15 @@
 //
 // The environment variable CAIRN_LIE="STEP CALL ELEMENT" says the same, for agents that start workers without arguments. With
 // CAIRN_LIE="NAME SEGMENTS INTERVAL" the lie is a row of the corpus: then this process stands between the agent and an honest
-// worker of its own, and changes what is asked and answered.
+// worker of its own, and changes what is asked and answered. CAIRN_LIE="broken TILES FILE" is no lie but a broken machine: one bit of a
+// packed operand flips before the next TILES tiles of products that check themselves; FILE counts them over all such processes.
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -117,6 +119,16 @@ int serve(const Cheat& cheat) {
   return Middleman(3, pair[0], cheat).run();
 }
 
+int serve_broken(uint64_t tiles, const std::string& file) {
+  return serve_worker(3, {}, [=](int64_t, std::span<int32_t> a, std::span<int32_t>) {
+    uint64_t broken = 0;
+    std::ifstream(file) >> broken;
+    if (broken >= tiles) return;
+    a[0] ^= 1 << 5;
+    std::ofstream(file) << broken + 1;
+  });
+}
+
 int serve_one_number(const std::string& words) {
   uint64_t step = 137, call = 23, element = 300;
   std::istringstream(words) >> step >> call >> element;
@@ -138,6 +150,11 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; i++) words += std::string(" ") + argv[i];
   std::istringstream in(words);
   std::string name;
+  if (uint64_t tiles = 0; words.starts_with("broken")) {
+    std::string file;
+    in >> name >> tiles >> file;
+    return cairn::cheats::serve_broken(tiles, file);
+  }
   uint64_t segments = 100, interval = 1;
   if (!(in >> name) || std::isdigit(static_cast<unsigned char>(name[0]))) return cairn::cheats::serve_one_number(words);
   in >> segments >> interval;

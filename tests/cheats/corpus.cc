@@ -49,7 +49,7 @@ attest::Call call(std::string_view name, std::vector<attest::ValueRef> inputs, s
 
 }  // namespace
 
-Training training(uint64_t steps) {
+Training training(uint64_t steps, std::string_view product) {
   const auto n = static_cast<int64_t>(steps);
   const TensorType data{DType::f32, {kRows, kWide}}, schedule{DType::f32, {n, 1}}, square{DType::f32, {kWide, kWide}}, kept{DType::f32, {n, kWide}};
   Training out;
@@ -60,9 +60,9 @@ Training training(uint64_t steps) {
                     {"momentum", square, {attest::InitKind::zeros, 0}, {From::call, kSgd, 0}},
                     {"predictions", kept, {attest::InitKind::zeros, 0}, {From::call, kPut, 0}}};
   out.plan.calls = {call("sample_rows.v1", {{From::input, 0, 0}}, {data}, {kWide, 0}),
-                    call("matmul.f32.v1", {{From::call, kSample, 0}, {From::state, 0, 0}}, {square, square}, {0, 0}),
+                    call(product, {{From::call, kSample, 0}, {From::state, 0, 0}}, {square, square}, {0, 0}),
                     call("tanh.v1", {{From::call, kProduct, 0}}, {square}, {}),
-                    call("matmul.f32.v1", {{From::call, kSample, 0}, {From::call, kTanh, 0}}, {square, square}, {1, 0}),
+                    call(product, {{From::call, kSample, 0}, {From::call, kTanh, 0}}, {square, square}, {1, 0}),
                     call("sgd.v1", {{From::state, 0, 0}, {From::call, kGradient, 0}, {From::state, 1, 0}, {From::input, 1, 0}},
                          {square, square, square, schedule}, {kernels::attr_of(0.9f), kernels::attr_of(0.001f), 0}),
                     call("put_rows.v1", {{From::state, 2, 0}, {From::call, kTanh, 0}}, {kept, square}, {})};
@@ -126,6 +126,32 @@ std::vector<Cheat> corpus(uint64_t segments, uint64_t interval) {
     if (c != kSample) return;
     if (first->size() != bytes.size()) first->assign(bytes.begin(), bytes.end());
     std::copy(first->begin(), first->end(), bytes.begin());
+  };
+  out.push_back(add("half_batch", "half of a batch's rows, each twice"));
+  out.back().output = [](uint64_t, uint32_t c, uint8_t, std::span<uint8_t> bytes) {
+    if (c == kSample) std::copy(bytes.begin(), bytes.begin() + static_cast<long>(bytes.size() / 2), bytes.begin() + static_cast<long>(bytes.size() / 2));
+  };
+  out.push_back(add("poisoned_data", "one number of the data, whenever it is drawn, is another"));
+  const auto training_data = std::make_shared<Bytes>(made_up(kRows * kWide, "data"));
+  out.back().output = [training_data](uint64_t, uint32_t c, uint8_t, std::span<uint8_t> bytes) {
+    if (c != kSample) return;
+    for (size_t i = 0; i < kWide; i++)
+      if (std::memcmp(bytes.data() + 32 * i, training_data->data(), 32) == 0) put_value(bytes, kWide * i, 2.0f);
+  };
+  out.push_back(add("rounded_products", "products in 16 bits"));
+  out.back().output = [](uint64_t, uint32_t c, uint8_t, std::span<uint8_t> bytes) {
+    if (c != kProduct) return;
+    for (size_t i = 0; i < kWide * kWide; i++) bytes[4 * i] = bytes[4 * i + 1] = 0;
+  };
+  out.push_back(add("lost_momentum", "the optimizer's momentum is not kept over every tenth checkpoint"));
+  out.back().checkpoint = [](uint64_t segment, const std::vector<Slots>&, Slots& state) {
+    if (segment % 10 == 6) std::fill(state[1].begin(), state[1].end(), uint8_t{0});
+  };
+  out.push_back(add("extrapolated_checkpoint", "weights guessed from the two checkpoints before, in place of a segment's run"));
+  out.back().checkpoint = [=](uint64_t segment, const std::vector<Slots>& past, Slots& state) {
+    if (segment != segments / 3) return;
+    const Slots &last = past.back(), &before = past[past.size() - 2];
+    for (size_t i = 0; i < kWide * kWide; i++) put_value(state[0], i, 2 * value_at(last[0], i) - value_at(before[0], i));
   };
   out.push_back(add("wrong_optimizer_constant", "momentum 0.8 in place of 0.9"));
   out.back().plan = [](attest::Plan& plan) {

@@ -22,7 +22,7 @@ struct Training {
   std::vector<Bytes> inputs;
 };
 inline constexpr uint32_t kSample = 0, kProduct = 1, kTanh = 2, kGradient = 3, kSgd = 4, kPut = 5;  // its calls
-Training training(uint64_t steps);
+Training training(uint64_t steps, std::string_view product = "matmul.f32.v1");
 
 // State buffers, in plan order.
 using Slots = std::vector<Bytes>;

@@ -21,6 +21,40 @@ TEST_F(Processes, AnHonestProviderIsPaid) {
   EXPECT_EQ(job.audit, attest::Audit::as_ordered);
 }
 
+// No liar but a broken machine, whose products check themselves: what flipped once is computed anew; a machine that goes on so commits
+// to nothing, leaves the book and pays for the deadline alone.
+TEST_F(Processes, ABrokenMachineDoesNotCommit) {
+  for (const uint64_t times : {1, 1000}) {
+    const fs::path folder = scratch.path / std::to_string(times);
+    fs::create_directories(folder);
+    devnet = Devnet(folder / "net");
+    ::setenv("CAIRN_LIE", ("broken " + std::to_string(times) + " " + (folder / "count").string()).c_str(), 1);
+    ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string()));
+    ::unsetenv("CAIRN_LIE");
+    {
+      Requester requester(net, folder / "requester");
+      Assignment wanted = training_job(requester.store(), "matmul.int2.v1", 20);  // so small that one product in 200 steps is checked
+      if (times > 1) wanted.spec.run_ms = 15'000;
+      const JobId id = requester.open(wanted);
+      const auto job = requester.attend(id, [](const ledger::Job& j) { return ended(j) || (j.state == ledger::JobState::open && j.tries == 1); });
+      const auto count = must(read_file(folder / "count", 100));
+      if (times == 1) {
+        EXPECT_EQ(std::string(count.begin(), count.end()), "1");
+        EXPECT_EQ(job.state, ledger::JobState::settled) << job.sentence;
+        EXPECT_EQ(job.audit, attest::Audit::as_ordered);
+      } else {
+        EXPECT_EQ(std::string(count.begin(), count.end()), "2") << "runs that were found wrong";
+        EXPECT_EQ(job.state, ledger::JobState::open) << job.sentence;
+        const auto receipt = decode<attest::Receipt>(must(requester.node().raw("/v1/receipts/" + id.hex() + "?try=0")));
+        ASSERT_TRUE(receipt);
+        EXPECT_EQ(receipt->body.state, attest::Ended::lapsed) << receipt->body.sentence;
+        for (const auto& offer : must(requester.node().offers())) EXPECT_NE(offer.owner.hex(), net.find("provider-1")->account);
+      }
+    }
+    static_cast<void>(devnet.stop());
+  }
+}
+
 TEST_F(Processes, EveryLiarIsNamed) {
   for (const Cheat& lie : corpus(kSegments, kInterval)) {
     const bool sample = lie.name == "one_bit" || lie.name == "truncated_training" || lie.name == "copied_commitment";

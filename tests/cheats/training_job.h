@@ -1,4 +1,4 @@
-// The corpus's training as a job that a requester of a network can open: policy `all`, 20 segments of 5 steps.
+// The corpus's training as a job that a requester of a network can open: policy `all`, 20 segments, of 5 steps in the corpus.
 #pragma once
 
 #include "tests/agent/network.h"
@@ -8,8 +8,8 @@ namespace cairn::cheats {
 
 inline constexpr uint64_t kSegments = 20, kInterval = 5;
 
-inline agent::Assignment training_job(agent::ArtifactStore& store) {
-  const Training made = training(kSegments * kInterval);
+inline agent::Assignment training_job(agent::ArtifactStore& store, std::string_view product = "matmul.f32.v1", uint64_t interval = kInterval) {
+  const Training made = training(kSegments * interval, product);
   agent::Assignment job;
   job.plan = made.plan;
   const auto facts = must(attest::validate(job.plan, attest::WorkTable{}));
@@ -22,8 +22,8 @@ inline agent::Assignment training_job(agent::ArtifactStore& store) {
   spec.step_work_ns = static_cast<uint64_t>(facts.work_ns);
   for (size_t i = 0; i < made.inputs.size(); i++) spec.inputs.push_back({job.plan.inputs[i].name, must(store.put(made.inputs[i])), {}});
   spec.seed = 7;
-  spec.steps = kSegments * kInterval;
-  spec.interval = kInterval;
+  spec.steps = kSegments * interval;
+  spec.interval = interval;
   spec.memory_bytes = facts.peak_bytes;
   spec.policy = attest::Policy::all;
   spec.price_ceiling = Amount::of_pebbles(1'000'000'000'000'000);

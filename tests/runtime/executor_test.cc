@@ -165,5 +165,56 @@ TEST(Executor, AnyWiringEqualsTheDefinitions) {
   }
 }
 
+// x = x B by digits, so small that one step in many checks itself: one whose machine breaks then says so, and where.
+TEST(Executor, AStepOnABrokenMachineNamesItsCall) {
+  const TensorType square{kernels::DType::f32, {8, 8}};
+  for (const std::string_view name : {"matmul.int2.v1", "matmul.int2.row.v1"}) {
+    const kernels::Operator& op = *kernels::find_operator(name);
+    Plan plan;
+    attest::Call call;
+    call.op = op.id;
+    call.attrs = {0, 0};
+    call.inputs = {{From::state, 0, 0}, {From::input, 0, 0}};
+    call.input_types = {square, square};
+    call.output_types = must(op.infer(call.input_types, call.attrs));
+    call.work_ns = attest::work_of(op, {call.input_types, call.output_types, call.attrs}, {});
+    plan.inputs = {{"b", square}};
+    plan.state = {{"x", square, {}, {From::call, 0, static_cast<uint8_t>(call.output_types.size() - 1)}}};
+    plan.calls = {call};
+    Bytes rotation(64 * 4);  // B turns columns round, so that x never dies
+    for (size_t i = 0; i < 8; i++) {
+      const float one = 1;
+      std::memcpy(&rotation[4 * (8 * i + (i + 1) % 8)], &one, 4);
+    }
+    Bytes start(64 * 4);
+    for (size_t i = 0; i < 64; i++) {
+      const float value = static_cast<float>(i) - 31.5f;
+      std::memcpy(&start[4 * i], &value, 4);
+    }
+    for (const bool broken : {false, true}) {
+      ExecutorOptions options;
+      int tiles = 0;
+      options.break_tile = [&](int64_t, std::span<int32_t> a, std::span<int32_t>) {
+        tiles++;
+        if (broken) a[0] ^= 1 << 5;
+      };
+      const std::vector<ByteSpan> inputs{rotation};
+      auto executor = must(Executor::make(plan, inputs, 1, options));
+      must(executor->load({0, {start}}));
+      std::string said;
+      try {
+        while (executor->step() < 400) executor->run_step();
+        must(executor->canary(true));
+      } catch (const Fault& fault) {
+        EXPECT_EQ(fault.error().code, Code::known_answer);
+        said = fault.error().text;
+      }
+      EXPECT_GE(tiles, 1);
+      EXPECT_TRUE(said.starts_with(broken ? "step 0, call 0: " + std::string(name) + ": the sums of column " : "")) << said;
+      EXPECT_EQ(said.empty(), !broken) << said;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cairn::runtime

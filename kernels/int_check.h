@@ -1,0 +1,243 @@
+// Freivalds' check of the sums of a product of two digits a number, made while int_gemm.h computes them; checked_product.h says what
+// it is good for.
+//
+//   r^T S = (r^T A0) (256 B0 + B1) + (r^T A1) B0     modulo the prime p = 2^40 - 87
+//
+// A0, A1, B0, B1 are the digits (digits.h), S the sums that a product keeps of theirs, in units of 2^8. The left side is summed from
+// the registers of every tile before they are rounded; the right side from the panels as soon as they are packed: first those of A,
+// to which r is applied, then those of B.
+//
+// |S| < 2^39.1 whatever the registers hold, so sums that differ do so modulo p, and then one value at most of a row's r, of 2^31,
+// makes both sides equal. Parts of r have 11 bits: six sums times one of them stay exact in a double.
+#pragma once
+
+#include "kernels/int_lanes.h"
+#include "kernels/packing.h"
+
+namespace cairn::kernels {
+
+// Of whoever calls: plain numbers, since what stands here crosses instruction sets.
+struct ProductCheck {
+  const uint32_t* r;   // below 2^31, for every row of A
+  int64_t block;       // of k
+  int64_t batch = -1, column = -1;  // the first column that is wrong
+  void (*break_tile)(const void* data, int64_t tile, int32_t* a, int64_t lanes_a, int32_t* b, int64_t lanes_b) = nullptr;
+  const void* breaker = nullptr;
+};
+
+namespace CAIRN_ISA {
+
+inline constexpr int kResidueDigits = 5;  // signed bytes
+inline constexpr int kParts = 3;          // of a number of r
+inline constexpr int64_t kFoundPanels = 64;  // of rows: as many sums times r as 64 bits hold
+
+// x modulo p, up to a multiple: |x| < 2^62 becomes -2^30 < x < 2^40 + 2^30.
+LANES_FN int64_t near_residue(int64_t x) { return (x & 0xFFFFFFFFFF) + 87 * (x >> 40); }
+// From -2^39 to 2^39 or so: what kResidueDigits signed bytes hold.
+LANES_FN int64_t signed_residue(int64_t x) {
+  x = near_residue(near_residue(x));  // 0 <= x < 2^40
+  return x > 0x7F7F7F7F7F ? x - 0xFFFFFFFFA9 : x;
+}
+LANES_FN void add_shared(int64_t* to, int64_t x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }  // by any thread, in any order
+
+// Lanes that hold four digits of a row each become lanes of four rows' digits of one k.
+template <int kGroup>
+LANES_FN VectorInt by_position(VectorInt lanes) {
+#if defined(__AVX512F__)
+  if constexpr (kGroup == 4)
+    return _mm512_shuffle_epi8(lanes.v, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)));
+#endif
+  return lanes;
+}
+
+// Both sides of one check, and what lies between. Rows and columns are counted to the end of their panels, k in groups.
+template <int kGroup>
+class IntCheck {
+ public:
+  IntCheck(const uint32_t* r, int64_t m, int64_t rows, int64_t columns, int64_t groups, Scratch& scratch) : groups_(groups), columns_(columns) {
+    const int64_t depth = groups * kGroup;
+    float* at = scratch.need(4 * rows + 2 * kParts * rows + 4 * depth + 2 * kResidueDigits * groups + 4 * columns + 6 * 16);
+    const auto take = [&](int64_t floats) {
+      float* here = at;
+      at += (floats + 15) / 16 * 16;
+      return here;
+    };
+    weights_ = reinterpret_cast<int32_t*>(take(4 * rows));
+    parts_ = reinterpret_cast<double*>(take(2 * kParts * rows));
+    sums_ = reinterpret_cast<int64_t*>(take(4 * depth));
+    words_ = reinterpret_cast<int32_t*>(take(2 * kResidueDigits * groups));
+    expected_ = reinterpret_cast<int64_t*>(take(2 * columns));
+    found_ = reinterpret_cast<int64_t*>(take(2 * columns));
+    for (int64_t i = 0; i < 2 * depth; i++) sums_[i] = 0;
+    for (int64_t j = 0; j < columns; j++) found_[j] = 0;
+    for (int64_t i = 0; i < rows; i += kWidth) weigh(r + i, least(kWidth, m - i), i);
+  }
+
+  // r^T A0 and r^T A1 of panels first .. end of A, which pack(p) packs and gives. Any threads.
+  template <int64_t kPanel, class Pack>
+  void add_rows(int64_t first, int64_t end, Pack pack) {
+    static thread_local Scratch scratch;
+    constexpr int64_t kAtOnce = kGroup == 4 ? 4096 : 10 * kWidth;  // panels whose sums 32 bits hold
+    const int64_t lanes = groups_ * 2 * 4 * kWidth;
+    auto* sums = reinterpret_cast<int32_t*>(scratch.need(lanes));
+    while (first < end) {
+      for (int64_t i = 0; i < lanes; i++) sums[i] = 0;
+      for (const int64_t stop = least(end, first + kAtOnce); first < stop; first++) {
+        const int32_t* from = pack(first);
+        VectorInt weights[kPanel / kWidth][4];
+#pragma GCC unroll 3
+        for (int64_t i = 0; i < kPanel / kWidth; i++)
+#pragma GCC unroll 4
+          for (int b = 0; b < 4; b++) weights[i][b] = load_int(weights_ + (first * kPanel + i * kWidth) * 4 + b * kWidth);
+        for (int64_t g = 0; g < groups_; g++)
+#pragma GCC unroll 2
+          for (int d = 0; d < 2; d++) {
+            int32_t* to = sums + (2 * g + d) * 4 * kWidth;
+            VectorInt sum[4];
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; b++) sum[b] = load_int(to + b * kWidth);
+#pragma GCC unroll 3
+            for (int64_t i = 0; i < kPanel / kWidth; i++) {
+              const VectorInt digits = by_position<kGroup>(load_int(from + (d * groups_ + g) * kPanel + i * kWidth));
+#pragma GCC unroll 4
+              for (int b = 0; b < 4; b++) sum[b] = dot<kGroup>(sum[b], digits, weights[i][b]);
+            }
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; b++) store_int(to + b * kWidth, sum[b]);
+          }
+      }
+      for (int64_t g = 0; g < groups_; g++)
+        for (int d = 0; d < 2; d++)
+          for (int u = 0; u < kGroup; u++) add_shared(sums_ + (d * groups_ + g) * kGroup + u, total(sums + (2 * g + d) * 4 * kWidth, u));
+    }
+  }
+
+  // After all of A, before any of B.
+  void turn() {
+    constexpr int kBits = 32 / kGroup;
+    for (int d = 0; d < kResidueDigits; d++) bias_[d] = 0;
+    for (int64_t g = 0; g < groups_; g++) {
+      uint32_t words[2 * kResidueDigits] = {};
+      for (int u = 0; u < kGroup; u++) {
+        const int64_t high = signed_residue(sums_[g * kGroup + u]), both = signed_residue(256 * high + sums_[(groups_ + g) * kGroup + u]);
+        constexpr int64_t kSigns = 0x8080808080;  // added and turned, a signed digit stands in every byte
+        const int64_t bytes[2] = {(both + kSigns) ^ kSigns, (high + kSigns) ^ kSigns};
+        for (int w = 0; w < 2 * kResidueDigits; w++) {
+          const auto digit = static_cast<int8_t>(bytes[w / kResidueDigits] >> 8 * (w % kResidueDigits));
+          words[w] |= (static_cast<uint32_t>(digit) & (0xFFFFFFFFu >> (32 - kBits))) << kBits * u;
+          if (kGroup == 4) bias_[w % kResidueDigits] += 128 * digit;  // B's bytes carry +128
+        }
+      }
+      for (int w = 0; w < 2 * kResidueDigits; w++) words_[2 * kResidueDigits * g + w] = static_cast<int32_t>(words[w]);
+    }
+  }
+
+  // The right side of a panel of B, whose first column is j0. Any threads.
+  template <int64_t kPanel, int kWide>
+  void expect_columns(const int32_t* packed, int64_t j0) {
+    for (int64_t j = 0; j < kPanel; j += kWide * kWidth) {
+      VectorInt sum[2 * kResidueDigits][kWide];
+#pragma GCC unroll 10
+      for (int w = 0; w < 2 * kResidueDigits; w++)
+#pragma GCC unroll 2
+        for (int v = 0; v < kWide; v++) sum[w][v] = VectorInt(0u);
+      for (int64_t g = 0; g < groups_; g++) {
+        const int32_t* words = words_ + 2 * kResidueDigits * g;
+        VectorInt digits[2][kWide];
+#pragma GCC unroll 2
+        for (int v = 0; v < kWide; v++) {
+          digits[0][v] = load_int(packed + g * kPanel + j + v * kWidth);
+          digits[1][v] = load_int(packed + (groups_ + g) * kPanel + j + v * kWidth);
+        }
+#pragma GCC unroll 10
+        for (int w = 0; w < 2 * kResidueDigits; w++) {
+          const VectorInt word(static_cast<uint32_t>(words[w]));
+#pragma GCC unroll 2
+          for (int v = 0; v < kWide; v++) sum[w][v] = dot<kGroup>(sum[w][v], word, digits[w / kResidueDigits][v]);
+        }
+      }
+      int32_t sums[2 * kResidueDigits][kWide * kWidth];
+#pragma GCC unroll 10
+      for (int w = 0; w < 2 * kResidueDigits; w++)
+#pragma GCC unroll 2
+        for (int v = 0; v < kWide; v++) store_int(sums[w] + v * kWidth, sum[w][v]);
+      for (int l = 0; l < kWide * kWidth; l++) {
+        int64_t side = 0;
+        for (int d = kResidueDigits - 1; d >= 0; d--)
+          side = near_residue(256 * side + sums[d][l] + sums[kResidueDigits + d][l] - bias_[d]);
+        expected_[j0 + j + l] = side;
+      }
+    }
+  }
+
+  // r of a row, as tiles multiply by it, and what they add to: kParts sums a column.
+  const double* parts(int64_t row) const { return parts_ + kParts * row; }
+  // The left side of a panel of columns: the sums so far, which are then 0. Any threads, each its own sums.
+  template <int64_t kPanel>
+  void find_columns(int64_t* sums, int64_t j0) {
+    for (int64_t l = 0; l < kPanel; l++) {
+      int64_t side = 0;
+      for (int t = kParts - 1; t >= 0; t--) {
+        side = near_residue(2048 * side + near_residue(sums[t * kPanel + l]));
+        sums[t * kPanel + l] = 0;
+      }
+      add_shared(found_ + j0 + l, side);
+    }
+  }
+  // The first column whose sides differ, or -1.
+  int64_t first_wrong() const {
+    for (int64_t j = 0; j < columns_; j++)
+      if (signed_residue(near_residue(found_[j]) - expected_[j]) != 0) return j;
+    return -1;
+  }
+
+ private:
+  // r[0] .. r[count - 1] are those of rows first, first + 1, ...; the rows of a register that are not there count nothing.
+  void weigh(const uint32_t* r, int64_t count, int64_t first) {
+    uint32_t number[kWidth];
+    for (int l = 0; l < kWidth; l++) {
+      number[l] = l < count ? r[l] : 0;
+      for (int t = 0; t < kParts; t++) parts_[kParts * (first + l) + t] = static_cast<double>(number[l] >> 11 * t & 2047u);
+    }
+    int32_t* to = weights_ + 4 * first;
+    for (int l = 0; l < kWidth; l++) {
+      uint32_t weight[4];
+      if constexpr (kGroup == 4) {  // one byte of the numbers of four rows
+        for (int b = 0; b < 4; b++) {
+          weight[b] = 0;
+          for (int i = 0; i < 4; i++) weight[b] |= (number[l / 4 * 4 + i] >> 8 * b & 255u) << 8 * i;
+        }
+      } else {  // the signed low half of a number for the first k of a lane, for the second; what is left of it, negative, likewise
+        weight[0] = number[l] & 0xFFFFu;
+        weight[2] = (0u - ((number[l] + 0x8000u) >> 16)) & 0xFFFFu;
+        weight[1] = weight[0] << 16;
+        weight[3] = weight[2] << 16;
+      }
+      for (int b = 0; b < 4; b++) to[b * kWidth + l] = static_cast<int32_t>(weight[b]);
+    }
+  }
+  // Of the sums of a group under the four weights: that of its u-th k.
+  static int64_t total(const int32_t* sums, int u) {
+    int64_t all = 0;
+    if constexpr (kGroup == 4) {
+      for (int b = 3; b >= 0; b--) {
+        all *= 256;
+        for (int l = u; l < kWidth; l += 4) all += sums[b * kWidth + l];
+      }
+    } else {
+      for (int l = 0; l < kWidth; l++) all += sums[u * kWidth + l] - 65536 * int64_t{sums[(2 + u) * kWidth + l]};
+    }
+    return all;
+  }
+
+  const int64_t groups_, columns_;
+  int32_t* weights_;   // [rows / kWidth][4][kWidth]
+  double* parts_;      // [rows][kParts]
+  int64_t* sums_;      // [2][groups * kGroup]: r^T A0, r^T A1
+  int32_t* words_;     // [groups][2][kResidueDigits]: the digits of r^T (256 A0 + A1) and r^T A0, kGroup of them each
+  int64_t bias_[kResidueDigits];
+  int64_t *expected_, *found_;  // [columns]
+};
+
+}  // namespace CAIRN_ISA
+}  // namespace cairn::kernels
