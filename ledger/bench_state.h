@@ -11,7 +11,7 @@ namespace cairn::ledger {
 
 struct StateFigures {
   uint64_t accounts = 0;           // each an account record and a holding, as after a first transaction
-  double build_s = 0;              // all of them, through the store, 20'000 a block
+  double build_s = 0;              // all of them, through the store, block by block
   std::vector<double> proof_bytes;     // the record and its path, of accounts drawn at random
   std::vector<double> proof_check_us;  // of that, the header being trusted
   double disk_bytes = 0;           // of the whole folder, for each account, when the node has come to rest after the last start
