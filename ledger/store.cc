@@ -427,7 +427,7 @@ uint64_t Store::reclaim(std::atomic<bool>& stop) {
   const Room before = disk_->room();
   uint64_t free = 0;
   const bool fits = disk_->files->GetFreeSpace(disk_->folder, &free).ok() && free / 2 > before.files;
-  if (before.superseded <= std::max(before.state / 4, kWorthReclaiming) || !fits) return 0;
+  if (before.superseded <= std::max(before.state / 8, kWorthReclaiming) || !fits) return 0;
   rocksdb::CompactRangeOptions how;
   how.canceled = &stop;
   how.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
