@@ -1,32 +1,39 @@
 // cairn-comet-bench: our application under CometBFT beside CometBFT's own kvstore, both at saturation, in one run.
 //
-//   cairn-comet-bench [--json] [--transactions N]
+//   cairn-comet-bench [--json] [--only TEXT] [--pairs N] [--seconds S]
 //
-// A program of its own, since libtorch, which cairn-bench links, brings a protobuf of its own. For each size of network the two
-// alternate (A B B A); each side starts fresh nodes, is handed N transactions of equal size as fast as it takes them, and its
-// time ends when the last is in a block. Signatures are not checked in the first rows (`stub`): they measure our side of the
-// engine alone. With real ones a row stands beside the lesser of kvstore's rate and the rate of verification over the validators.
+// A program of its own, since libtorch, which cairn-bench links, brings a protobuf of its own. Every run starts fresh nodes, keeps
+// each node's mempool filled with transactions of one size, and counts what came into blocks once it has warmed up, by the blocks'
+// own times. Both sides have the same settings, intervals, bounds and load; a pair runs A B, the next one B A. Every application
+// but the kvstore inside CometBFT is a process of its own.
+//
+// Signatures are not checked in the rows `stub`: they measure our side of the engine alone. With real ones a row stands beside the
+// lesser of kvstore's rate and the rate of verification over the validators. `nothing over a socket` is an application that takes
+// everything and does nothing: what the way between engine and application costs, and no application of another process undercuts.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "base/blake3.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/loopback.h"
 #include "base/scratch.h"
 #include "ledger/comet/application.h"
 #include "ledger/comet/base64.h"
+#include "ledger/comet/bench_nothing.h"
 #include "ledger/comet/home.h"
 #include "ledger/comet/rpc.h"
 #include "ledger/genesis_file.h"
@@ -36,70 +43,139 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace comet = ledger::comet;
+using nlohmann::json;
 using Steady = std::chrono::steady_clock;
 double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
+void pause_ms(int time_ms) { std::this_thread::sleep_for(std::chrono::milliseconds(time_ms)); }
 
 constexpr size_t kSenders = 256;
-constexpr size_t kBatch = 200;  // transactions of one request
+constexpr size_t kBatch = 200;        // transactions of one request
+constexpr size_t kConnections = 4;    // that hand them over, to one node or one each
+constexpr size_t kWaiting = 10'000;   // in each node's mempool
+constexpr uint64_t kIntervalMs = 300;
+constexpr double kWarmSeconds = 3;
 
 SecretKey key_numbered(uint64_t n) { return SecretKey::from_seed(hash_of("cairn.bench.comet.v1", n).v); }
 
-enum class Side { kvstore, stub, real };
+void on_all_cores(const std::function<void(size_t core, size_t cores)>& work) {
+  std::vector<std::thread> threads;
+  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  for (size_t core = 0; core < cores; core++) threads.emplace_back([&, core] { work(core, cores); });
+  for (auto& thread : threads) thread.join();
+}
 
-// Raw HTTP over a unix socket, kept open: a client that costs little beside what it measures.
-class Pipe {
+// A process that ends with this object, or with this program.
+class Child {
  public:
-  explicit Pipe(const fs::path& socket) {
-    fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_un to{};
-    to.sun_family = AF_UNIX;
-    std::snprintf(to.sun_path, sizeof to.sun_path, "%s", socket.c_str());
-    CHECK(::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+  // Runs `work` in a copy of this process, which has no other thread, and what it says goes to `log`.
+  Child(const fs::path& log, const std::function<void()>& work) {
+    const pid_t parent = ::getpid();
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(out, 1);
+    ::dup2(out, 2);
+    if (::getppid() == parent) work();
+    ::_exit(127);
   }
-  ~Pipe() { ::close(fd_); }
-  std::string post(const std::string& body) {
-    const std::string head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
-    for (const std::string& part : {head, body})
-      for (size_t sent = 0; sent < part.size();) {
-        const ssize_t n = ::send(fd_, part.data() + sent, part.size() - sent, MSG_NOSIGNAL);
-        CHECK(n > 0);
-        sent += static_cast<size_t>(n);
-      }
-    std::string answer;
-    size_t whole = std::string::npos;
-    char buffer[65536];
-    while (answer.size() < whole) {
-      const ssize_t n = ::recv(fd_, buffer, sizeof buffer, 0);
-      CHECK(n > 0);
-      answer.append(buffer, static_cast<size_t>(n));
-      const size_t end = answer.find("\r\n\r\n");
-      if (whole != std::string::npos || end == std::string::npos) continue;
-      const size_t length = answer.find("Content-Length: ");
-      if (length < end) {
-        whole = end + 4 + std::stoul(answer.substr(length + 16));
-      } else if (answer.ends_with("0\r\n\r\n")) {  // in chunks
-        break;
-      }
-    }
-    return answer;
+  static Child start(const std::vector<std::string>& words, const fs::path& log) {
+    return Child(log, [&] {
+      std::vector<char*> argv;
+      for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+    });
+  }
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)) {}
+  // Of the processor, so far.
+  double used_s() const {
+    const std::string stat = must(read_text("/proc/" + std::to_string(pid_) + "/stat", 4'096));
+    std::istringstream in(stat.substr(stat.rfind(')') + 1));
+    std::string word;
+    for (int field = 3; field <= 13; field++) in >> word;
+    double user = 0, system = 0;
+    in >> user >> system;
+    return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }
+  ~Child() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGTERM);
+    ::waitpid(pid_, nullptr, 0);
   }
 
  private:
-  int fd_ = -1;
+  pid_t pid_ = 0;
 };
 
-struct Node {
-  std::unique_ptr<ledger::Chain> chain;
-  std::unique_ptr<comet::Application> application;
-  std::unique_ptr<comet::AbciServer> server;
-  pid_t engine = 0;
+std::string ask(HttpClient& http, const fs::path& home, const std::string& question) {
+  HttpQuestion post{"http" "://localhost/", comet::rpc_socket(home), as_bytes(question)};
+  post.content_type = "application/json";
+  post.timeout_ms = 60'000;
+  return must(http.ask(post)).body;
+}
+
+// How many transactions wait, of an answer that says so.
+size_t waiting_of(const std::string& answer) {
+  constexpr std::string_view kTotal = R"("total":")";
+  const size_t at = answer.find(kTotal);
+  return at == std::string::npos ? 0 : std::stoul(answer.substr(at + kTotal.size()));
+}
+
+// What is asked over one connection: each request hands over `kBatch` transactions, and asks how many wait then.
+constexpr const char* kHowMany = R"({"jsonrpc":"2.0","id":1,"method":"num_unconfirmed_txs","params":{}})";
+std::vector<std::string> requests_of(const std::vector<Bytes>& transactions, size_t connection) {
+  std::vector<std::string> out;
+  std::string batch;
+  size_t held = 0;
+  const auto close = [&] {
+    if (held > 0) out.push_back("[" + batch + kHowMany + "]");
+    batch.clear();
+    held = 0;
+  };
+  for (size_t n = 0; n < transactions.size(); n++) {
+    if (n % kSenders % kConnections != connection) continue;  // one sender's transactions go one way, in order
+    batch += R"({"jsonrpc":"2.0","id":1,"method":"broadcast_tx_async","params":{"tx":")" + comet::to_base64(transactions[n]) + R"("}},)";
+    if (++held == kBatch) close();
+  }
+  close();
+  return out;
+}
+
+// Transactions of a block, and the time of its header: when the block before was agreed on.
+struct Seen {
+  uint64_t transactions = 0;
+  double time_s = 0;
+};
+std::vector<Seen> blocks_of(const fs::path& home) {
+  HttpClient http;
+  std::vector<Seen> out;
+  for (uint64_t last = 1; out.size() < last;) {
+    const std::string from = std::to_string(out.size() + 1), to = std::to_string(out.size() + 20);
+    const json answer = json::parse(ask(http, home, R"({"jsonrpc":"2.0","id":1,"method":"blockchain","params":{"minHeight":")" + from + R"(","maxHeight":")" + to + R"("}})"))["result"];
+    last = std::stoul(answer["last_height"].get<std::string>());
+    const json& metas = answer["block_metas"];  // the last first
+    for (auto meta = metas.rbegin(); meta != metas.rend(); ++meta) {
+      const std::string time = (*meta)["header"]["time"];
+      tm parts{};
+      const char* rest = ::strptime(time.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+      out.push_back({std::stoul((*meta)["num_txs"].get<std::string>()), static_cast<double>(::timegm(&parts)) + std::strtod(rest, nullptr)});
+    }
+  }
+  return out;
+}
+
+enum class Side { kvstore, nothing, stub, real };
+
+struct Rate {
+  double tx_s = 0;
+  double engine_us = 0, application_us = 0;  // of a processor, for a transaction, by all nodes together
 };
 
-struct Bench {
-  attest::Genesis genesis;
-  std::vector<Bytes> ours, plain;  // equal in number and size
-
-  Bench(unsigned validators, size_t transactions) {
+// A chain of so many validators, and a load for either side of it.
+class Network {
+ public:
+  Network(unsigned validators, double seconds) : validators_(validators), seconds_(seconds) {
     std::vector<attest::GenesisValidator> set;
     for (unsigned i = 0; i < validators; i++) {
       const PublicKey key = key_numbered(1000 + i).public_key();
@@ -111,131 +187,197 @@ struct Bench {
       keys.push_back(key_numbered(n));
       accounts.push_back({account_of(keys.back().public_key()), Amount::of_pebbles(1'000'000'000'000)});
     }
-    genesis = must(ledger::make_comet_genesis("bench", set, account_of(key_numbered(3000).public_key()), Amount::of_pebbles(1),
-                                              SystemClock().wall_ms(), accounts));
-    genesis.params.interval_ms = 300;
-    for (size_t i = 0; i < transactions; i++) {
-      ledger::Transaction tx;
-      tx.genesis = attest::genesis_hash(genesis);
-      tx.sender = account_of(keys[i % kSenders].public_key());
-      tx.nonce = i / kSenders;
-      tx.expiry = ChainTime{UINT64_MAX};
-      tx.body = ledger::Transfer{account_of(keys[(i * 7 + 1) % kSenders].public_key()), Amount::of_pebbles(1)};
-      sign(tx, keys[i % kSenders], genesis.params.fee_per_byte);
-      ours.push_back(encode(tx));
-      std::string pair = std::to_string(i) + "=";
-      pair.resize(ours.back().size(), 'v');
-      plain.emplace_back(pair.begin(), pair.end());
+    genesis_ = must(ledger::make_comet_genesis("bench", set, account_of(key_numbered(3000).public_key()), Amount::of_pebbles(1),
+                                               SystemClock().wall_ms(), accounts));
+    genesis_.params.interval_ms = kIntervalMs;
+    const Hash chain = attest::genesis_hash(genesis_);
+    const double most_a_second = validators == 1 ? 70'000 : 25'000;  // more than anybody takes on two cores
+    std::vector<Bytes> transfers(static_cast<size_t>((seconds + kWarmSeconds) * most_a_second)), pairs(transfers.size());
+    on_all_cores([&](size_t core, size_t cores) {
+      for (size_t i = core; i < transfers.size(); i += cores) {
+        ledger::Transaction tx;
+        tx.genesis = chain;
+        tx.sender = account_of(keys[i % kSenders].public_key());
+        tx.nonce = i / kSenders;
+        tx.expiry = ChainTime{UINT64_MAX};
+        tx.body = ledger::Transfer{account_of(keys[(i * 7 + 1) % kSenders].public_key()), Amount::of_pebbles(1)};
+        sign(tx, keys[i % kSenders], genesis_.params.fee_per_byte);
+        transfers[i] = encode(tx);
+        std::string pair = std::to_string(i) + "=";
+        pair.resize(transfers[i].size(), 'v');
+        pairs[i].assign(pair.begin(), pair.end());
+      }
+    });
+    for (size_t i = 0; i < kConnections; i++) {
+      transfers_.push_back(requests_of(transfers, i));
+      pairs_.push_back(requests_of(pairs, i));
     }
+    transfers.resize(4'096);
+    samples_ = std::move(transfers);
   }
 
-  // Transactions a second.
-  double run(Side side) const {
+  Rate rate(Side side) const {
     const Scratch scratch;
-    const unsigned validators = static_cast<unsigned>(genesis.validators.size());
-    std::vector<Node> nodes(validators);
-    std::vector<fs::path> homes;
-    std::vector<std::string> peers;
-    for (unsigned i = 0; i < validators; i++) {
-      homes.push_back(scratch.path / std::to_string(i) / "c");
-      peers.push_back(comet::peer_id(key_numbered(4000 + i).public_key()) + "@127.0.0.1:" + std::to_string(must(free_port())));
+    std::vector<fs::path> folders;
+    for (unsigned i = 0; i < validators_; i++) {
+      folders.push_back(scratch.path / std::to_string(i));
+      fs::create_directories(folders.back());
     }
-    for (unsigned i = 0; i < validators; i++) {
-      comet::HomeConfig home{homes[i], homes[i].string() + ".signed", peers[i].substr(peers[i].find('@') + 1), {}, static_cast<uint32_t>(ours.size() + 10'000), {}, {}};
-      for (unsigned k = 0; k < validators; k++)
-        if (k != i) home.peers.push_back(peers[k]);
-      must(comet::write_home(home, genesis, key_numbered(1000 + i), key_numbered(4000 + i)));
-      std::vector<std::string> words{(fs::read_symlink("/proc/self/exe").parent_path() / "cometbft").string(), "start", "--home", homes[i].string()};
-      if (side == Side::kvstore) {
-        words.insert(words.end(), {"--proxy_app", "kvstore"});
-      } else {
-        nodes[i].chain = must(ledger::Chain::open(scratch.path / std::to_string(i) / "chain", genesis));
-        nodes[i].application = std::make_unique<comet::Application>(
-            *nodes[i].chain, comet::ApplicationConfig{key_numbered(1000 + i).public_key(), key_numbered(2000 + i), side == Side::stub, {}, {}});
-        nodes[i].server = must(comet::AbciServer::start(comet::app_address(homes[i]), [application = nodes[i].application.get()](
-                                                            const auto& request, auto& response) { application->handle(request, response); }));
-      }
-      std::vector<char*> argv;
-      for (auto& word : words) argv.push_back(word.data());
-      argv.push_back(nullptr);
-      const std::string log = homes[i] / "comet.log";
-      nodes[i].engine = ::fork();
-      if (nodes[i].engine == 0) {
-        const int out = ::open(log.c_str(), O_WRONLY | O_CREAT, 0600);
-        ::dup2(out, 1);
-        ::dup2(out, 2);
-        ::execv(argv[0], argv.data());
-        ::_exit(127);
-      }
+    std::vector<Seen> blocks;
+    Moment from, to;
+    {
+      const auto applications = start_applications(side, folders);
+      const auto engines = start_engines(side, folders);
+      std::tie(from, to) = load(side, folders, engines, applications);
+      blocks = blocks_of(home_in(folders[0]));
     }
-    for (const auto& home : homes) {
-      comet::Rpc rpc(comet::rpc_socket(home));
-      for (int waited = 0;; waited++) {
-        const auto height = rpc.height();
-        if (height && number(*height) >= 2) break;
-        if (waited > 1'200) throw Fault({Code::timed_out, "a node made no block within a minute", "see the log in " + home.string()});
-        std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      }
+    const bool ours = side == Side::stub || side == Side::real;
+    uint64_t all = 0, counted = 0;
+    const Seen *first = nullptr, *last = nullptr;
+    for (auto& block : blocks) {
+      if (ours && block.transactions > 0) block.transactions--;  // the beacon
+      all += block.transactions;
+      if (block.time_s < from.time_s || block.time_s > to.time_s) continue;
+      if (!first) first = &block;
+      if (last) counted += last->transactions;
+      last = &block;
     }
-
-    const auto& transactions = side == Side::kvstore ? plain : ours;
-    const auto start = Steady::now();
-    std::vector<std::thread> senders;
-    for (unsigned i = 0; i < validators; i++)
-      senders.emplace_back([&, i] {  // one sender's transactions go to one node, in order
-        Pipe pipe(comet::rpc_socket(homes[i]));
-        std::string batch;
-        size_t held = 0;
-        const auto flush = [&] {
-          if (held > 0) pipe.post("[" + batch + "]");
-          batch.clear();
-          held = 0;
-        };
-        for (size_t n = 0; n < transactions.size(); n++) {
-          if (n % kSenders % validators != i) continue;
-          batch += std::string(held ? "," : "") + R"({"jsonrpc":"2.0","id":1,"method":"broadcast_tx_async","params":{"tx":")" + comet::to_base64(transactions[n]) + R"("}})";
-          if (++held == kBatch) flush();
-        }
-        flush();
-      });
-    for (auto& sender : senders) sender.join();
-    for (const auto& home : homes) {
-      Pipe pipe(comet::rpc_socket(home));
-      while (pipe.post(R"({"jsonrpc":"2.0","id":1,"method":"num_unconfirmed_txs","params":{}})").find(R"("total":"0")") == std::string::npos)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (!first || last == first) throw Fault({Code::timed_out, "no two blocks within the measurement", "measure longer, on a machine that is idle"});
+    if (ours) {
+      // Blocks may have come since; none of what stands in those that were seen may be missing.
+      const auto applied = must(decode<uint64_t>(must(read_file(folders[0] / "applied", 8))));
+      if (applied < all) throw Fault({Code::internal, std::to_string(all) + " transactions stand in blocks, " + std::to_string(applied) + " were applied", "report this"});
     }
-    const double rate = static_cast<double>(transactions.size()) / seconds_since(start);
-    for (auto& node : nodes) ::kill(node.engine, SIGTERM);
-    for (auto& node : nodes) ::waitpid(node.engine, nullptr, 0);
-    if (side != Side::kvstore) {
-      const auto paid = nodes[0].chain->read([&](const ledger::App& app) {
-        uint64_t sum = 0;
-        for (size_t n = 0; n < kSenders; n++) {
-          const auto account = app.state().account(account_of(key_numbered(n).public_key()));
-          sum += account ? account->nonce : 0;
-        }
-        return sum;
-      });
-      if (paid != transactions.size()) std::fprintf(stderr, "only %lu of %zu transactions came into a block\n", static_cast<unsigned long>(paid), transactions.size());
-    }
-    return rate;
+    const double tx_s = static_cast<double>(counted) / (last->time_s - first->time_s), transactions = tx_s * (to.time_s - from.time_s);
+    return {tx_s, 1e6 * (to.engines_s - from.engines_s) / transactions, 1e6 * (to.applications_s - from.applications_s) / transactions};
   }
 
   double verifications_a_second() const {
-    std::vector<std::thread> threads;
     std::atomic<uint64_t> done{0};
     const auto start = Steady::now();
-    const Hash chain = attest::genesis_hash(genesis);
-    for (unsigned core = 0; core < std::max(1u, std::thread::hardware_concurrency()); core++)
-      threads.emplace_back([&, core] {
-        for (size_t i = core; seconds_since(start) < 1.0; i++) {
-          CHECK(check_signature(must(decode<ledger::Transaction>(ours[i % ours.size()])), chain));
-          done++;
-        }
-      });
-    for (auto& thread : threads) thread.join();
+    on_all_cores([&](size_t core, size_t) {
+      for (size_t i = core; seconds_since(start) < 1.0; i++) {
+        CHECK(check_signature(must(decode<ledger::Transaction>(samples_[i % samples_.size()])), attest::genesis_hash(genesis_)));
+        done++;
+      }
+    });
     return static_cast<double>(done) / seconds_since(start);
   }
+
+  unsigned validators() const { return validators_; }
+
+ private:
+  static fs::path home_in(const fs::path& folder) { return folder / "c"; }
+  static fs::path beside_cometbft(const char* name) { return fs::canonical(fs::read_symlink("/proc/self/exe").parent_path() / "cometbft").parent_path() / name; }
+
+  // Until SIGTERM.
+  static void serve(const fs::path& folder, const comet::AbciServer::Handler& handler) {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, nullptr);
+    const auto server = must(comet::AbciServer::start(comet::app_address(home_in(folder)), handler));
+    int signal_number = 0;
+    sigwait(&ends, &signal_number);
+  }
+  // The same; then `applied` in its folder says how many transactions its state has.
+  void be_the_application(unsigned i, const fs::path& folder, bool stub) const {
+    const auto chain = must(ledger::Chain::open(folder / "chain", genesis_));
+    comet::Application application(*chain, {key_numbered(1000 + i).public_key(), key_numbered(2000 + i), stub, {}, {}});
+    serve(folder, [&](const auto& request, auto& response) { application.handle(request, response); });
+    const uint64_t applied = chain->read([&](const ledger::App& app) {
+      uint64_t sum = 0;
+      for (size_t n = 0; n < kSenders; n++) {
+        const auto account = app.state().account(account_of(key_numbered(n).public_key()));
+        sum += account ? account->nonce : 0;
+      }
+      return sum;
+    });
+    must(write_file(folder / "applied", encode(applied)));
+  }
+
+  std::vector<Child> start_applications(Side side, const std::vector<fs::path>& folders) const {
+    std::vector<Child> out;
+    std::vector<std::string> peers;
+    for (unsigned i = 0; i < validators_; i++)
+      peers.push_back(comet::peer_id(key_numbered(4000 + i).public_key()) + "@127.0.0.1:" + std::to_string(must(free_port())));
+    for (unsigned i = 0; i < validators_; i++) {
+      comet::HomeConfig home;
+      home.home = home_in(folders[i]);
+      home.last_signed = folders[i] / "signed";
+      home.p2p = peers[i].substr(peers[i].find('@') + 1);
+      home.mempool_transactions = 2 * kWaiting;
+      for (unsigned k = 0; k < validators_; k++)
+        if (k != i) home.peers.push_back(peers[k]);
+      must(comet::write_home(home, genesis_, key_numbered(1000 + i), key_numbered(4000 + i)));
+      const fs::path log = folders[i] / "application.log";
+      if (side != Side::kvstore)
+        out.emplace_back(log, [&, i] {
+          side == Side::nothing ? serve(folders[i], comet::do_nothing) : be_the_application(i, folders[i], side == Side::stub);
+          ::_exit(0);
+        });
+    }
+    return out;
+  }
+
+  std::vector<Child> start_engines(Side side, const std::vector<fs::path>& folders) const {
+    std::vector<Child> out;
+    for (const auto& folder : folders) {
+      std::vector<std::string> words{beside_cometbft("cometbft"), "start", "--home", home_in(folder)};
+      if (side == Side::kvstore) words.insert(words.end(), {"--proxy_app", "kvstore"});
+      out.push_back(Child::start(words, folder / "comet.log"));
+    }
+    for (const auto& folder : folders) {
+      comet::Rpc rpc(comet::rpc_socket(home_in(folder)));
+      for (int waited = 0;; waited++) {
+        const auto height = rpc.height();
+        if (height && number(*height) >= 2) break;
+        if (waited > 1'200) throw Fault({Code::timed_out, "a node made no block within a minute", "see whether cometbft runs"});
+        pause_ms(50);
+      }
+    }
+    return out;
+  }
+
+  // On the clock that blocks show, and of the processor, in seconds.
+  struct Moment {
+    double time_s = 0, engines_s = 0, applications_s = 0;
+  };
+  // Fills the mempools and keeps them filled. Gives when the measurement began and when it ended.
+  std::pair<Moment, Moment> load(Side side, const std::vector<fs::path>& folders, const std::vector<Child>& engines, const std::vector<Child>& applications) const {
+    const auto& requests = side == Side::kvstore || side == Side::nothing ? pairs_ : transfers_;
+    std::atomic<bool> over{false};
+    std::vector<std::thread> senders;
+    for (size_t i = 0; i < kConnections; i++)
+      senders.emplace_back([&, i] {
+        HttpClient http;
+        const fs::path home = home_in(folders[i % validators_]);
+        size_t waiting = 0;
+        for (const auto& request : requests[i]) {
+          for (; !over && waiting >= kWaiting; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
+          if (over) return;
+          waiting = waiting_of(ask(http, home, request));
+        }
+        over = true;  // more was taken than was thought
+      });
+    const auto pause_s = [&](double time_s) {
+      for (const auto start = Steady::now(); !over && seconds_since(start) < time_s;) pause_ms(20);
+      Moment now{static_cast<double>(SystemClock().wall_ms()) / 1000};
+      for (const Child& engine : engines) now.engines_s += engine.used_s();
+      for (const Child& application : applications) now.applications_s += application.used_s();
+      return now;
+    };
+    const Moment from = pause_s(kWarmSeconds), to = pause_s(seconds_);
+    over = true;
+    for (auto& sender : senders) sender.join();
+    return {from, to};
+  }
+
+  const unsigned validators_;
+  const double seconds_;
+  attest::Genesis genesis_;
+  std::vector<Bytes> samples_;                            // of the transfers
+  std::vector<std::vector<std::string>> transfers_, pairs_;  // requests, by connection; equal in number and size
 };
 
 double median(std::vector<double> values) {
@@ -245,66 +387,77 @@ double median(std::vector<double> values) {
 
 struct Row {
   std::string name;
+  Side side;
   double must = 0;  // 0: nothing must hold
   std::vector<double> ratios;
-  double ours = 0, theirs = 0;
-  std::string json() const {
+  std::vector<Rate> ours, theirs;
+  bool met() const { return must == 0 || median(ratios) >= must; }
+  static double middle(const std::vector<Rate>& rates, double Rate::*what) {
+    std::vector<double> values;
+    for (const Rate& rate : rates) values.push_back(rate.*what);
+    return median(values);
+  }
+  std::string as_json() const {
     auto sorted = ratios;
     std::sort(sorted.begin(), sorted.end());
-    char text[512];
-    std::snprintf(text, sizeof text, R"({"name":"%s","must":%.2f,"ratio":%.3f,"q1":%.3f,"q3":%.3f,"met":%s,"ours":%.0f,"theirs":%.0f,"unit":"tx/s"})",
-                  name.c_str(), must, median(ratios), sorted[sorted.size() / 4], sorted[sorted.size() * 3 / 4],
-                  must == 0 || median(ratios) >= must ? "true" : "false", ours, theirs);
+    char text[1024];
+    std::snprintf(text, sizeof text,
+                  R"({"name":"%s","must":%.2f,"ratio":%.3f,"q1":%.3f,"q3":%.3f,"met":%s,"ours":%.0f,"theirs":%.0f,"unit":"tx/s",)"
+                  R"("ours_engine_us":%.1f,"ours_application_us":%.1f,"theirs_us":%.1f})",
+                  name.c_str(), must, median(ratios), sorted[sorted.size() / 4], sorted[sorted.size() * 3 / 4], met() ? "true" : "false", middle(ours, &Rate::tx_s),
+                  middle(theirs, &Rate::tx_s), middle(ours, &Rate::engine_us), middle(ours, &Rate::application_us), middle(theirs, &Rate::engine_us));
     return text;
   }
 };
 
-std::vector<Row> measure(size_t transactions) {
+std::vector<Row> measure(int pairs, double seconds, const std::string& only) {
   std::vector<Row> rows;
   for (const unsigned validators : {1u, 4u}) {
-    const Bench bench(validators, transactions / validators);
-    const std::string name = "comet " + std::to_string(validators) + (validators == 1 ? " validator" : " validators");
-    Row stub{name + ", stub signatures, over kvstore", 0.8, {}, 0, 0}, real{name + ", real signatures, over min(kvstore, verification / validators)", 0, {}, 0, 0};
-    std::vector<double> kvstores, stubs, reals;
-    for (const auto order : {std::array{Side::kvstore, Side::stub}, std::array{Side::stub, Side::kvstore}, std::array{Side::kvstore, Side::stub}}) {
-      double kvstore = 0, ours = 0;
-      for (const Side side : order) (side == Side::kvstore ? kvstore : ours) = bench.run(side);
-      stub.ratios.push_back(ours / kvstore);
-      kvstores.push_back(kvstore);
-      stubs.push_back(ours);
+    const std::string name = "comet " + std::to_string(validators) + (validators == 1 ? " validator, " : " validators, ");
+    std::vector<Row> mine{{name + "stub signatures, over kvstore", Side::stub, 0.8, {}, {}, {}},
+                          {name + "nothing over a socket, over kvstore", Side::nothing, 0, {}, {}, {}},
+                          {name + "real signatures, over min(kvstore, verification / validators)", Side::real, 0, {}, {}, {}}};
+    std::erase_if(mine, [&](const Row& row) { return row.name.find(only) == std::string::npos; });
+    if (mine.empty()) continue;
+    const Network network(validators, seconds);
+    for (Row& row : mine) {
+      for (int pair = 0; pair < (row.must > 0 ? pairs : (pairs + 1) / 2); pair++) {
+        Rate ours, theirs;
+        for (const bool they : {pair % 2 == 0, pair % 2 == 1}) (they ? theirs : ours) = network.rate(they ? Side::kvstore : row.side);
+        if (row.side == Side::real) theirs.tx_s = std::min(theirs.tx_s, network.verifications_a_second() / validators);
+        row.ratios.push_back(ours.tx_s / theirs.tx_s);
+        row.ours.push_back(ours);
+        row.theirs.push_back(theirs);
+      }
+      rows.push_back(row);
     }
-    stub.ours = median(stubs);
-    stub.theirs = median(kvstores);
-    const double bound = std::min(stub.theirs, bench.verifications_a_second() / validators);
-    for (int i = 0; i < 2; i++) {
-      reals.push_back(bench.run(Side::real));
-      real.ratios.push_back(reals.back() / bound);
-    }
-    real.ours = median(reals);
-    real.theirs = bound;
-    rows.push_back(stub);
-    rows.push_back(real);
   }
   return rows;
 }
 
 int main(int argc, char** argv) {
   CLI::App app{"CometBFT with our application beside CometBFT with its own."};
-  bool json = false;
-  size_t transactions = 20'000;
-  app.add_flag("--json", json, "one line of JSON");
-  app.add_option("--transactions", transactions, "of a run with one validator; a network of four gets a quarter")->capture_default_str();
+  bool as_json = false;
+  std::string only;
+  int pairs = 4;
+  double seconds = 8;
+  app.add_flag("--json", as_json, "one line of JSON");
+  app.add_option("--only", only, "rows whose names hold this");
+  app.add_option("--pairs", pairs, "of a row that must hold; half as many of another")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--seconds", seconds, "of each run, warmed up")->capture_default_str()->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
-  ::signal(SIGPIPE, SIG_IGN);
   try {
-    const auto rows = measure(transactions);
+    const auto rows = measure(pairs, seconds, only);
     std::string text;
     for (const Row& row : rows) {
-      text += (text.empty() ? "" : ",") + row.json();
-      if (!json) std::printf("%-80s %6.2f   %8.0f over %8.0f tx/s\n", row.name.c_str(), median(row.ratios), row.ours, row.theirs);
+      text += (text.empty() ? "" : ",") + row.as_json();
+      if (!as_json)
+        std::printf("%-80s %6.2f   %8.0f over %8.0f tx/s; of a processor for each %.1f us (engine) + %.1f us (application) beside %.1f us\n", row.name.c_str(),
+                    median(row.ratios), Row::middle(row.ours, &Rate::tx_s), Row::middle(row.theirs, &Rate::tx_s), Row::middle(row.ours, &Rate::engine_us),
+                    Row::middle(row.ours, &Rate::application_us), Row::middle(row.theirs, &Rate::engine_us));
     }
-    if (json) std::printf("{\"rows\":[%s]}\n", text.c_str());
-    return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.must == 0 || median(row.ratios) >= row.must; }) ? 0 : 1;
+    if (as_json) std::printf("{\"rows\":[%s]}\n", text.c_str());
+    return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.met(); }) ? 0 : 1;
   } catch (const Fault& fault) {
     std::fprintf(stderr, "%s\n", fault.error().message().c_str());
     return 1;
