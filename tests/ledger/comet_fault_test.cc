@@ -185,6 +185,7 @@ TEST(FourValidators, AnOldCopyOfAValidatorNeverSignsTwice) {
   ASSERT_TRUE(network.reaches(3, 4, 90));
   network.kill(3);
   const auto chain = network.folder(3) / "chain", copy = network.folder(3) / "copy";
+  for (const char* socket : {"app.sock", "rpc.sock"}) std::filesystem::remove(network.home(3) / socket);  // no copy is made of these
   std::filesystem::copy(chain, copy, std::filesystem::copy_options::recursive);
   network.start(3);
   ASSERT_TRUE(network.reaches(3, network.height(0) + 5, 60));
