@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -100,6 +101,16 @@ Result<attest::Genesis> NodeClient::genesis() {
   return client->genesis();
 }
 
+Result<attest::SignedHeader> NodeClient::header(Height height) {
+  TRY_LET(block, record<ledger::Block>("/v1/blocks/" + std::to_string(number(height))));
+  return block.header;
+}
+
+Result<> NodeClient::trust(const attest::SignedHeader& header) {
+  TRY_LET(client, light());
+  return client->begin(header);
+}
+
 Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<Bytes>& keys) {
   TRY_LET(client, light());
   std::vector<std::optional<Bytes>> out;
@@ -108,7 +119,7 @@ Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<By
     std::string path = "/v1/state/";
     for (const Bytes& key : some) path += (path.back() == '/' ? "" : ",") + to_hex(key);
     TRY_LET(answer, record<attest::ProvenState>(path));
-    TRY_LET(values, client->read(some, answer));
+    TRY_LET(values, client->read(some, answer, SystemClock().wall_ms()));
     std::move(values.begin(), values.end(), std::back_inserter(out));
   }
   return out;

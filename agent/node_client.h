@@ -50,6 +50,11 @@ class NodeClient {
   Result<std::vector<attest::Rules>> rules();
   Result<ledger::Quote> quote(const attest::JobSpec& spec);
 
+  // The header of a block, as the node tells it. Error: not_found.
+  Result<attest::SignedHeader> header(Height height);
+  // Begins anew from a header whose id somebody trusted has named: what was seen before is forgotten.
+  Result<> trust(const attest::SignedHeader& header);
+
   // Events from number `from` on; waits up to `wait_ms` for the first. An empty list means that nothing happened.
   Result<std::vector<ledger::Event>> events(uint64_t from, uint32_t wait_ms);
 

@@ -5,6 +5,10 @@
 //
 // A header is believed when the chain's producer signed it, it is no fork of one seen before, and it lies no lower than the
 // highest one seen: a node cannot answer with a state that has passed. What a node leaves out of a list cannot be seen here.
+//
+// Where validators come and go, whoever has left has nothing more to lose once its stake is free, and could sign another history
+// from then on. So the highest header seen is of use for the unbonding time, by the reader's own clock: after that somebody who is
+// trusted must name a newer one (begin()).
 #pragma once
 
 #include "attest/header.h"
@@ -31,11 +35,13 @@ class LightClient {
   // `seen`: the highest header that this user has believed before, remembered.
   explicit LightClient(Genesis genesis, std::optional<SignedHeader> seen = std::nullopt);
 
-  // Errors: those of check_header; proof (another header of a height already seen: the producer signed twice), too_old (a height
-  // below the highest seen).
-  Result<> believe(const SignedHeader& header);
+  // Errors: too_old (the highest header seen is older than the unbonding time; or this one's height is below it); those of
+  // check_header; proof (another header of a height already seen: the producer signed twice).
+  Result<> believe(const SignedHeader& header, uint64_t now_wall_ms);
   // The records at `keys` in their order, none for those that are proven absent. Errors: those of believe, proof.
-  Result<std::vector<std::optional<Bytes>>> read(std::span<const Bytes> keys, const ProvenState& answer);
+  Result<std::vector<std::optional<Bytes>>> read(std::span<const Bytes> keys, const ProvenState& answer, uint64_t now_wall_ms);
+  // Forgets what was seen for a header whose id somebody trusted has named; it needs no seal. Error: wrong_chain.
+  Result<> begin(const SignedHeader& header);
 
   const Genesis& genesis() const { return genesis_; }
   const Hash& chain() const { return chain_; }

@@ -43,6 +43,7 @@ Result<attest::Genesis> make_comet_genesis(const std::string& name, std::vector<
   genesis.engine = attest::Engine::comet;
   genesis.validators = std::move(validators);
   genesis.params.interval_ms = 500;
+  genesis.params.unbonding_ms = 86'400'000;  // so long a client may be away, and evidence counts
   genesis.params.secret_window_ms = 2'000;
   genesis.params.window_ms = 2'000;
   return with_accounts(std::move(genesis), faucet, faucet_amount, std::move(extra));

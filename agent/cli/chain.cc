@@ -15,6 +15,8 @@ struct UpgradeWish {
   uint32_t protocol = 0;
   std::vector<std::string> settings;
   bool withdraw = false;
+  uint64_t block = 0;  // to trust; 0: the last
+  std::string header;  // its id, as somebody else names it
 };
 
 // Gives the number at a path, "interval_ms" or "standard.segments", another value. False: there is none, or it is too large for it.
@@ -83,6 +85,25 @@ Result<> list_rules(const Cli& cli, const UpgradeWish&) {
   return {};
 }
 
+// The last header seen is of no use once those who signed it may have left with their stakes: somebody who is trusted names another.
+Result<> trust(const Cli& cli, const UpgradeWish& wish) {
+  TRY_LET(config, cli.settings());
+  NodeClient node(config.node, config.folder);
+  TRY_LET(status, node.status());
+  const Height height = wish.block == 0 ? status.height : Height{wish.block};
+  TRY_LET(header, node.header(height));
+  const std::string id = attest::header_id(header.header).hex();
+  const bool named = !wish.header.empty();
+  if (named && wish.header != id)
+    return Error{Code::proof, "the node's header of block " + std::to_string(number(height)) + " is " + id + ", not the one that you name", "ask another node, and report this one"};
+  if (named) TRY(node.trust(header));
+  cli.out.line(row("block", std::to_string(number(height))));
+  cli.out.line(row("header", id));
+  cli.out.line(named ? "it is trusted from here on" : "where somebody you trust has the same: cairn chain trust --block " + std::to_string(number(height)) + " --header " + id);
+  cli.out.object(JsonObject().add("height", height).add("header", id).add("trusted", named));
+  return {};
+}
+
 }  // namespace
 
 void add_chain_verbs(CLI::App& app, Cli& cli) {
@@ -94,6 +115,9 @@ void add_chain_verbs(CLI::App& app, Cli& cli) {
     return sub;
   };
   verb("rules", "Those in force, those before, and those announced", list_rules);
+  auto* anchor = verb("trust", "Begin anew from a header that somebody you trust names, when the last one seen is too old", trust);
+  anchor->add_option("--block", wish->block, "its height; otherwise the last");
+  anchor->add_option("--header", wish->header, "its id, as they name it; without it, it is shown");
   auto* sub = verb("upgrade", "Announce other rules, with the governor's key", upgrade);
   auto* at = sub->add_option("--at", wish->at, "first block under them");
   sub->add_option("--protocol", wish->protocol, "number of the protocol; otherwise the present one");

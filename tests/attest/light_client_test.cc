@@ -86,7 +86,7 @@ void mutate(Bytes& bytes, std::mt19937_64& rng) {
 // The record or absence is believed only if it is the truth, however the answer came about.
 void expect_truth(const Chain& chain, const std::vector<Bytes>& keys, const ProvenState& answer, uint64_t& believed) {
   LightClient client(chain.genesis);
-  const auto read = client.read(keys, answer);
+  const auto read = client.read(keys, answer, 0);
   if (!read) return;
   believed++;
   for (size_t i = 0; i < keys.size(); i++) {

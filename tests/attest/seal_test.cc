@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "attest/header.h"
+#include "attest/light_client.h"
 #include "base/blake3.h"
 
 namespace cairn::attest {
@@ -133,6 +134,28 @@ TEST(Seal, WhoLeadsOnTable) {
     const auto led = check_led(known, header, commit, *row.set ? set : std::vector<CometValidator>());
     EXPECT_EQ(static_cast<bool>(led), row.leads) << row.what << (led ? "" : ": " + led.error().text);
   }
+}
+
+// The highest header seen is of use for the unbonding time; then somebody trusted names another.
+TEST(Seal, AnOldAnchorIsRefused) {
+  const Golden golden;
+  const uint64_t signed_ms = golden.header.header.wall_ms, unbonding_ms = golden.genesis.params.unbonding_ms;
+  const auto believed = [&](LightClient& client, uint64_t now_ms) {
+    const auto done = client.believe(golden.header, now_ms);
+    return done ? std::string("ok") : std::string(name(done.error().code));
+  };
+  LightClient first(golden.genesis), later(golden.genesis, golden.header);
+  EXPECT_EQ(believed(first, signed_ms + 10 * unbonding_ms), "ok");  // it trusts the genesis
+  EXPECT_EQ(believed(first, signed_ms + unbonding_ms), "ok");
+  EXPECT_EQ(believed(first, signed_ms + unbonding_ms + 1), "too_old");
+  EXPECT_EQ(believed(later, signed_ms - 1), "ok");  // a clock that is behind
+  EXPECT_EQ(believed(later, signed_ms + unbonding_ms + 1), "too_old");
+  auto newer = golden.header;
+  newer.header.wall_ms += unbonding_ms;
+  ASSERT_TRUE(later.begin(newer));
+  EXPECT_EQ(believed(later, signed_ms + unbonding_ms + 1), "proof");  // two headers of its height
+  newer.header.genesis = {};
+  EXPECT_EQ(later.begin(newer).error().code, Code::wrong_chain);
 }
 
 // Whatever is done to the bytes: no other header of ours is ever believed.

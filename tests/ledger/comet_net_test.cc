@@ -28,7 +28,7 @@ TEST(OneValidator, ATransferIsInABlockAndProvenByTheNext) {
   const auto answer = proven_balance(network, 0, "B");
   attest::LightClient client(network.genesis());
   const Bytes key = key_of(Holder::account(account_named("B")), {});
-  const auto read = client.read(std::vector<Bytes>{key}, answer);
+  const auto read = client.read(std::vector<Bytes>{key}, answer, SystemClock().wall_ms());
   ASSERT_TRUE(read) << read.error().text;
   EXPECT_EQ(must(decode<Holding>(*read->at(0))).amount.pebbles, 1'000'000'007u);
   EXPECT_EQ(number(std::get<attest::CometSeal>(answer.header.seal).header.height), number(answer.header.header.height) + 1);
@@ -216,7 +216,7 @@ TEST(FourValidators, AFifthSyncsItsState) {
   ASSERT_EQ(network.pay(4, 1, 8).at("code"), "ok");
   attest::LightClient client(network.genesis());
   const Bytes key = key_of(Holder::account(account_named("B")), {});
-  const auto read = client.read(std::vector<Bytes>{key}, proven_balance(network, 4, "B"));
+  const auto read = client.read(std::vector<Bytes>{key}, proven_balance(network, 4, "B"), SystemClock().wall_ms());
   ASSERT_TRUE(read) << read.error().text;
   EXPECT_EQ(must(decode<Holding>(*read->at(0))).amount.pebbles, 1'000'000'015u);
   network.kill(4);
