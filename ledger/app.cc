@@ -170,35 +170,36 @@ void App::read_rules() { rules_ = state_.all<attest::Rules>(make_key(kRulesTable
 
 // ---- transactions ----
 
-Result<> App::ladder(const Transaction& tx, size_t size_bytes, const TransactionId& id, const Known& known, ChainTime now,
-                     bool nonce_may_lead) const {
-  if (tx.genesis != chain_)
+Result<> App::ladder(const Ground& ground, const Transaction& tx, size_t size_bytes, const TransactionId& id, const Known& known,
+                     bool nonce_may_lead) {
+  const auto& [state, params, chain, now] = ground;
+  if (tx.genesis != chain)
     return Error{Code::wrong_chain, "signed for chain " + tx.genesis.hex().substr(0, 16),
                  "use the genesis file of the chain that this node runs"};
-  TRY(check_signers(state_, tx, now));
-  if (!known || !known(id)) TRY(check_signature(tx, chain_));
-  const uint64_t nonce = state_.nonce(signer_of(tx));
+  TRY(check_signers(state, tx, now));
+  if (!known || !known(id)) TRY(check_signature(tx, chain));
+  const uint64_t nonce = state.nonce(signer_of(tx));
   if (tx.nonce != nonce && !(nonce_may_lead && tx.nonce > nonce))
     return Error{Code::wrong_nonce, "its next nonce is " + std::to_string(nonce) + ", not " + std::to_string(tx.nonce),
                  "ask for the account and sign again"};
   if (ms(tx.expiry) <= ms(now))
     return Error{Code::expired, "it expired at chain time " + std::to_string(ms(tx.expiry)) + ", now is " + std::to_string(ms(now)),
                  "sign again with a later expiry"};
-  const auto least = scale(Amount{rules().params.fee_per_byte}, size_bytes, 1);
+  const auto least = scale(Amount{params.fee_per_byte}, size_bytes, 1);
   if (!least || tx.fee < *least)
     return Error{Code::fee_too_low, "the fee of " + pretty(tx.fee) + " is below " + pretty(least.value_or(Amount{UINT64_MAX})),
                  "pay at least fee_per_byte for each byte"};
-  const Amount held = state_.balance(Holder::account(tx.sender));
+  const Amount held = state.balance(Holder::account(tx.sender));
   if (held < tx.fee)
     return Error{Code::insufficient, "the balance of " + pretty(held) + " does not cover the fee of " + pretty(tx.fee), "add funds"};
-  if (tx.founding && !state_.account(tx.sender)) {
-    const Amount deposit = key_deposit(rules().params, *tx.founding);
+  if (tx.founding && !state.account(tx.sender)) {
+    const Amount deposit = key_deposit(params, *tx.founding);
     if (*subtract(held, tx.fee) < deposit)
       return Error{Code::insufficient, "the balance of " + pretty(held) + " does not cover the deposit of " + pretty(deposit) + " for the account's keys",
                    "add funds"};
   }
   if (tx.by == SignedBy::hot_key) {
-    const Amount left = state_.hot_key(signer_of(tx))->left(now);
+    const Amount left = state.hot_key(signer_of(tx))->left(now);
     if (left < tx.fee)
       return Error{Code::limit, "the hot key may lose " + pretty(left) + " more in its period, the fee is " + pretty(tx.fee),
                    "wait for its next period, or raise its limit with the account's own keys"};
@@ -210,13 +211,16 @@ Result<Transaction> App::check(ByteSpan bytes, bool signature_known) const {
   if (bytes.size() > kMaxTransactionBytes)
     return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
   TRY_LET(transaction, decode<Transaction>(bytes));
-  TRY(ladder(transaction, bytes.size(), transaction_id(bytes), [&](const TransactionId&) { return signature_known; },
-             head_.header.time, true));
+  TRY(ladder(ground(head_.header.time), transaction, bytes.size(), transaction_id(bytes), [&](const TransactionId&) { return signature_known; }, true));
   return transaction;
 }
 
 Result<> App::check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const {
-  return ladder(transaction, size_bytes, id, [](const TransactionId&) { return true; }, head_.header.time, true);
+  return check_rest(ground(head_.header.time), transaction, size_bytes, id);
+}
+
+Result<> App::check_rest(const Ground& ground, const Transaction& transaction, size_t size_bytes, const TransactionId& id) {
+  return ladder(ground, transaction, size_bytes, id, [](const TransactionId&) { return true; }, true);
 }
 
 TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
@@ -227,7 +231,7 @@ TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
   if (bytes.size() > kMaxTransactionBytes) return refused({Code::limit, "the transaction is too large", "say it in fewer bytes, or in several transactions"});
   const auto transaction = decode<Transaction>(bytes);
   if (!transaction) return refused(transaction.error());
-  if (auto passed = ladder(*transaction, bytes.size(), id, known, block.now, false); !passed) return refused(passed.error());
+  if (auto passed = ladder(ground(block.now), *transaction, bytes.size(), id, known, false); !passed) return refused(passed.error());
 
   const size_t paid = state_.mark();
   const auto applied = execute(block, *transaction, id, bytes.size());
@@ -355,7 +359,7 @@ class App::Admission {
     if (bytes.size() > kMaxTransactionBytes || bytes_ > app_.rules().params.max_block_bytes)
       return Error{Code::limit, "a transaction or a block above its bound", "report the proposer"};
     TRY_LET(tx, decode<Transaction>(bytes));
-    TRY(app_.ladder(tx, bytes.size(), transaction_id(bytes), known_, now_, true));
+    TRY(ladder(app_.ground(now_), tx, bytes.size(), transaction_id(bytes), known_, true));
     const Signer signer = signer_of(tx);
     uint64_t& next = next_.try_emplace(signer, app_.state_.nonce(signer)).first->second;
     if (tx.nonce != next) return Error{Code::wrong_nonce, "a sender's transactions are out of order", "report the proposer"};

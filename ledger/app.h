@@ -87,6 +87,14 @@ class App {
   Result<Transaction> check(ByteSpan transaction, bool signature_known = false) const;
   // The same for a transaction that has been decoded, and whose signature has been checked. `size` and `id` are its encoding's.
   Result<> check_rest(const Transaction& transaction, size_t size_bytes, const TransactionId& id) const;
+  // The same on a state of the caller's, for a mempool that does not wait for the block under way.
+  struct Ground {
+    const State& state;
+    const attest::ChainParams& params;
+    const Hash& chain;
+    ChainTime now{};
+  };
+  static Result<> check_rest(const Ground& ground, const Transaction& transaction, size_t size_bytes, const TransactionId& id);
 
   // What the transaction would do in a block on this state, at its time: nothing of it stays. Its signature is not looked at, its
   // nonce may lie ahead. A refusal is a code in the answer, as in a block.
@@ -135,8 +143,9 @@ class App {
 
  private:
   class Admission;
-  Result<> ladder(const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
-                  ChainTime now, bool nonce_may_lead) const;
+  static Result<> ladder(const Ground& ground, const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
+                         bool nonce_may_lead);
+  Ground ground(ChainTime now) const { return {state_, rules().params, chain_, now}; }
   TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
   Result<> execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes);
   void check_moves() const;

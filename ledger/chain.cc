@@ -108,11 +108,12 @@ Block Chain::extend(const Proposal& proposal, const Sign& sign, const std::funct
   }
 }
 
-void Chain::store(const Block& block, const Finalized& done, const std::function<void()>& before_shown) {
+void Chain::store(const Block& block, const Finalized& done, const std::function<void()>& before_shown, const Stored& stored) {
   const App::Changes changes = app_->changes();
   store_->commit({block, changes.records, changes.pages, done.events, done.receipts}, before_shown);
   app_->committed(block.header, store_->view(store_->head()));
   if (number(store_->head()) % window_ == 0) window_passed_.notify_all();
+  if (stored) stored(block, changes.records);
 }
 
 Result<Finalized> Chain::finalize(const Proposal& proposal, const App::Known& signature_known) {
@@ -129,13 +130,13 @@ Result<Finalized> Chain::finalize(const Proposal& proposal, const App::Known& si
   }
 }
 
-Block Chain::commit() {
+Block Chain::commit(const Stored& stored) {
   const auto lock = turn();
   CHECK(staged_.has_value());
   const Staged staged = *std::exchange(staged_, std::nullopt);
   try {
     const Block block{{staged.done.header, attest::CometSeal{}}, staged.transactions, staged.done.results};
-    store(block, staged.done);
+    store(block, staged.done, {}, stored);
     return block;
   } catch (...) {
     app_->dropped();

@@ -64,7 +64,9 @@ class Chain {
   // repeated; commit() is the last one's, in one synced batch. In between the block is decided: read() may show its state, while
   // last() is the block before. Errors of finalize: those of App::finalize. Both throw Fault as extend() does.
   Result<Finalized> finalize(const Proposal& proposal, const App::Known& signature_known);
-  Block commit();
+  // `stored` hears what it changed, in the order of keys, when last() is this block; blocks and readers wait for it.
+  using Stored = std::function<void(const Block&, std::span<const RecordChange>)>;
+  Block commit(const Stored& stored = {});
 
   // Into a chain without a block: a state in parts, as records and pages of their tree; then the header that it is the state of.
   // Until then nothing of it counts, and forget() or the next start drops it. Errors of begin: those of App::resume.
@@ -80,7 +82,7 @@ class Chain {
   Chain(const attest::Genesis& genesis, std::unique_ptr<Store> store, uint32_t window);
   void begin_beside();
   Result<> check_and_reclaim(std::optional<Committed> start);
-  void store(const Block& block, const Finalized& done, const std::function<void()>& before_shown = {});
+  void store(const Block& block, const Finalized& done, const std::function<void()>& before_shown, const Stored& stored = {});
 
   // Whoever waits holds the door, so that an engine that makes block after block does not overtake a reader.
   std::unique_lock<std::mutex> turn() const {

@@ -26,6 +26,11 @@ Waiting Waiting::of(const Transaction& transaction, const TransactionId& id, Byt
   return out;
 }
 
+const Waiting* Mempool::find(const TransactionId& id) const {
+  const auto at = ids_.find(id);
+  return at == ids_.end() ? nullptr : &lanes_.at(at->second.first).waiting.at(at->second.second);
+}
+
 Waiting Mempool::remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at) {
   Waiting out = std::move(at->second);
   lane->second.waiting.erase(at);

@@ -53,6 +53,7 @@ class Mempool {
   explicit Mempool(MempoolLimits limits = {}) : limits_(limits) {}
 
   bool holds(const TransactionId& id) const { return ids_.contains(id); }
+  const Waiting* find(const TransactionId& id) const;  // lives until the next change
 
   // Gives the transactions that had to make room (replaced, or evicted for a better fee). Refuses, in this order:
   //   already       it waits here

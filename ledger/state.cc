@@ -89,6 +89,12 @@ void State::committed(const View& view) {
   kept_until_ = 0;
 }
 
+void State::follow(const View& view, std::span<const RecordChange> changes) {
+  CHECK(journal_.empty());
+  view_ = &view;
+  for (const auto& [key, value] : changes) remember(key, value);
+}
+
 void State::each(const Bytes& prefix, const Bytes& from, const View::Visit& visit) const {
   const Bytes& start = KeyOrder{}(prefix, from) ? from : prefix;
   const bool whole_table = prefix.size() == 1 && start.size() == 1;

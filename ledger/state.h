@@ -10,6 +10,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <unordered_map>
 
 #include "attest/header.h"
@@ -234,6 +235,8 @@ class State {
   std::vector<RecordChange> changes() const;
   // The changes stand in `view` from here on, and cannot be undone.
   void committed(const View& view);
+  // Of a state that changes nothing itself: stands on `view` from here on, which differs by what another has changed.
+  void follow(const View& view, std::span<const RecordChange> changes);
 
  private:
   struct KeyHash {

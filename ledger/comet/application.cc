@@ -9,7 +9,6 @@ namespace {
 namespace abci = tendermint::abci;
 
 constexpr uint32_t kSnapshotFormat = 1;
-constexpr size_t kSeenMax = 200'000;  // of each of two generations: more than any mempool and the blocks under way
 
 ByteSpan span_of(const std::string& text) { return as_bytes(text); }
 std::string string_of(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
@@ -36,61 +35,41 @@ size_t field_overhead(size_t size) {
 
 }  // namespace
 
-// ---- signatures ----
-
-size_t SeenSignatures::Spread::operator()(const TransactionId& id) const {
-  size_t out = 0;
-  std::memcpy(&out, id.data(), sizeof out);
-  return out;
-}
-
-bool SeenSignatures::has(const TransactionId& id) const {
-  std::lock_guard lock(mutex_);
-  return young_.contains(id) || old_.contains(id);
-}
-
-void SeenSignatures::add(const TransactionId& id) {
-  std::lock_guard lock(mutex_);
-  if (young_.size() >= kSeenMax) {
-    old_ = std::move(young_);
-    young_.clear();
-  }
-  young_.insert(id);
-}
-
 // ---- calls ----
 
 Application::Application(Chain& chain, ApplicationConfig config)
-    : chain_(chain), config_(std::move(config)), grammar_(chain.store().head()) {}
+    : chain_(chain), config_(std::move(config)), pool_(chain, config_.mempool, config_.stub_signatures, config_.on_dropped), grammar_(chain.store().head()) {}
 
-App::Known Application::known() const {
-  if (config_.stub_signatures) return [](const TransactionId&) { return true; };
-  return [this](const TransactionId& id) { return seen_.has(id); };
+Result<> Application::check(const abci::RequestCheckTx& request) {
+  if (request.type() != abci::RECHECK) return pool_.add(span_of(request.tx()));
+  return pool_.holds(span_of(request.tx())) ? Result<>() : Error{Code::not_found, "it waits no more", "sign it again"};
 }
 
-Result<> Application::check_new(ByteSpan bytes) {
-  if (bytes.size() > kMaxTransactionBytes)
-    return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
-  TRY_LET(transaction, decode<Transaction>(bytes));
-  const TransactionId id = transaction_id(bytes);
-  if (!config_.stub_signatures && !seen_.has(id)) {
-    TRY(check_signature(transaction, chain_.id()));
-    seen_.add(id);
+std::vector<Bytes> Application::prepare(const abci::RequestPrepareProposal& request) {
+  const size_t max_bytes = static_cast<size_t>(request.max_tx_bytes());
+  const auto offered = pool_.take(std::min<size_t>(max_bytes, chain_.read([](const App& app) { return app.rules().params.max_block_bytes; })));
+  auto entries = chain_.read([&](const App& app) {
+    return app.prepare(wall_ms_of(request.time()), config_.producer, config_.vrf, offered, max_bytes, field_overhead, pool_.known());
+  });
+  size_t used = 1;  // the beacon
+  for (auto at = offered.begin(); used < entries.size(); ++at) {
+    if (*at == entries[used]) used++;
+    else pool_.drop(*at);  // refused
   }
-  return chain_.read([&](const App& app) { return app.check_rest(transaction, bytes.size(), id); });
+  return entries;
 }
 
 // Outside the chain's lock, so that nobody waits for it.
 template <class Entries>
-void Application::see_signatures(const Entries& entries) {
-  if (config_.stub_signatures) return;
-  for (int i = 1; i < entries.size(); i++) {
-    const ByteSpan bytes = span_of(entries[i]);
-    const TransactionId id = transaction_id(bytes);
-    if (seen_.has(id)) continue;
-    const auto transaction = decode<Transaction>(bytes);
-    if (transaction && check_signature(*transaction, chain_.id())) seen_.add(id);
-  }
+void Application::see(const Entries& entries) {
+  for (int i = 1; i < entries.size(); i++) pool_.see(span_of(entries[i]));
+}
+
+Block Application::commit() {
+  Pool::Gone gone;
+  const Block block = chain_.commit([&](const Block& stored, std::span<const RecordChange> changes) { gone = pool_.settle(stored, changes); });
+  pool_.report(gone);
+  return block;
 }
 
 template <class Request, class Commit>
@@ -167,7 +146,7 @@ void Application::handle(const abci::Request& request, abci::Response& response)
     }
     case abci::Request::kCheckTx: {
       auto* check = response.mutable_check_tx();
-      const auto checked = check_new(span_of(request.check_tx().tx()));
+      const auto checked = this->check(request.check_tx());
       if (checked) return;
       check->set_code(static_cast<uint32_t>(checked.error().code));
       check->set_log(checked.error().text);
@@ -178,12 +157,7 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       std::lock_guard lock(consensus_);
       const auto& prepare = request.prepare_proposal();
       must(grammar_.check(Call::prepare, height_of(prepare.height())));
-      std::vector<Bytes> offered;
-      for (const auto& tx : prepare.txs()) offered.emplace_back(tx.begin(), tx.end());
-      auto entries = chain_.read([&](const App& app) {
-        return app.prepare(wall_ms_of(prepare.time()), config_.producer, config_.vrf, offered, static_cast<size_t>(prepare.max_tx_bytes()),
-                           field_overhead, known());
-      });
+      auto entries = this->prepare(prepare);
       auto* out = response.mutable_prepare_proposal();
       for (const Bytes& entry : entries) out->add_txs(string_of(entry));
       prepared_.height = height_of(prepare.height());
@@ -196,11 +170,11 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       std::lock_guard lock(consensus_);
       const auto& process = request.process_proposal();
       must(grammar_.check(Call::process, height_of(process.height())));
-      see_signatures(process.txs());
+      see(process.txs());
       const Proposal proposal = proposal_of(process, process.proposed_last_commit());
       const bool ours = proposal.height == prepared_.height && proposal.wall_ms == prepared_.wall_ms && proposal.proposer == prepared_.proposer &&
                         proposal.entries == prepared_.entries;  // then all of it has just been checked
-      const auto accepted = ours ? Result<>() : chain_.read([&](const App& app) { return app.process(proposal, known()); });
+      const auto accepted = ours ? Result<>() : chain_.read([&](const App& app) { return app.process(proposal, pool_.known()); });
       if (!accepted)
         log_warning("comet.proposal_refused", {{"height", number(proposal.height)}, {"code", name(accepted.error().code)}, {"text", accepted.error().text}});
       response.mutable_process_proposal()->set_status(accepted ? abci::ResponseProcessProposal::ACCEPT : abci::ResponseProcessProposal::REJECT);
@@ -216,8 +190,8 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       std::lock_guard lock(consensus_);
       const auto& finalize = request.finalize_block();
       must(grammar_.check(Call::finalize, height_of(finalize.height())));
-      see_signatures(finalize.txs());
-      const Finalized done = must(chain_.finalize(proposal_of(finalize, finalize.decided_last_commit()), known()));
+      see(finalize.txs());
+      const Finalized done = must(chain_.finalize(proposal_of(finalize, finalize.decided_last_commit()), pool_.known()));
       auto* out = response.mutable_finalize_block();
       out->add_tx_results();  // of the beacon entry
       for (const TxResult& result : done.results) {
@@ -236,7 +210,7 @@ void Application::handle(const abci::Request& request, abci::Response& response)
     case abci::Request::kCommit: {
       std::lock_guard lock(consensus_);
       must(grammar_.check(Call::commit));
-      const Block block = chain_.commit();
+      const Block block = commit();
       response.mutable_commit();
       if (config_.on_block) config_.on_block(block);
       return;
@@ -293,6 +267,7 @@ void Application::handle(const abci::Request& request, abci::Response& response)
       restore_.reset();
       if (!whole) return refused(whole.error(), abci::ResponseApplySnapshotChunk::REJECT_SNAPSHOT);
       grammar_.restored(chain_.store().head());
+      pool_.restart();
       log_info("snapshot.restored", {{"height", number(chain_.store().head())}});
       if (config_.on_restored) config_.on_restored();
       return;

@@ -7,38 +7,26 @@
 //   a snapshot           := format 1; its metadata a SnapshotHead, its chunks StateChunks
 //
 // FinalizeBlock computes and writes nothing; Commit is one synced batch. The consensus calls come from one connection; CheckTx
-// and Query from others, and see the last committed block. A call out of order is a Fault, which ends the engine. A chunk that lies is
+// and Query from others, and see the last committed block. What a proposal of ours holds is what waits in our pool, which CheckTx
+// fills, whatever CometBFT's own mempool offers. A call out of order is a Fault, which ends the engine. A chunk that lies is
 // asked for again, from others than its sender.
 #pragma once
 
 #include <functional>
 #include <mutex>
-#include <unordered_set>
 
 #include "ledger/comet/abci_server.h"
 #include "ledger/comet/grammar.h"
+#include "ledger/comet/pool.h"
 #include "ledger/snapshot.h"
 
 namespace tendermint::abci {
+class RequestCheckTx;
 class RequestOfferSnapshot;
+class RequestPrepareProposal;
 }  // namespace tendermint::abci
 
 namespace cairn::ledger::comet {
-
-// Transactions whose signature holds: each is verified once, however often the engine shows it. Bounded; any thread.
-class SeenSignatures {
- public:
-  bool has(const TransactionId& id) const;
-  void add(const TransactionId& id);
-
- private:
-  struct Spread {
-    size_t operator()(const TransactionId& id) const;
-  };
-  using Set = std::unordered_set<TransactionId, Spread>;
-  mutable std::mutex mutex_;
-  Set young_, old_;
-};
 
 // What Query "prove" answers, data being a key of the state map: the path to the root of the last header.
 struct Proven {
@@ -54,6 +42,8 @@ struct ApplicationConfig {
   std::function<void(const Block&)> on_block;  // after every Commit, from the engine's thread: quick
   std::function<void()> on_restored;           // the chain has been filled from a snapshot
   Snapshots* snapshots = nullptr;              // what others may take; null: nothing
+  MempoolLimits mempool = {};                  // CometBFT's own must hold no fewer
+  Pool::Dropped on_dropped = {};
 };
 
 class Application {
@@ -63,17 +53,18 @@ class Application {
   void handle(const tendermint::abci::Request& request, tendermint::abci::Response& response);
 
  private:
-  App::Known known() const;
-  Result<> check_new(ByteSpan transaction);
+  Result<> check(const tendermint::abci::RequestCheckTx& request);
+  std::vector<Bytes> prepare(const tendermint::abci::RequestPrepareProposal& request);
   template <class Entries>
-  void see_signatures(const Entries& entries);
+  void see(const Entries& entries);
+  Block commit();
   template <class Request, class Commit>
   Proposal proposal_of(const Request& request, const Commit& last_commit);
   Result<> offer(const tendermint::abci::RequestOfferSnapshot& offered);
 
   Chain& chain_;
   const ApplicationConfig config_;
-  SeenSignatures seen_;
+  Pool pool_;
   std::mutex consensus_;  // its calls are one at a time already; Info comes from another connection
   Grammar grammar_;
   Proposal prepared_;  // the last one of our own

@@ -140,6 +140,8 @@ void Comet::on_restored() {
   last_block_ns_ = clock_.steady_ns();
 }
 
+void Comet::on_dropped(const TransactionId& id, const Error& why) { finish(id, {}, why); }
+
 void Comet::on_block(const Block& block) {
   const uint64_t now = clock_.steady_ns();
   std::vector<std::pair<Answer, Result<TxResult>>> answers;

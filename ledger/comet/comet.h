@@ -31,6 +31,7 @@ class Comet final : public Engine {
 
   void on_block(const Block& block);  // after every Commit
   void on_restored();                 // the chain begins at a snapshot
+  void on_dropped(const TransactionId& id, const Error& why);  // no block will hold it
 
   void submit(Bytes transaction, Until until, Answer answer) override;
   void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) override;

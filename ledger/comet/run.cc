@@ -23,6 +23,13 @@ namespace fs = std::filesystem;
 // The sockets' names, and a lock's, must not depend on where a process stands.
 fs::path home_of(const NodeConfig& config) { return fs::absolute(config.folder) / "comet"; }
 
+MempoolLimits mempool_of(const NodeConfig& config) {
+  MempoolLimits out;
+  out.count = config.mempool_transactions;
+  out.bytes = size_t{config.mempool_mib} << 20;
+  return out;
+}
+
 fs::path beside_this_program(const char* name) {
   std::error_code fault;
   const fs::path beside = fs::read_symlink("/proc/self/exe", fault).parent_path() / name;
@@ -89,7 +96,7 @@ Result<> be_the_application(const NodeConfig& config, const HttpConfig& http, co
   if (const auto anchor = kept_anchor(config)) comet_config.changes = std::get<attest::CometSeal>(anchor->seal).changes;
   Comet comet(*chain, clock, comet_config);
   TRY_LET(node, Node::start(http, *chain, comet, feed, search));
-  ApplicationConfig application_config{validator.public_key(), vrf, false, {}, {}, &snapshots};
+  ApplicationConfig application_config{validator.public_key(), vrf, false, {}, {}, &snapshots, mempool_of(config), {}};
   const auto announce = [&] {
     feed.announce();
     search.announce();
@@ -100,6 +107,7 @@ Result<> be_the_application(const NodeConfig& config, const HttpConfig& http, co
     announce();
     snapshots.announce();
   };
+  application_config.on_dropped = [&](const TransactionId& id, const Error& why) { comet.on_dropped(id, why); };
   application_config.on_restored = [&] {
     comet.on_restored();
     announce();
@@ -136,7 +144,9 @@ Result<> run(const NodeConfig& config, const attest::Genesis& genesis, const std
 
   TRY_LET(validator, load_key(config.producer_key));
   TRY_LET(node, key_at(config.p2p_key));
-  HomeConfig home{home_of(config), fs::absolute(config.producer_key).string() + ".signed", config.p2p_listen, config.peers, config.mempool_transactions, {}, {}};
+  HomeConfig home{home_of(config), fs::absolute(config.producer_key).string() + ".signed", config.p2p_listen, config.peers, {}, {}, {}};
+  const MempoolLimits mempool = mempool_of(config);
+  home.mempool_transactions = static_cast<uint32_t>(mempool.count + mempool.moves_count);
   TRY(prepare_state_sync(config, genesis, home));
   TRY(write_home(home, genesis, validator, node));
   const fs::path engine = config.cometbft.empty() ? beside_this_program("cometbft") : config.cometbft;

@@ -1,5 +1,7 @@
 // The ledger as CometBFT's application, fed by hand.
 #include "comet_driver.h"
+#include "ledger/disputes.h"
+#include "scene.h"
 
 #include <atomic>
 #include <random>
@@ -7,6 +9,8 @@
 
 namespace cairn::ledger::comet {
 namespace {
+
+constexpr uint64_t kCrn = Amount::kPerCrn;
 
 TEST(Application, WhatAnHonestProposerMakesIsAcceptedAndFinalizedTwiceAlike) {
   const auto genesis = comet_genesis(2);
@@ -155,6 +159,94 @@ TEST(Application, BothEnginesWaysGiveTheSameRoots) {
   }
 }
 
+// Strangers fill a block many times over, at a hundred times the fee, with moves of no game and out of turn among it. The block holds
+// the move that an open game waits for, first, and what stands before it in its sender's order.
+TEST(Application, AFloodTakesNobodysTurnInAGame) {
+  const auto genesis = comet_genesis(1, {"A", "P", "C", "flooder"});
+  Driver driver(genesis, 0);
+  std::map<std::string, uint64_t> nonces;
+  const auto sent = [&](const std::string& who, Body body) { return of_validator(genesis, who, nonces[who]++, std::move(body)); };
+  const auto does = [&](const std::string& who, Body body) {
+    const Bytes tx = sent(who, std::move(body));
+    EXPECT_EQ(driver.block({tx}), "ok");
+    return transaction_id(tx);
+  };
+  const Scene scene;
+  auto spec = scene.spec();
+  spec.accept_ms = spec.run_ms = 100'000;
+  const Claim claim(spec);
+  does("P", Stake{Amount{kCrn}});
+  does("P", scene.offer());
+  const JobId job = does("A", OpenJob{spec}).as<JobIdTag>();
+  does("P", Accept{job});
+  does("P", Commit{claim.commitment(job)});
+  does("C", Challenge{job, 3, hash_named("other end"), claim.segment(3)});
+  const GameId game = driver.chain().read([&](const App& app) { return app.state().job(job)->games.at(0); });
+  ASSERT_TRUE(driver.chain().read([&](const App& app) { return awaits_move(app.state(), game, account_named("P")); }));
+
+  const Body out_of_turn = PlayMove{game, attest::NoneDiffers{}};
+  std::vector<Bytes> flood;
+  for (uint64_t i = 0; i < 200; i++) {
+    Transaction tx;
+    tx.genesis = attest::genesis_hash(genesis);
+    tx.sender = account_named("flooder");
+    tx.nonce = i;
+    tx.expiry = ChainTime{UINT64_MAX};
+    tx.body = i % 10 == 0 ? out_of_turn : Body(Transfer{account_named("A"), Amount{1}});
+    sign(tx, key_named("flooder"), 100 * genesis.params.fee_per_byte);
+    flood.push_back(encode(tx));
+  }
+  const Bytes before = sent("P", Transfer{account_named("A"), Amount{1}}), move = sent("P", out_of_turn);
+  flood.insert(flood.end(), {before, move});
+  const auto entries = driver.prepare(flood, 5'000);
+  ASSERT_GT(entries.size(), 10u);
+  EXPECT_LT(entries.size(), 25u);
+  EXPECT_EQ(entries[1], std::string(before.begin(), before.end()));
+  EXPECT_EQ(entries[2], std::string(move.begin(), move.end()));
+  EXPECT_TRUE(driver.process(entries, driver.key()));
+}
+
+// CometBFT asks before it takes a transaction, and after a block whether it still waits.
+TEST(Application, WhatMayWaitIsBounded) {
+  const auto genesis = comet_genesis(1);
+  Driver driver(genesis, 0);
+  driver.block({});
+  const auto waits = [&](const Bytes& tx) {
+    abci::Request again;
+    again.mutable_check_tx()->set_tx(std::string(tx.begin(), tx.end()));
+    again.mutable_check_tx()->set_type(abci::RECHECK);
+    return driver.ask(again).check_tx().code() == 0;
+  };
+  const auto priced = [&](uint64_t nonce, uint64_t times) {
+    Transaction tx;
+    tx.genesis = attest::genesis_hash(genesis);
+    tx.sender = account_named("A");
+    tx.nonce = nonce;
+    tx.expiry = ChainTime{UINT64_MAX};
+    tx.body = Transfer{account_named("B"), Amount{1}};
+    sign(tx, key_named("A"), times * genesis.params.fee_per_byte);
+    return encode(tx);
+  };
+  const Bytes first = priced(0, 1), dearer = priced(0, 2), second = priced(1, 1), gap = priced(3, 1);
+  EXPECT_EQ(driver.check(first), "ok");
+  EXPECT_EQ(driver.check(first), "ok");  // again
+  EXPECT_EQ(driver.check(priced(MempoolLimits{}.lane, 1)), "wrong_nonce");  // further ahead than a lane is long
+  EXPECT_EQ(driver.check(dearer), "ok");                                    // replaces it
+  EXPECT_EQ(driver.check(first), "fee_too_low");
+  EXPECT_EQ(driver.check(second), "ok");
+  EXPECT_EQ(driver.check(gap), "ok");
+  EXPECT_EQ(driver.check(priced(4, 300'000'000)), "ok");
+  EXPECT_EQ(driver.check(priced(5, 300'000'000)), "insufficient");          // both fees are more than it holds
+  EXPECT_FALSE(waits(first));
+  const auto entries = driver.prepare({});
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[1], std::string(dearer.begin(), dearer.end()));
+  driver.finalize(entries, driver.key());
+  driver.commit();
+  for (const auto& [tx, still] : {std::pair(dearer, false), {second, false}, {gap, true}}) EXPECT_EQ(waits(tx), still);
+  EXPECT_EQ(driver.check(second), "wrong_nonce");
+}
+
 // Queries from other threads while blocks are decided and committed: each answer is of one height, whole. So are checks.
 TEST(Application, QueriesBesideCommitsSeeOneHeight) {
   const auto genesis = comet_genesis(1);
@@ -169,7 +261,7 @@ TEST(Application, QueriesBesideCommitsSeeOneHeight) {
       const Hash key = blake3(key_of(Holder::account(account_named("B")), {}));
       ask.mutable_query()->set_path("prove");
       ask.mutable_query()->set_data(std::string(key.v.begin(), key.v.end()));
-      const Bytes tx = transfer(genesis, "C", "B", 0);
+      const Bytes tx = transfer(genesis, "C", "B", 1);  // waits: none of nonce 0 comes
       check.mutable_check_tx()->set_tx(std::string(tx.begin(), tx.end()));
       uint64_t last = 0;
       while (!over) {

@@ -57,7 +57,15 @@ class Driver {
   const PublicKey key() const { return key_.public_key(); }
   Chain& chain() { return *chain_; }
 
+  // Code of CheckTx.
+  std::string check(const Bytes& transaction) {
+    abci::Request request;
+    request.mutable_check_tx()->set_tx(std::string(transaction.begin(), transaction.end()));
+    const uint32_t code = ask(request).check_tx().code();
+    return code == 0 ? "ok" : std::string(name(static_cast<Code>(code)));
+  }
   std::vector<std::string> prepare(const std::vector<Bytes>& offered, int64_t max_bytes = 1 << 20) {
+    for (const auto& tx : offered) check(tx);
     abci::Request request;
     auto* prepare = request.mutable_prepare_proposal();
     fill(*prepare, key());
