@@ -59,6 +59,7 @@ Result<Archive> Archive::open(ByteSpan file) {
   if (count > kMaxMembers) return Error{Code::limit, "the program file has too many members", "bring a file that torch.export.save wrote"};
 
   Archive archive;
+  uint64_t room = file.size();
   for (uint32_t i = 0; i < count; i++) {
     const auto entry = slice(file, at, kEntryBytes);
     if (!entry || number(*entry, 0, 4) != 0x02014b50) return damaged("its directory is cut or damaged");
@@ -74,6 +75,8 @@ Result<Archive> Archive::open(ByteSpan file) {
     if (!header || number(*header, 0, 4) != 0x04034b50) return damaged("member " + text + " has no header");
     const auto data = slice(file, start + kMemberBytes + number(*header, 26, 2) + number(*header, 28, 2), size);
     if (!data) return damaged("member " + text + " is cut");
+    if (size > room) return damaged("its members lie on each other");
+    room -= size;
     if (crc32(*data) != crc) return damaged("the bytes of member " + text + " do not match their checksum");
     if (!archive.members_.emplace(text, *data).second) return damaged("member " + text + " is there twice");
     at += kEntryBytes + name_bytes + extra + comment;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/json.h"
 #include "runtime/archive.h"
 
 namespace cairn::runtime {
@@ -16,6 +17,7 @@ using kernels::TensorType;
 using nlohmann::json;
 
 constexpr size_t kMaxModelBytes = 256u << 20;
+constexpr size_t kMaxExpandedBytes = 256u << 20;  // that a file's tensors may have beyond twice its own
 constexpr int64_t kUnbounded = int64_t{1} << 40;
 
 // Inside this file a rejection travels as an exception, like those of the JSON library; import_pt2 turns it back.
@@ -47,7 +49,7 @@ DType dtype_of(int64_t scalar_type, const std::string& what) {
 
 class Importer {
  public:
-  explicit Importer(Archive archive) : archive_(std::move(archive)) {}
+  Importer(Archive archive, size_t file_bytes) : archive_(std::move(archive)), room_bytes_(2 * file_bytes + kMaxExpandedBytes) {}
 
   Import run() {
     find_root();
@@ -87,7 +89,7 @@ class Importer {
 
   void read_symbols(const json& model) {
     for (const auto& [name, range] : model.at("range_constraints").items()) {
-      const auto bound = [&](const char* key, int64_t otherwise) {
+      const auto bound = [&range = range](const char* key, int64_t otherwise) {
         return range.contains(key) && range[key].is_number_integer() ? range[key].get<int64_t>() : otherwise;
       };
       Symbol symbol{name, std::max<int64_t>(bound("min_val", 1), 1), std::min(bound("max_val", kUnbounded), kUnbounded)};
@@ -118,6 +120,12 @@ class Importer {
     return out;
   }
 
+  // A union of the schema: an object whose one member says by its name what it is.
+  static json::const_iterator union_of(const json& value, const std::string& what) {
+    if (!value.is_object() || value.size() != 1) refuse(Code::malformed, what + " is damaged", "export it again");
+    return value.begin();
+  }
+
   static std::vector<int64_t> fixed(const json& numbers, const std::string& what) {
     std::vector<int64_t> out;
     for (const json& number : numbers) {
@@ -130,22 +138,25 @@ class Importer {
   struct Stored {
     TensorType type;
     Bytes bytes;        // empty: not in the file
-    std::string place;  // equal for tied weights
+    std::string place;  // equal for tied weights; empty with them
   };
 
   // A weight file is a whole storage; offset and strides say which part is the tensor.
-  Stored read_stored(const std::string& folder, const json& entry, const std::string& what) const {
+  Stored read_stored(const std::string& folder, const json& entry, const std::string& what) {
     const json& meta = entry.at("tensor_meta");
     Stored out{{dtype_of(meta.at("dtype").get<int64_t>(), what), fixed(meta.at("sizes"), what)}, {}, ""};
     const int64_t count = take(kernels::elements_checked(out.type));
-    const std::vector<int64_t> strides = fixed(meta.at("strides"), what);
+    std::vector<int64_t> strides = fixed(meta.at("strides"), what);
     const int64_t offset = fixed(json::array({meta.at("storage_offset")}), what)[0];
     if (strides.size() != out.type.shape.size()) refuse(Code::malformed, what + " has a damaged layout", "export it again");
     if (entry.value("use_pickle", false)) return out;
-    const ByteSpan storage = take(archive_.member(root_ + folder + entry.at("path_name").get<std::string>()));
+    const auto file = entry.at("path_name").get<std::string>();
+    const ByteSpan storage = take(archive_.member(root_ + folder + file));
     if (storage.empty() || count == 0) return out;
 
     const size_t width = static_cast<size_t>(kernels::size_of(out.type.dtype));
+    for (size_t d = 0; d < strides.size(); d++)
+      if (out.type.shape[d] == 1) strides[d] = 0;  // nobody steps there
     bool inside = offset >= 0;
     u128 last = static_cast<u128>(std::max<int64_t>(offset, 0));
     for (size_t d = 0; d < strides.size(); d++) {
@@ -153,7 +164,10 @@ class Importer {
       last += static_cast<u128>(out.type.shape[d] - 1) * static_cast<u128>(std::max<int64_t>(strides[d], 0));
     }
     if (!inside || last >= storage.size() / width) refuse(Code::malformed, what + " lies outside its file", "export it again");
+    if (static_cast<uint64_t>(count) > room_bytes_ / width)
+      refuse(Code::limit, "the tensors up to " + what + " are far larger than the file", "make what is expanded or shared contiguous before torch.export");
     out.bytes.resize(static_cast<size_t>(count) * width);
+    room_bytes_ -= out.bytes.size();
     std::vector<int64_t> index(strides.size(), 0);
     int64_t at = offset;
     for (int64_t i = 0; i < count; i++) {
@@ -165,7 +179,7 @@ class Importer {
         index[d] = 0;
       }
     }
-    out.place = entry.at("path_name").dump() + meta.at("storage_offset").dump() + meta.at("sizes").dump() + meta.at("strides").dump();
+    out.place = to_json(out.type) + to_json(strides) + std::to_string(offset) + file;
     return out;
   }
 
@@ -194,8 +208,9 @@ class Importer {
       out_.program.constants.push_back({value, stored.type, std::move(stored.bytes)});
     };
     for (const json& spec : signature.at("input_specs")) {
-      const std::string kind = spec.begin().key();
-      const json& body = spec.begin().value();
+      const auto one = union_of(spec, "an input of the program");
+      const std::string kind = one.key();
+      const json& body = one.value();
       if (kind == "parameter") {
         add_parameter(body.at("parameter_name"), body.at("arg").at("name"), true);
       } else if (kind == "buffer") {
@@ -222,8 +237,9 @@ class Importer {
     for (const Parameter& parameter : out_.program.parameters)
       for (const std::string& value : parameter.values) note_truth(value);
     for (const json& spec : signature.at("output_specs")) {
-      const std::string kind = spec.begin().key();
-      const json& arg = spec.begin().value().at("arg");
+      const auto one = union_of(spec, "an output of the program");
+      const std::string kind = one.key();
+      const json& arg = one.value().at("arg");
       if (kind == "user_output" || kind == "loss_output") {
         const json& tensor = arg.contains("as_tensor") ? arg["as_tensor"] : arg;
         if (!tensor.contains("name")) refuse(Code::schema, "an output of the program is not a tensor", "return tensors only");
@@ -234,9 +250,9 @@ class Importer {
   }
 
   Argument argument(const json& arg, const std::string& what) const {
-    if (!arg.is_object() || arg.size() != 1) refuse(Code::malformed, what + " is damaged", "export it again");
-    const std::string kind = arg.begin().key();
-    const json& value = arg.begin().value();
+    const auto one = union_of(arg, what);
+    const std::string kind = one.key();
+    const json& value = one.value();
     using K = ArgumentKind;
     const auto number = [&](const json& v) -> int64_t {
       double wide = 0;
@@ -299,7 +315,7 @@ class Importer {
           node.outputs_are_list = true;
           for (const json& v : output["as_tensors"]) node.outputs.push_back(v.at("name"));
         } else if (output.contains("as_none")) node.outputs.push_back("");
-        else refuse(Code::schema, "node for " + node.target + " gives " + output.begin().key(), "write that part without it");
+        else refuse(Code::schema, "node for " + node.target + " gives " + union_of(output, "a node").key(), "write that part without it");
       }
       node.name = entry.contains("name") && entry["name"].is_string() ? entry["name"].get<std::string>()
                   : node.outputs.empty()                              ? ""
@@ -342,6 +358,7 @@ class Importer {
 
   Archive archive_;
   std::string root_;
+  size_t room_bytes_;  // for tensors: strides of 0 and shared files make many of few
   Import out_;
 };
 
@@ -350,7 +367,7 @@ class Importer {
 Result<Import> import_pt2(ByteSpan file) {
   TRY_LET(archive, Archive::open(file));
   try {
-    return Importer(std::move(archive)).run();
+    return Importer(std::move(archive), file.size()).run();
   } catch (const Refused& refused) {
     return refused.error;
   } catch (const json::exception& wrong) {
