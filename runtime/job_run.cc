@@ -15,9 +15,10 @@ uint64_t now_ns() {
 }
 
 Result<Bytes> read_tensor(const Work& work, const Hash& id, const kernels::TensorType& type, const std::string& name) {
-  TRY_LET(bytes, read_artefact(work.store, id, static_cast<uint64_t>(kernels::bytes(type)), work.key));
-  if (bytes.size() != static_cast<size_t>(kernels::bytes(type)))
-    return Error{Code::shape, name + " has " + std::to_string(bytes.size()) + " bytes, the plan wants " + to_string(type),
+  const auto size = static_cast<uint64_t>(kernels::bytes(type));
+  auto bytes = read_artefact(work.store, id, size, work.key);
+  if (bytes ? bytes->size() != size : bytes.error().code == Code::limit)
+    return Error{Code::shape, "'" + name + "' has not the " + std::to_string(size) + " bytes of " + to_string(type) + ", which the plan wants",
                  "bring the tensor that the plan was traced for"};
   return bytes;
 }

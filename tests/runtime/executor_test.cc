@@ -7,8 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <random>
+
+#include "runtime/artefacts.h"
+#include "runtime/job_run.h"
 
 namespace cairn::runtime {
 namespace {
@@ -29,11 +33,11 @@ Bytes numbers(float first) {
   return out;
 }
 
-ValueRef add_call(Plan& plan, uint16_t op, std::vector<ValueRef> inputs) {
+ValueRef add_call(Plan& plan, uint16_t op, std::vector<ValueRef> inputs, const TensorType& type = kType) {
   attest::Call call;
   call.op = op;
-  call.input_types.assign(inputs.size(), kType);
-  call.output_types = {kType};
+  call.input_types.assign(inputs.size(), type);
+  call.output_types = {type};
   call.inputs = std::move(inputs);
   call.work_ns = attest::work_of(*kernels::find_operator(op), {call.input_types, call.output_types, call.attrs}, {});
   plan.calls.push_back(std::move(call));
@@ -214,6 +218,29 @@ TEST(Executor, AStepOnABrokenMachineNamesItsCall) {
       EXPECT_EQ(said.empty(), !broken) << said;
     }
   }
+}
+
+// Two to the 31 elements are a plan like any other, with the memory that it needs known before anything of it is there.
+TEST(Executor, TwoToThe31ElementsAreRefusedWhereMemoryIsLess) {
+  const TensorType large{kernels::DType::f32, {int64_t{1} << 16, int64_t{1} << 15}};
+  Plan plan;
+  add_slot(plan, add_call(plan, 20, {{From::state, 0, 0}, {From::state, 0, 0}}, large));
+  plan.state[0].type = large;
+  const auto facts = attest::validate(plan, {});
+  ASSERT_TRUE(facts) << facts.error().text;
+  EXPECT_GE(facts->peak_bytes, uint64_t{1} << 33);
+
+  std::string store = std::filesystem::temp_directory_path() / "cairn-executor-XXXXXX";
+  ASSERT_NE(::mkdtemp(store.data()), nullptr);
+  Work work;
+  work.store = store;
+  work.plan = must(write_artefact(store, encode(plan)));
+  work.memory_bytes = uint64_t{1} << 30;
+  const auto job = JobRun::load(work);
+  ASSERT_FALSE(job);
+  EXPECT_EQ(job.error().code, Code::memory_limit);
+  EXPECT_NE(job.error().text.find(std::to_string(facts->peak_bytes)), std::string::npos) << job.error().text;
+  std::filesystem::remove_all(store);
 }
 
 }  // namespace

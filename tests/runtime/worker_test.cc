@@ -15,6 +15,7 @@
 #include "base/scratch.h"
 #include "runtime/artefacts.h"
 #include "runtime/job_run.h"
+#include "runtime/program.h"
 #include "runtime/program_files.h"
 
 namespace cairn::runtime {
@@ -134,6 +135,35 @@ TEST_F(WorkerTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(worker->inspect("examples/digits/nothing.pt2").error().code, Code::not_found);
   EXPECT_TRUE(worker->inspect("examples/digits/train.pt2"));
   EXPECT_EQ(WorkerClient::start("/no/such/worker").error().code, Code::not_found);
+}
+
+TEST_F(WorkerTest, WeightsOfAnotherShapeAreRefusedByName) {
+  auto worker = start();
+  const Work bound = digits(*worker, 2);
+  const Parameter parameter = must(import_pt2(must(read_file("examples/digits/train.pt2", 1 << 20)))).program.parameters.at(0);
+  const auto zeros = [&](int64_t bytes) { return must(write_artefact(store_, Bytes(static_cast<size_t>(bytes), 0))); };
+  const auto names_it = [&](const Error& error) { return error.code == Code::shape && error.text.find("'" + parameter.name + "'") != std::string::npos; };
+
+  const Bytes file = must(read_file("examples/digits/train.safetensors", 1 << 24));
+  AskTrace ask{"examples/digits/train.pt2", store_.string(), {}, {{parameter.name, {kernels::DType::f32, {3, 3}}, zeros(36)}}};
+  for (const auto& tensor : must(parse_tensors(file)).tensors) ask.request.data.push_back({tensor.name, tensor.type});
+  ask.request.steps = 2;
+  const auto other = worker->trace(ask);
+  ASSERT_FALSE(other);
+  EXPECT_TRUE(names_it(other.error())) << other.error().message();
+
+  const int64_t size = kernels::bytes(parameter.type);
+  ask.weights[0] = {parameter.name, parameter.type, zeros(size)};
+  Work work = bound;
+  work.plan = must(worker->trace(ask)).plan;
+  for (const int64_t bytes : {size - 4, size + 4}) {  // what the trace was promised is not what the job brings
+    work.given = {zeros(bytes)};
+    const auto refused = worker->initial(work);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(names_it(refused.error())) << refused.error().message();
+  }
+  work.given = {zeros(size)};
+  EXPECT_TRUE(worker->initial(work));
 }
 
 // A provider that lies in one number of one call loses the game to a challenger that replays the segment.
