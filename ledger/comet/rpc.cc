@@ -92,6 +92,47 @@ auto understood(const std::string& text, Read&& read) -> Result<decltype(read(js
 
 }  // namespace
 
+// ---- what is said -------------------------------------------------------------------------------------------------
+
+Result<std::string> question_of(ByteSpan request) {
+  const Error another{Code::invalid, "no question of a light client", "ask for commit, validators or consensus_params, one at a time"};
+  if (request.size() > kQuestionMaxBytes) return another;
+  const auto asked = json::parse(request.begin(), request.end(), nullptr, false);
+  if (!asked.is_object() || !asked.contains("method") || !asked["method"].is_string()) return another;
+  const auto& method = asked["method"].get_ref<const std::string&>();
+  if (method != "commit" && method != "validators" && method != "consensus_params") return another;
+  return json{{"jsonrpc", "2.0"}, {"id", asked.value("id", json(0))}, {"method", method}, {"params", asked.value("params", json::object())}}.dump();
+}
+
+Result<std::string> result_of(const std::string& answer) {
+  TRY_LET(outcome, understood(answer, [](const json& j) -> std::pair<bool, std::string> {
+            if (!j.contains("error")) return {true, j.at("result").dump()};
+            const json& error = j.at("error");
+            return {false, error.value("data", error.value("message", std::string("an error without a text")))};
+          }));
+  if (!outcome.first) return Error{Code::internal, outcome.second, "see comet.log in the node's folder"};
+  return outcome.second;
+}
+
+Result<std::pair<attest::CometHeader, attest::CometCommit>> commit_in(const std::string& result) {
+  return understood(result, [](const json& j) {
+    const json& signed_header = j.at("signed_header");
+    return std::pair(header_of(signed_header.at("header")), commit_of(signed_header.at("commit")));
+  });
+}
+
+Result<std::vector<attest::CometValidator>> validators_in(const std::string& result) {
+  return understood(result, [](const json& j) {
+    std::vector<attest::CometValidator> out;
+    for (const json& validator : j.at("validators"))
+      out.push_back({PublicKey::from(from_base64(validator.at("pub_key").at("value").get<std::string>()).value()).value(),
+                     number_at(validator, "voting_power")});
+    return out;
+  });
+}
+
+// ---- to whom ------------------------------------------------------------------------------------------------------
+
 Rpc::Rpc(std::filesystem::path socket) : socket_(std::move(socket)) {}
 
 Result<std::string> Rpc::post(const std::string& request) {
@@ -103,25 +144,13 @@ Result<std::string> Rpc::post(const std::string& request) {
 }
 
 Result<std::string> Rpc::relay(ByteSpan request) {
-  const auto asked = json::parse(request.begin(), request.end(), nullptr, false);
-  const Error another{Code::invalid, "no question of a light client", "ask for commit, validators or consensus_params, one at a time"};
-  if (!asked.is_object() || !asked.contains("method") || !asked["method"].is_string()) return another;
-  const auto& method = asked["method"].get_ref<const std::string&>();
-  if (method != "commit" && method != "validators" && method != "consensus_params") return another;
-  return post(json{{"jsonrpc", "2.0"}, {"id", asked.value("id", json(0))}, {"method", method}, {"params", asked.value("params", json::object())}}.dump());
+  TRY_LET(question, question_of(request));
+  return post(question);
 }
 
-// The result's JSON text. An error of CometBFT's own comes as `internal`, with its text.
 Result<std::string> Rpc::call(const std::string& method, const std::string& params) {
   TRY_LET(answer, post(R"({"jsonrpc":"2.0","id":1,"method":")" + method + R"(","params":)" + params + "}"));
-  const auto parsed = json::parse(answer, nullptr, false);
-  if (!parsed.is_object()) return not_understood();
-  if (parsed.contains("error")) {
-    const json& error = parsed["error"];
-    return Error{Code::internal, error.value("data", error.value("message", std::string("an error without a text"))), "see comet.log in the node's folder"};
-  }
-  if (!parsed.contains("result")) return not_understood();
-  return parsed["result"].dump();
+  return result_of(answer);
 }
 
 Result<> Rpc::broadcast(ByteSpan transaction) {
@@ -150,21 +179,12 @@ Result<std::pair<attest::CometHeader, attest::CometCommit>> Rpc::commit(Height h
     if (answer.error().code != Code::internal) return answer.error();
     return Error{Code::not_found, "there is no block " + std::to_string(number(height)) + " yet", "ask again after a block"};
   }
-  return understood(*answer, [](const json& j) {
-    const json& signed_header = j.at("signed_header");
-    return std::pair(header_of(signed_header.at("header")), commit_of(signed_header.at("commit")));
-  });
+  return commit_in(*answer);
 }
 
 Result<std::vector<attest::CometValidator>> Rpc::validators(Height height) {
   TRY_LET(answer, call("validators", R"({"height":")" + std::to_string(number(height)) + R"(","per_page":"100"})"));
-  return understood(answer, [](const json& j) {
-    std::vector<attest::CometValidator> out;
-    for (const json& validator : j.at("validators"))
-      out.push_back({PublicKey::from(from_base64(validator.at("pub_key").at("value").get<std::string>()).value()).value(),
-                     number_at(validator, "voting_power")});
-    return out;
-  });
+  return validators_in(answer);
 }
 
 Result<Height> Rpc::height() {

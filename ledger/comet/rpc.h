@@ -8,6 +8,17 @@
 
 namespace cairn::ledger::comet {
 
+// What is said on that socket, in JSON. None of these trusts what it is given.
+//
+// A light client's JSON-RPC request, in our words: what a stranger may ask of our CometBFT. Error: invalid.
+inline constexpr size_t kQuestionMaxBytes = 4096;
+Result<std::string> question_of(ByteSpan request);
+// The result in an answer. Errors: malformed; internal (CometBFT's own error, with its text).
+Result<std::string> result_of(const std::string& answer);
+// What the results of `commit` and `validators` hold. Error: malformed.
+Result<std::pair<attest::CometHeader, attest::CometCommit>> commit_in(const std::string& result);
+Result<std::vector<attest::CometValidator>> validators_in(const std::string& result);
+
 class Rpc {
  public:
   explicit Rpc(std::filesystem::path socket);

@@ -11,6 +11,7 @@
 #include "ledger/comet/diagnosis.h"
 #include "ledger/comet/framing.h"
 #include "ledger/comet/grammar.h"
+#include "ledger/comet/rpc.h"
 #include "tendermint/abci/types.pb.h"
 
 namespace cairn::ledger::comet {
@@ -120,6 +121,20 @@ TEST(Base64, Table) {
     EXPECT_EQ(std::string(back->begin(), back->end()), plain);
   }
   for (const char* bad : {"Z", "Zg=", "Z===", "Zh==", "Zm9", "Zm9v!A==", "===="}) EXPECT_FALSE(from_base64(bad)) << bad;
+}
+
+// What a stranger may have our CometBFT asked.
+TEST(Question, Table) {
+  const auto asked = [](const std::string& text) {
+    const auto question = question_of(as_bytes(text));
+    return question ? *question : std::string(name(question.error().code));
+  };
+  EXPECT_EQ(asked(R"({"method":"commit","params":{"height":"5"},"id":7,"other":1})"), R"({"id":7,"jsonrpc":"2.0","method":"commit","params":{"height":"5"}})");
+  EXPECT_EQ(asked(R"({"method":"validators"})"), R"({"id":0,"jsonrpc":"2.0","method":"validators","params":{}})");
+  const std::string deep = R"({"method":"commit","params":)";
+  for (const std::string& bad : {std::string(), std::string("[]"), std::string(R"({"method":"broadcast_tx_sync"})"), std::string(R"({"method":["commit"]})"),
+                                 deep + std::string(8 << 20, '['), deep + std::string(4 << 20, '[') + std::string(4 << 20, ']') + "}"})
+    EXPECT_EQ(asked(bad), "invalid") << bad.substr(0, 60);
 }
 
 // ---- order of calls -----------------------------------------------------------------------------------------------
