@@ -1,9 +1,11 @@
 #include "base/config.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
 #include <set>
+#include <sstream>
 
 #include "base/file.h"
 
@@ -24,6 +26,29 @@ Error ConfigValue::error(std::string message, std::string next) const {
 namespace {
 
 using Kind = ConfigValue::Kind;
+
+// Whether there is anything in a document, and where that or the document begins.
+class Beginning final : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+  bool any = false;
+
+  void OnDocumentStart(const YAML::Mark& at) override { mark = at; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& at, YAML::anchor_t) override { note(at); }
+  void OnScalar(const YAML::Mark& at, const std::string&, YAML::anchor_t, const std::string&) override { note(at); }
+  void OnSequenceStart(const YAML::Mark& at, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { note(at); }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& at, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { note(at); }
+  void OnMapEnd() override {}
+
+ private:
+  void note(const YAML::Mark& at) {
+    if (!any) mark = at;
+    any = true;
+  }
+};
 
 struct Parser {
   std::shared_ptr<const std::string> file;
@@ -91,11 +116,12 @@ Error expected(const ConfigValue& value, const std::string& what) {
 Result<ConfigValue> parse_config(std::string_view text, std::string_view file) {
   Parser parser{std::make_shared<const std::string>(file)};
   try {
-    const auto documents = YAML::LoadAll(std::string(text));
-    if (documents.empty()) return parser.at(YAML::Mark());
-    if (documents.size() > 1)
-      return parser.at(documents[1].Mark()).error("a second document begins here", "keep one document a file");
-    return parser.convert(documents[0], 0);
+    std::istringstream stream{std::string(text)};
+    YAML::Parser documents(stream);  // one after the other, since YAML::LoadAll goes on for ever where one begins amiss
+    Beginning first, second, third;  // an empty second one is no document
+    if (documents.HandleNextDocument(first) && documents.HandleNextDocument(second) && (second.any || documents.HandleNextDocument(third)))
+      return parser.at(second.mark).error("a second document begins here", "keep one document a file");
+    return parser.convert(YAML::Load(std::string(text)), 0);
   } catch (const YAML::Exception& error) {
     return parser.at(error.mark).error(error.msg, "mend the YAML there");
   }

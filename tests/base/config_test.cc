@@ -109,5 +109,12 @@ TEST(Config, AliasesCannotMakeAFileHuge) {
   EXPECT_FALSE(parse_config(text, "f.yaml"));
 }
 
+// Bytes that are no YAML end in an error; these made the library go on for ever.
+TEST(Config, DocumentsThatBeginAmissAreRefused) {
+  for (const char* text : {",a: 1\nb {c", ",", "a: 1\n}", "a: 1\n---\nb: 2\n", "---\n---\na: 1\n"})
+    EXPECT_FALSE(read_config_text<Sample>(text, "f.yaml")) << text;
+  EXPECT_TRUE(read_config_text<Sample>("offset: 1\n---\n", "f.yaml"));
+}
+
 }  // namespace
 }  // namespace cairn
