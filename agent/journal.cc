@@ -37,7 +37,8 @@ Bytes entry(const std::string& key, ByteSpan value) {
 
 }  // namespace
 
-Journal::Journal(const std::filesystem::path& path) : path_(path) {
+// By way of another constructor, so that the file is closed and free again when what is read throws.
+Journal::Journal(const std::filesystem::path& path) : Journal(path, -1) {
   std::error_code ignored;
   std::filesystem::create_directories(path.parent_path(), ignored);
   lock();

@@ -46,6 +46,7 @@ class Journal {
   }
 
  private:
+  Journal(std::filesystem::path path, int fd) : path_(std::move(path)), fd_(fd) {}
   size_t load();  // returns the bytes that were read
   void compact();
   void lock();
