@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/log.h"
 #include "tests/fuzz/targets.h"
 
 namespace {
@@ -9,11 +10,12 @@ const cairn::fuzz::Target* target = nullptr;
 }
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  cairn::set_log_level(cairn::LogLevel::error);
   const char* name = std::getenv("FUZZ");
   for (const auto& one : cairn::fuzz::targets())
     if (name && one.name == name) target = &one;
   if (target) return 0;
-  std::fprintf(stderr, "usage: FUZZ=NAME fuzz ...\n");
+  std::fprintf(stderr, "usage: FUZZ=NAME fuzzer ...\n");
   for (const auto& one : cairn::fuzz::targets()) std::fprintf(stderr, "  %.*s\n", static_cast<int>(one.name.size()), one.name.data());
   std::exit(2);
 }

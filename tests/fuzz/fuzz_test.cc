@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/blake3.h"
+#include "base/log.h"
 #include "tests/fuzz/targets.h"
 
 namespace cairn::fuzz {
@@ -57,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(Targets, Fuzz, testing::Range<size_t>(0, targets().size
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  cairn::set_log_level(cairn::LogLevel::error);
   for (int i = 1; i < argc; i++) cairn::fuzz::write_corpus |= std::string(argv[i]) == "--write-corpus";
   return RUN_ALL_TESTS();
 }

@@ -1,11 +1,15 @@
 #include "tests/fuzz/targets.h"
 
+#include "attest/light_client.h"
 #include "base/config.h"
+#include "base/file.h"
 #include "base/vrf.h"
 #include "ledger/disputes.h"
 #include "ledger/genesis_file.h"
+#include "ledger/node.h"
 #include "ledger/snapshot.h"
 #include "tests/attest/trial.h"
+#include "tests/fuzz/round_trip.h"
 #include "tests/ledger/scene.h"
 
 namespace cairn::fuzz {
@@ -14,21 +18,10 @@ namespace {
 using namespace attest;
 using namespace ledger;
 
-// What decodes has this encoding and no other.
-template <class T>
-std::optional<T> round_trip(ByteSpan bytes) {
-  auto value = decode<T>(bytes);
-  if (!value) return std::nullopt;
-  const Bytes again = encode(*value);
-  CHECK(std::equal(again.begin(), again.end(), bytes.begin(), bytes.end()));
-  return *std::move(value);
-}
 template <class T>
 void only_codec(ByteSpan bytes) {
   if (const auto value = round_trip<T>(bytes)) (void)to_json(*value);
 }
-std::string_view text_of(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-Bytes bytes_of(std::string_view text) { return Bytes(text.begin(), text.end()); }
 
 // ---- base ----
 
@@ -128,6 +121,23 @@ void header(ByteSpan bytes) {
   const auto& blocks = world().scene.blocks();
   CHECK(std::any_of(blocks.begin(), blocks.end(), [&](const Block& b) { return encode(b.header.header) == encode(value->header); }));  // none is forged
 }
+// A header that four validators of CometBFT sealed: no other is ever believed.
+struct Sealed {
+  Genesis genesis;
+  SignedHeader header;
+};
+const Sealed& sealed() {
+  static const Sealed golden = [] {
+    const std::string text = must(read_text("tests/attest/comet_seal.golden", 1 << 20));
+    const size_t end = text.find('\n');
+    return Sealed{must(decode<Genesis>(*from_hex(text.substr(0, end)))), must(decode<SignedHeader>(*from_hex(text.substr(end + 1, text.find('\n', end + 1) - end - 1))))};
+  }();
+  return golden;
+}
+void seal(ByteSpan bytes) {
+  const auto value = round_trip<SignedHeader>(bytes);
+  if (value && check_header(sealed().genesis, *value)) CHECK(encode(value->header) == encode(sealed().header.header));
+}
 void genesis(ByteSpan bytes) {
   const auto value = round_trip<Genesis>(bytes);
   if (value && check_genesis(*value)) (void)genesis_hash(*value);
@@ -146,6 +156,30 @@ void map_proof(ByteSpan bytes) {
   CHECK(!check_present(real, {key, hash_named("value")}, *value));
 }
 std::vector<Bytes> map_proofs() { return {encode(world().receipt.path), encode(world().scene.app().prove(hash_named("absent")))}; }
+// A node's answer about two keys, one of which is absent: whatever it says, the truth or nothing is believed.
+std::vector<Bytes> asked_keys() { return {make_key('a', world().scene.id("A")), make_key('a', world().scene.id("V")), Bytes{'z'}}; }
+ProvenState true_answer() {
+  auto& scene = world().scene;
+  ProvenState out{scene.app().head(), {}};
+  for (const char* who : {"A", "V"}) out.records.push_back({encode(*scene.state().account(scene.id(who))), {}});
+  out.records.emplace_back();
+  const auto keys = asked_keys();
+  for (size_t i = 0; i < keys.size(); i++) out.records[i].path = scene.app().prove(blake3(keys[i]));
+  return out;
+}
+std::vector<Bytes> provens() {
+  const ProvenState answer = true_answer();
+  CHECK(LightClient(world().scene.app().genesis()).read(asked_keys(), answer, 0));
+  return {encode(answer)};
+}
+void proven(ByteSpan bytes) {
+  static const ProvenState truth = true_answer();
+  const auto value = round_trip<ProvenState>(bytes);
+  if (!value) return;
+  const auto read = LightClient(world().scene.app().genesis()).read(asked_keys(), *value, 0);
+  if (!read) return;
+  for (size_t i = 0; i < truth.records.size(); i++) CHECK((*read)[i] == truth.records[i].value);
+}
 // The whole state in one chunk: no other bytes are ever taken for it, or for a part of it.
 std::vector<Bytes> chunks() {
   StateChunk chunk;
@@ -280,7 +314,8 @@ void one_of(uint8_t which, ByteSpan bytes) {
 void record(ByteSpan bytes) {
   if (bytes.empty()) return;
   one_of<Account, Holding, Unbonding, Verifier, Deadline, Offer, BookEntry, WaitingJob, DueDraw, ledger::Job, ledger::Dispute, Asset, ContentAsset,
-         Reservation, Fork, ReceiptRoot, TxResult, Event, Quote, Commitment, ReceiptBody>(bytes.front(), bytes.subspan(1));
+         Reservation, Fork, ReceiptRoot, TxResult, Event, Quote, Commitment, ReceiptBody, HotKey, ledger::Validator, Rules, BeaconEntry, SnapshotHead, Status,
+         AccountView, VerifierView, TransactionPage, Simulation>(bytes.front(), bytes.subspan(1));
 }
 std::vector<Bytes> records() {
   std::vector<Bytes> out;
@@ -301,27 +336,33 @@ std::vector<Bytes> records() {
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> all = {
-      {"amount", amount, [] { return std::vector<Bytes>{bytes_of("12.5 CRN"), bytes_of("7 pebbles"), bytes_of("0.000001")}; }},
-      {"apply", apply, bodies},
-      {"block", block, blocks},
-      {"chunk", chunk, chunks},
-      {"config", config, [] { return std::vector<Bytes>{bytes_of("listen: 127.0.0.1:0\nlimits: {count: 3}\nlist: [1, 2]\n")}; }},
-      {"drawn_call", drawn_call, drawn_calls},
-      {"game", game, games},
-      {"genesis", genesis, [] { return std::vector<Bytes>{encode(world().scene.app().genesis())}; }},
-      {"header", header, [] { return std::vector<Bytes>{encode(world().scene.app().head())}; }},
-      {"hex", hex, [] { return std::vector<Bytes>{bytes_of("00ffAa")}; }},
-      {"job_spec", job_spec, [] { return std::vector<Bytes>{encode(world().scene.spec())}; }},
-      {"map_proof", map_proof, map_proofs},
-      {"move", move, moves},
-      {"plan", plan, [] { return std::vector<Bytes>{encode(small_example().plan)}; }},
-      {"receipt", receipt, [] { return std::vector<Bytes>{encode(world().receipt)}; }},
-      {"record", record, records},
-      {"transaction", transaction, transactions},
-      {"tree_path", tree_path, [] { return std::vector<Bytes>{encode(attest::tree_path(std::vector<Hash>(100, hash_named("leaf")), 50))}; }},
-      {"vrf", vrf, vrf_examples},
-  };
+  static const std::vector<Target> all = [] {
+    std::vector<Target> out = {
+        {"amount", amount, [] { return std::vector<Bytes>{bytes_of("12.5 CRN"), bytes_of("7 pebbles"), bytes_of("0.000001")}; }},
+        {"apply", apply, bodies},
+        {"block", block, blocks},
+        {"chunk", chunk, chunks},
+        {"config", config, [] { return std::vector<Bytes>{bytes_of("listen: 127.0.0.1:0\nlimits: {count: 3}\nlist: [1, 2]\n")}; }},
+        {"drawn_call", drawn_call, drawn_calls},
+        {"game", game, games},
+        {"genesis", genesis, [] { return std::vector<Bytes>{encode(world().scene.app().genesis())}; }},
+        {"header", header, [] { return std::vector<Bytes>{encode(world().scene.app().head())}; }},
+        {"hex", hex, [] { return std::vector<Bytes>{bytes_of("00ffAa")}; }},
+        {"job_spec", job_spec, [] { return std::vector<Bytes>{encode(world().scene.spec())}; }},
+        {"map_proof", map_proof, map_proofs},
+        {"move", move, moves},
+        {"plan", plan, [] { return std::vector<Bytes>{encode(small_example().plan)}; }},
+        {"proven", proven, provens},
+        {"receipt", receipt, [] { return std::vector<Bytes>{encode(world().receipt)}; }},
+        {"record", record, records},
+        {"seal", seal, [] { return std::vector<Bytes>{encode(sealed().header)}; }},
+        {"transaction", transaction, transactions},
+        {"tree_path", tree_path, [] { return std::vector<Bytes>{encode(attest::tree_path(std::vector<Hash>(100, hash_named("leaf")), 50))}; }},
+        {"vrf", vrf, vrf_examples},
+    };
+    for (const auto& part : {targets_of_files(), targets_of_wires()}) out.insert(out.end(), part.begin(), part.end());
+    return out;
+  }();
   return all;
 }
 

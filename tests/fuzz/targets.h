@@ -15,4 +15,8 @@ struct Target {
 };
 const std::vector<Target>& targets();
 
+// Of these, each part's own.
+std::vector<Target> targets_of_files();
+std::vector<Target> targets_of_wires();
+
 }  // namespace cairn::fuzz
