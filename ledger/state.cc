@@ -77,12 +77,14 @@ std::vector<RecordChange> State::changes() const {
   return out;
 }
 
+void State::now_stands(const Bytes& key, std::optional<Bytes> value) {
+  if (const auto front = fronts_.find(key.front()); value && front != fronts_.end() && KeyOrder{}(key, front->second)) front->second = key;
+  remember(key, std::move(value));
+}
+
 void State::committed(const View& view) {
   view_ = &view;
-  for (auto& [key, value] : block_) {
-    if (const auto front = fronts_.find(key.front()); value && front != fronts_.end() && KeyOrder{}(key, front->second)) front->second = key;
-    remember(key, std::move(value));
-  }
+  for (auto& [key, value] : block_) now_stands(key, std::move(value));
   block_.clear();
   journal_.clear();
   kept_.clear();
@@ -92,7 +94,7 @@ void State::committed(const View& view) {
 void State::follow(const View& view, std::span<const RecordChange> changes) {
   CHECK(journal_.empty());
   view_ = &view;
-  for (const auto& [key, value] : changes) remember(key, value);
+  for (const auto& [key, value] : changes) now_stands(key, value);
 }
 
 void State::each(const Bytes& prefix, const Bytes& from, const View::Visit& visit) const {

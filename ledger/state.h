@@ -249,6 +249,7 @@ class State {
   void set(Bytes key, std::optional<Bytes> value);
   void set_balance(const Holder& holder, const Currency& currency, Amount amount);
   const std::optional<Bytes>& remember(const Bytes& key, std::optional<Bytes> value) const;
+  void now_stands(const Bytes& key, std::optional<Bytes> value);  // in the view that is next looked at
 
   const View* view_;
   std::map<Bytes, std::optional<Bytes>, KeyOrder> block_;  // over the view: nullopt is a record that went

@@ -95,6 +95,15 @@ TEST(State, AQueueIsReadFromItsFrontWhereverThatMoves) {
   EXPECT_EQ(first(), 6u);
   EXPECT_EQ(state.count('d'), 2u);
   EXPECT_EQ(state.count('q'), 0u);
+
+  // Another that only follows.
+  State follower(view);
+  EXPECT_EQ(follower.all<Deadline>(make_key('d'), 1).front().timer.seq, 6u);
+  state.arm(Due::job, {}, ChainTime{4}, 4);
+  const auto changes = state.changes();
+  commit();
+  follower.follow(view, changes);
+  EXPECT_EQ(follower.all<Deadline>(make_key('d'), 1).front().timer.seq, 4u);
 }
 
 TEST(State, MoveRefusesWhatIsNotThereAndKeepsTheSum) {
