@@ -16,6 +16,9 @@ constexpr uint64_t kPrice = 1'000'000'000'000'000'000;  // of a program's whole 
 Hash secret_of(const AccountId& requester, uint64_t number) { return tagged_hash("secret", {requester.span(), encode(number)}); }
 Hash secret_hash(const Hash& secret) { return tagged_hash("cairn.secret.v1", {secret.span()}); }
 
+// What somebody holds against a segment, right or wrong.
+Lie grudge(uint64_t segment) { return {Lie::value, segment * kInterval, 0, 0, 0, 5, 2}; }
+
 // The segment as a party holds it that once lied about it.
 Trial& lied(const Run& run, uint64_t segment) {
   const Lie& lie = run.lie();
@@ -88,9 +91,14 @@ void Requester::decide_about(const Job& job) {
   if (!job.key && (attitude == at_once || (attitude == when_asked && job.phase == JobPhase::consent)))
     send(about("consent", job.id), Consent{job.id, *program_of(job.spec).example.key});
   const auto* attempt = network_.truth.attempt(job.id, job.tries - 1);
-  if (job.key.has_value() != (attitude != never) || !attempt || !attempt->run || !attempt->served || attempt->run->false_segments().empty()) return;
-  const uint64_t segment = *attempt->run->false_segments().begin();
-  send(about("challenge", job.id, job.tries), Challenge{job.id, segment, attempt->run->rerun(segment).step_roots().back(), attempt->run->segment(job.spec, segment)});
+  if (!attempt || !attempt->run) return;
+  const auto challenge = [&](uint64_t segment, const Lie& lie) {
+    const Hash end = attempt->run->rerun(segment, lie).step_roots().back();
+    send(about("challenge", job.id, job.tries), Challenge{job.id, segment, end, attempt->run->segment(job.spec, segment)});
+  };
+  const auto& wrong = attempt->run->false_segments();
+  if (attitude == never) challenge(0, grudge(0));  // a game, and nothing opened
+  else if (job.key && attempt->served && !wrong.empty()) challenge(*wrong.begin(), {});
 }
 
 void Requester::act(const Records& view) {
@@ -275,12 +283,12 @@ void Challenger::act(const Records& view) {
       }
     } else if (rng_.chance(300)) {
       const uint64_t segment = rng_.below(kSegments);
-      Trial& mine = attempt->run->rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+      Trial& mine = attempt->run->rerun(segment, grudge(segment));
       send(about("challenge", id, job.tries, segment), Challenge{id, segment, mine.step_roots().back(), attempt->run->segment(job.spec, segment)});
     }
   }
   play_challenges(view, [this](const Run& run, uint64_t segment) -> Trial& {
-    return run.rerun(segment, honest_ ? Lie{} : Lie{Lie::value, segment * kInterval, 0, 0, 0, 5, 2});
+    return run.rerun(segment, honest_ ? Lie{} : grudge(segment));
   });
 }
 

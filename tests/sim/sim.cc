@@ -260,11 +260,12 @@ void show(const Outcome& out) {
 
 namespace {
 
-uint64_t running = 0;  // the seed that a failed CHECK ends
+uint64_t running = 0;  // the seed that a signal ends, a failed CHECK's or another
 
-void say_which(int) {
+void say_which(int signal) {
   char line[64];
-  const int size = std::snprintf(line, sizeof line, "seed %llu: a CHECK failed\n", static_cast<unsigned long long>(running));
+  const int size = std::snprintf(line, sizeof line, signal == SIGABRT ? "seed %llu: a CHECK failed\n" : "seed %llu: signal %d\n",
+                                 static_cast<unsigned long long>(running), signal);
   if (write(STDOUT_FILENO, line, static_cast<size_t>(size)) != size) _exit(3);
   _exit(1);
 }
@@ -275,7 +276,7 @@ bool sweep_part(uint64_t from, uint64_t seeds, uint64_t part, uint64_t parts) {
   std::map<std::string, uint64_t> counts;
   Hash traces;
   std::optional<Outcome> failed;
-  std::signal(SIGABRT, say_which);
+  for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) std::signal(signal, say_which);
   for (uint64_t seed = from + part; seed < from + seeds && !failed; seed += parts) {
     running = seed;
     const Outcome out = simulate(seed);
