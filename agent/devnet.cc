@@ -176,7 +176,7 @@ Result<> Devnet::launch(DevnetMember& member) const {
   return {};
 }
 
-Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
+Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish, uint16_t wanted_port) {
   TRY_LET(faucet, key("faucet", "faucet.key"));
   TRY_LET(requester, key("requester", "wallet.key"));
   const AccountId faucet_account = account_of(faucet.public_key());
@@ -214,9 +214,11 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
   state.genesis = genesis_file.string();
   state.config = (folder_ / "requester.yaml").string();
 
+  uint16_t first_port = 0;
   for (size_t i = 0; i < nodes.size(); i++) {
     DevnetMember& node = nodes[i];
-    TRY_LET(port, free_port(i == 0 ? kUsualPort : 0));
+    TRY_LET(port, free_port(i == 0 ? wanted_port : 0));
+    if (i == 0) first_port = port;
     const std::string address = "127.0.0.1:" + std::to_string(port);
     if (i == 0) state.node = "http://" + address;
     std::vector<std::pair<std::string, std::string>> settings{{"genesis", state.genesis},
@@ -244,12 +246,14 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish) {
                            state.config, "", "", 0, 0});
   TRY(save(state));
   NodeClient client(state.node);
-  return wait_for(state.members.front(), [&] {
+  const auto ready = wait_for(state.members.front(), [&] {
     const auto status = client.status();
     if (!status) return false;
     if (status->genesis != attest::genesis_hash(genesis)) return false;  // another's node was quicker to the port: ours ends, and says so
     return !several || number(status->height) > 0;
   });
+  if (ready || state.members.front().running() || must(free_port(first_port)) == first_port) return ready;
+  return Error{Code::already, "another program took port " + std::to_string(first_port) + " first", "try again"};
 }
 
 Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage) {
@@ -326,6 +330,12 @@ Result<> Devnet::wait_for_all(const DevnetState& state, const OnStage& stage) co
 }
 
 Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
+  auto made = make_at(kUsualPort, wish, stage);
+  if (!made && made.error().code == Code::already) made = make_at(0, wish, stage);
+  return made;
+}
+
+Result<DevnetState> Devnet::make_at(uint16_t wanted_port, const DevnetWish& wish, const OnStage& stage) {
   if (fs::exists(folder_ / "net.json"))
     return Error{Code::exists, "there is a devnet in " + folder_.string() + " already", "cairn net status --dir " + folder_.string()};
   std::error_code fault;
@@ -334,7 +344,7 @@ Result<DevnetState> Devnet::make(const DevnetWish& wish, const OnStage& stage) {
   DevnetState state;
   const auto made = [&]() -> Result<> {
     stage("node", 0);
-    TRY(start_nodes(state, wish));
+    TRY(start_nodes(state, wish, wanted_port));
     TRY(prepare(state, wish, stage));
     return wait_for_all(state, stage);
   }();

@@ -96,7 +96,9 @@ class Devnet {
  private:
   Result<> save(const DevnetState& state) const;
   Result<SecretKey> key(const std::string& member, const std::string& file) const;
-  Result<> start_nodes(DevnetState& state, const DevnetWish& wish);
+  // The node's interface at this port, or at another if somebody listens there. Error already: somebody came between.
+  Result<DevnetState> make_at(uint16_t wanted_port, const DevnetWish& wish, const OnStage& stage);
+  Result<> start_nodes(DevnetState& state, const DevnetWish& wish, uint16_t wanted_port);
   Result<> prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage);
   Result<> launch(DevnetMember& member) const;
   Result<> wait_for_all(const DevnetState& state, const OnStage& stage) const;

@@ -162,7 +162,7 @@ class Server final : public HttpServer {
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, config_.port, nullptr, nullptr,
         &Server::access, this, MHD_OPTION_SOCK_ADDR, reinterpret_cast<sockaddr*>(&address), MHD_OPTION_CONNECTION_LIMIT,
         config_.connections_max + kLeavingMax, MHD_OPTION_CONNECTION_TIMEOUT, config_.timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
-        &Server::completed, this, MHD_OPTION_NOTIFY_CONNECTION, &Server::connected, this, MHD_OPTION_CONNECTION_MEMORY_LIMIT, size_t{32768}, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+        &Server::completed, this, MHD_OPTION_NOTIFY_CONNECTION, &Server::connected, this, MHD_OPTION_CONNECTION_MEMORY_LIMIT, size_t{32768},
         MHD_OPTION_END);
     if (!daemon_)
       return Error{Code::io, "cannot listen on " + config_.address + ":" + std::to_string(config_.port),

@@ -84,6 +84,14 @@ class HttpTest : public ::testing::Test {
   std::vector<std::shared_ptr<HttpReply>> waiting_;
 };
 
+TEST_F(HttpTest, APortIsOneListeners) {
+  HttpConfig config;
+  config.port = server_->port();
+  const auto second = HttpServer::start(config, [](const HttpRequest&, const std::shared_ptr<HttpReply>&) {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::io);
+}
+
 TEST_F(HttpTest, AnswersNowLaterAndPieceByPiece) {
   EXPECT_NE(talk(server_->port(), get("/echo?q=stone")).find("\r\n\r\nstone"), std::string::npos);
   EXPECT_NE(talk(server_->port(), "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello").find("\r\n\r\nhello"),
