@@ -87,7 +87,7 @@ const Swept kSwept[] = {
     {"softplus.v1", 3, each([](double x) { return x > 20 ? x : softplus(x); }), {1, 20}},
     {"log_sigmoid.v1", 3, each([](double x) { return 0 - softplus(-x); })},
     {"elu.v1", 3, each([](double x) { const double below = std::expm1(x); return x > 0 ? x : below; }), {1, 1, 1}},
-    {"mish.v1", 4, each([](double x) { return times(x, mish_step(x)); }), {}, {}, {}, -80, 0x1p-100},
+    {"mish.v1", 5, each([](double x) { return times(x, mish_step(x)); }), {}, {}, {}, -80, 0x1p-100},
     {"hardsigmoid.v1", 2, each([](double x) { return hard_step(x) / 6; }), {}, {}, {}, INFINITY, 0x1p-23},
     {"hardswish.v1", 2, each([](double x) { return x * hard_step(x) >= 0x1p128 ? INFINITY : x * hard_step(x) / 6; })},
     {"fmod.v1", 0, [](const float* x, double* y) {
