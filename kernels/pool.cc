@@ -43,10 +43,10 @@ struct Call {
   int parts() const { return static_cast<int>(word & 0xFFFF); }
 };
 
-// Polls for half a millisecond before it sleeps: calls follow each other closely, and parts of one end together.
+// Polls before it sleeps: calls follow each other closely, and parts of one end together.
 template <class Number, class Sleep>
-void wait_while(const std::atomic<Number>& number, Number value, Sleep sleep) {
-  for (int i = 0; i < 10'000; i++) {
+void wait_while(const std::atomic<Number>& number, Number value, int polls, Sleep sleep) {
+  for (int i = 0; i < polls; i++) {
     if (number.load(std::memory_order_acquire) != value) return;
     pause();
   }
@@ -78,9 +78,11 @@ struct Pool::State {
   explicit State(int threads) : sleepers(static_cast<size_t>(threads - 1)) {
     CPU_ZERO(&cpus);
     sched_getaffinity(0, sizeof cpus, &cpus);
+    if (threads > CPU_COUNT(&cpus)) polls = 100;  // whoever polls keeps another of us waiting
   }
 
   cpu_set_t cpus;
+  int polls = 10'000;  // about half a millisecond
   std::vector<Sleeper> sleepers;
   std::atomic<uint64_t> call{0};
   std::atomic<uint32_t> bell{0};  // rung for each call
@@ -102,6 +104,7 @@ struct Pool::State {
   }
 
   void keep_off(int cpu) {
+    if (static_cast<int>(sleepers.size()) >= CPU_COUNT(&cpus)) return;  // there is none for each
     for (auto& sleeper : sleepers)
       if (sleeper.asleep.load(std::memory_order_relaxed) || sleeper.last_on.load(std::memory_order_relaxed) == cpu) sleeper.keep_off(cpu, cpus);
   }
@@ -125,7 +128,7 @@ struct Pool::State {
     for (uint32_t heard = bell.load(std::memory_order_acquire); !stop.load(std::memory_order_acquire); heard = bell.load(std::memory_order_acquire)) {
       self.last_on.store(sched_getcpu(), std::memory_order_relaxed);
       take_parts(thread);
-      wait_while(bell, heard, [&](bool asleep) { self.asleep.store(asleep, std::memory_order_relaxed); });
+      wait_while(bell, heard, polls, [&](bool asleep) { self.asleep.store(asleep, std::memory_order_relaxed); });
     }
   }
   void ring() {
@@ -160,7 +163,7 @@ void Pool::run(int parts, void (*task)(void*, int), void* data) {
   if (parts > 1) s.ring();
   s.take_parts(0);
   for (int left = s.left.load(std::memory_order_acquire); left != 0; left = s.left.load(std::memory_order_acquire))
-    wait_while(s.left, left, [](bool) {});
+    wait_while(s.left, left, s.polls, [](bool) {});
   std::exception_ptr first;
   for (int part = 0; part < parts; part++) {
     auto& failed = s.failed[static_cast<size_t>(part)];

@@ -186,6 +186,10 @@ TEST(CpuState, a_changed_worker_thread_is_refused_too) {
   EXPECT_TRUE(refused);
 }
 
+TEST(PoolTest, ends_whenever_its_threads_look) {
+  for (int round = 0; round < 2000; round++) Pool(3);
+}
+
 TEST(PoolTest, runs_every_part_once_and_throws_the_first_fault) {
   Pool pool(5);
   for (int round = 0; round < 1000; round++) {
