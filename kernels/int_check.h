@@ -38,7 +38,6 @@ LANES_FN int64_t signed_residue(int64_t x) {
   x = near_residue(near_residue(x));  // 0 <= x < 2^40
   return x > 0x7F7F7F7F7F ? x - 0xFFFFFFFFA9 : x;
 }
-LANES_FN void add_shared(int64_t* to, int64_t x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }  // by any thread, in any order
 
 // Lanes that hold four digits of a row each become lanes of four rows' digits of one k.
 template <int kGroup>
@@ -54,7 +53,8 @@ LANES_FN VectorInt by_position(VectorInt lanes) {
 template <int kGroup>
 class IntCheck {
  public:
-  IntCheck(const uint32_t* r, int64_t m, int64_t rows, int64_t columns, int64_t groups, Scratch& scratch) : groups_(groups), columns_(columns) {
+  IntCheck(const uint32_t* r, int64_t m, int64_t rows, int64_t columns, int64_t groups, bool alone, Scratch& scratch)
+      : groups_(groups), columns_(columns), alone_(alone) {
     const int64_t depth = groups * kGroup;
     float* at = scratch.need(4 * rows + 2 * kParts * rows + 4 * depth + 2 * kResidueDigits * groups + 4 * columns + 6 * 16);
     const auto take = [&](int64_t floats) {
@@ -77,7 +77,7 @@ class IntCheck {
   template <int64_t kPanel, class Pack>
   void add_rows(int64_t first, int64_t end, Pack pack) {
     static thread_local Scratch scratch;
-    constexpr int64_t kAtOnce = kGroup == 4 ? 4096 : 10 * kWidth;  // panels whose sums 32 bits hold
+    constexpr int64_t kAtOnce = kGroup == 4 ? 1024 : 10 * kWidth;  // panels whose sums 32 bits hold, those of four lanes too
     const int64_t lanes = groups_ * 2 * 4 * kWidth;
     auto* sums = reinterpret_cast<int32_t*>(scratch.need(lanes));
     while (first < end) {
@@ -107,8 +107,11 @@ class IntCheck {
           }
       }
       for (int64_t g = 0; g < groups_; g++)
-        for (int d = 0; d < 2; d++)
-          for (int u = 0; u < kGroup; u++) add_shared(sums_ + (d * groups_ + g) * kGroup + u, total(sums + (2 * g + d) * 4 * kWidth, u));
+        for (int d = 0; d < 2; d++) {
+          int64_t all[kGroup];
+          total(sums + (2 * g + d) * 4 * kWidth, all);
+          for (int u = 0; u < kGroup; u++) add(sums_ + (d * groups_ + g) * kGroup + u, all[u]);
+        }
     }
   }
 
@@ -117,18 +120,24 @@ class IntCheck {
     constexpr int kBits = 32 / kGroup;
     for (int d = 0; d < kResidueDigits; d++) bias_[d] = 0;
     for (int64_t g = 0; g < groups_; g++) {
-      uint32_t words[2 * kResidueDigits] = {};
+      constexpr int64_t kSigns = 0x8080808080;  // added and turned, a signed digit stands in every byte
+      int64_t bytes[2][kGroup];
       for (int u = 0; u < kGroup; u++) {
         const int64_t high = signed_residue(sums_[g * kGroup + u]), both = signed_residue(256 * high + sums_[(groups_ + g) * kGroup + u]);
-        constexpr int64_t kSigns = 0x8080808080;  // added and turned, a signed digit stands in every byte
-        const int64_t bytes[2] = {(both + kSigns) ^ kSigns, (high + kSigns) ^ kSigns};
-        for (int w = 0; w < 2 * kResidueDigits; w++) {
-          const auto digit = static_cast<int8_t>(bytes[w / kResidueDigits] >> 8 * (w % kResidueDigits));
-          words[w] |= (static_cast<uint32_t>(digit) & (0xFFFFFFFFu >> (32 - kBits))) << kBits * u;
-          if (kGroup == 4) bias_[w % kResidueDigits] += 128 * digit;  // B's bytes carry +128
-        }
+        bytes[0][u] = (both + kSigns) ^ kSigns;
+        bytes[1][u] = (high + kSigns) ^ kSigns;
       }
-      for (int w = 0; w < 2 * kResidueDigits; w++) words_[2 * kResidueDigits * g + w] = static_cast<int32_t>(words[w]);
+      int32_t* to = words_ + 2 * kResidueDigits * g;
+      for (int side = 0; side < 2; side++)
+        for (int d = 0; d < kResidueDigits; d++) {
+          uint32_t word = 0;
+          for (int u = 0; u < kGroup; u++) {
+            const auto digit = static_cast<int8_t>(bytes[side][u] >> 8 * d);
+            word |= (static_cast<uint32_t>(digit) & (0xFFFFFFFFu >> (32 - kBits))) << kBits * u;
+            if (kGroup == 4) bias_[d] += 128 * digit;  // B's bytes carry +128
+          }
+          to[side * kResidueDigits + d] = static_cast<int32_t>(word);
+        }
     }
   }
 
@@ -181,7 +190,7 @@ class IntCheck {
         side = near_residue(2048 * side + near_residue(sums[t * kPanel + l]));
         sums[t * kPanel + l] = 0;
       }
-      add_shared(found_ + j0 + l, side);
+      add(found_ + j0 + l, side);
     }
   }
   // The first column whose sides differ, or -1.
@@ -216,21 +225,28 @@ class IntCheck {
       for (int b = 0; b < 4; b++) to[b * kWidth + l] = static_cast<int32_t>(weight[b]);
     }
   }
-  // Of the sums of a group under the four weights: that of its u-th k.
-  static int64_t total(const int32_t* sums, int u) {
-    int64_t all = 0;
+  // Of the sums of a group under the four weights: those of its k.
+  static void total(const int32_t* sums, int64_t (&all)[kGroup]) {
     if constexpr (kGroup == 4) {
-      for (int b = 3; b >= 0; b--) {
-        all *= 256;
-        for (int l = u; l < kWidth; l += 4) all += sums[b * kWidth + l];
-      }
+      int32_t bytes[4][4] = {};
+      for (int b = 0; b < 4; b++)
+        for (int l = 0; l < kWidth; l += 4)
+          for (int u = 0; u < 4; u++) bytes[b][u] += sums[b * kWidth + l + u];
+      for (int u = 0; u < 4; u++) all[u] = ((int64_t{bytes[3][u]} * 256 + bytes[2][u]) * 256 + bytes[1][u]) * 256 + bytes[0][u];
     } else {
-      for (int l = 0; l < kWidth; l++) all += sums[u * kWidth + l] - 65536 * int64_t{sums[(2 + u) * kWidth + l]};
+      for (int u = 0; u < kGroup; u++) {
+        all[u] = 0;
+        for (int l = 0; l < kWidth; l++) all[u] += sums[u * kWidth + l] - 65536 * int64_t{sums[(2 + u) * kWidth + l]};
+      }
     }
-    return all;
+  }
+  void add(int64_t* to, int64_t x) const {  // in any order
+    if (alone_) *to += x;
+    else __atomic_fetch_add(to, x, __ATOMIC_RELAXED);
   }
 
   const int64_t groups_, columns_;
+  const bool alone_;   // one thread
   int32_t* weights_;   // [rows / kWidth][4][kWidth]
   double* parts_;      // [rows][kParts]
   int64_t* sums_;      // [2][groups * kGroup]: r^T A0, r^T A1

@@ -229,7 +229,7 @@ inline int64_t int_gemm_one(const IntGemm& g, const float* a, const float* b, co
       const int64_t asked = check->block - k0 / block;
       if (asked >= 0 && asked < here) {
         static thread_local Scratch check_scratch;
-        IntCheck<kGroup> sides(check->r, g.m, panels_a * kPanelA, panels_b * kPanelB, groups, check_scratch);
+        IntCheck<kGroup> sides(check->r, g.m, panels_a * kPanelA, panels_b * kPanelB, groups, pool == nullptr, check_scratch);
         parallel(pool, panels_a, grain, 1, [&](int64_t begin, int64_t end) {
           sides.template add_rows<kPanelA>(begin, end, [&](int64_t p) {
             pack(p);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -139,7 +138,7 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
     if (std::find(operators_.begin(), operators_.end(), op) == operators_.end()) operators_.push_back(op);
     Step step{op, c, {}, {}};
     if (!accelerator_ && kernels::has_check(*op))
-      step.check_every = static_cast<uint64_t>(std::ceil(80 * kernels::check_share(*op, {call.input_types, call.output_types, call.attrs})));
+      step.check_every = static_cast<uint64_t>(std::max(1.0, 80 * kernels::check_share(*op, {call.input_types, call.output_types, call.attrs})));
     for (const ValueRef& ref : call.inputs) step.in.push_back(buffer_of(ref));
     for (uint32_t o = 0; o < call.output_types.size(); o++) {
       const uint32_t b = first_output_[c] + o;

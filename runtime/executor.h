@@ -55,7 +55,7 @@ class Executor {
   size_t memory_bytes() const { return memory_bytes_; }
 
   // One step. Integer products are checked while they are computed (kernels/checked_product.h): all of them, or one in so many that it
-  // adds 1/80 to their time. Throws Fault `cpu_state` as the operators do, and `known_answer`, naming step and call, when this
+  // adds about 1/80 to their time. Throws Fault `cpu_state` as the operators do, and `known_answer`, naming step and call, when this
   // machine has computed wrong; the state is then void. An accelerator's products are not checked.
   void run_step(const Observe& observe = {});
   // The known answer of one of the plan's operators, the next one each time, or of all. Error: known_answer.

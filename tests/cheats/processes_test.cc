@@ -33,7 +33,7 @@ TEST_F(Processes, ABrokenMachineDoesNotCommit) {
     ::unsetenv("CAIRN_LIE");
     {
       Requester requester(net, folder / "requester");
-      Assignment wanted = training_job(requester.store(), "matmul.int2.v1", 20);  // so small that one product in 200 steps is checked
+      Assignment wanted = training_job(requester.store(), "matmul.int2.v1", 20);  // so small that one product in some hundred steps is checked
       if (times > 1) wanted.spec.run_ms = 15'000;
       const JobId id = requester.open(wanted);
       const auto job = requester.attend(id, [](const ledger::Job& j) { return ended(j) || (j.state == ledger::JobState::open && j.tries == 1); });
