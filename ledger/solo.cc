@@ -274,7 +274,7 @@ void Solo::make_block() {
   proposal.wall_ms = clock_.wall_ms();
   proposal.proposer = attest::address_of(key);
   proposal.height = Height{number(chain_.store().head()) + 1};
-  const auto beacon = next_beacon_.valid() ? next_beacon_.get() : chain_.read([&](const App& app) { return app.make_beacon(key, vrf_); });
+  const auto beacon = next_beacon_ ? *next_beacon_ : chain_.read([&](const App& app) { return app.make_beacon(key, vrf_); });
   proposal.entries.push_back(encode(beacon));
 
   const size_t room = chain_.read([](const App& app) { return app.rules().params.max_block_bytes; });
@@ -287,9 +287,6 @@ void Solo::make_block() {
   const uint64_t begun_ns = clock_.steady_ns();
   const auto sign = [&](const attest::Header& header) {
     if (mark_) must(mark_->advance(number(header.height), attest::header_id(header)));
-    next_beacon_ = std::async(std::launch::async, [this, key, beacon = beacon.beacon, next = Height{number(header.height) + 1}] {
-      return attest::make_beacon(beacon, next, key, vrf_);
-    });
     return attest::sign_header(producer_, header);
   };
   const Block block = chain_.extend(proposal, sign, [&] {
@@ -327,6 +324,7 @@ void Solo::make_block() {
     figures_.full_block_fee = mempool_.fee_of_full_block(room);
   }
   finish(std::move(passed_over));
+  next_beacon_ = attest::make_beacon(beacon.beacon, Height{number(proposal.height) + 1}, key, vrf_);
 }
 
 void Solo::halt(const Error& why) {

@@ -5,8 +5,10 @@
 // interval, and rests otherwise. So one sender waits for one sync, and many share one.
 //
 // A pool of threads decodes and verifies signatures beside it, each once, while the block before is applied and synced; a transaction
-// that comes alone is checked by the thread that brings it. Nothing else of one runs outside the engine's thread. While a block is synced so is the mark of its signature, and the next
-// beacon is made. A block is answered for, and can be read, only after both syncs.
+// that comes alone is checked by the thread that brings it. Nothing else of one runs outside the engine's thread.
+//
+// While a block is synced so is the mark of its signature; it is answered for, and can be read, only after both syncs. The next
+// beacon is made after the answers: what computes beside a sync keeps the kernel's threads of the disk waiting.
 //
 // A failed invariant or disk halts it for good: what waits, and whatever comes later, is answered `halted`.
 #pragma once
@@ -14,7 +16,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <future>
 #include <thread>
 
 #include "base/clock.h"
@@ -84,7 +85,7 @@ class Solo final : public Engine {
   const std::unique_ptr<SigningMark> mark_;  // may be null
   Mempool mempool_;  // the engine's thread alone
   uint64_t next_block_ns_ = 0;
-  std::future<attest::BeaconEntry> next_beacon_;  // none before the first block
+  std::optional<attest::BeaconEntry> next_beacon_;  // none before the first block
   const std::function<void(const Block&)> on_block_;
 
   mutable std::mutex mutex_;
