@@ -196,7 +196,7 @@ void Audit::check_holdings(const Records& before, const Records& view) const {
   }
   for (const auto& [place, amount] : view.holdings) {
     const Holder& holder = place.first;
-    const auto leak = [&](bool holds) {
+    const auto leak = [&, &amount = amount](bool holds) {
       require(holds, "the " + std::string(name(holder.kind)) + " " + short_id(holder.id) + " holds " + pretty(amount) + " that nothing accounts for");
     };
     switch (holder.kind) {
@@ -268,7 +268,7 @@ void Audit::check_jobs(const Records& view) const {
       require(queued != view.deadlines.end() && queued->second.id == id.as<HashTag>(), what + "has a timer that is not in the queue");
       require(queued->second.what == (is_terminal(job.state) ? Due::prune : Due::job), what + "has a timer of another kind");
     }
-    const bool drawing = std::any_of(view.draws.begin(), view.draws.end(), [&](const DueDraw& d) { return d.job == id; });
+    const bool drawing = std::any_of(view.draws.begin(), view.draws.end(), [&id = id](const DueDraw& d) { return d.job == id; });
     require(drawing == (job.phase == JobPhase::draw), what + "and its draw do not agree");
     const bool committed = job.state == JobState::committed || job.state == JobState::disputed;
     require(committed == (job.phase != JobPhase::none), what + "is in a phase that its state has not");
@@ -344,7 +344,7 @@ void Audit::check_consents(const Records& before, const Records& view, const Blo
     if (dispute.game.over() || job == view.jobs.end()) continue;
     const std::string what = "game " + short_id(id) + " ";
     require(dispute.game.terms.key == job->second.key, what + "is about other ids than its job's");
-    const auto drawn = [&](const Check& check) { return check.record.draw.verifier == dispute.challenger; };
+    const auto drawn = [&dispute = dispute](const Check& check) { return check.record.draw.verifier == dispute.challenger; };
     require(!job->second.spec.viewers || dispute.challenger == job->second.requester || std::any_of(job->second.checks.begin(), job->second.checks.end(), drawn),
             what + "opens private data for " + truth_.name(dispute.challenger));
   }
