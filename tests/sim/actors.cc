@@ -16,8 +16,8 @@ constexpr uint64_t kPrice = 1'000'000'000'000'000'000;  // of a program's whole 
 Hash secret_of(const AccountId& requester, uint64_t number) { return tagged_hash("secret", {requester.span(), encode(number)}); }
 Hash secret_hash(const Hash& secret) { return tagged_hash("cairn.secret.v1", {secret.span()}); }
 
-// What somebody holds against a segment, right or wrong.
-Lie grudge(uint64_t segment) { return {Lie::value, segment * kInterval, 0, 0, 0, 5, 2}; }
+// What somebody holds against a segment, right or wrong: in every other one about its last step, so that its end is another.
+Lie grudge(uint64_t segment) { return {Lie::value, segment * kInterval + segment % kInterval, 0, 0, 0, 5, 2}; }
 
 // The segment as a party holds it that once lied about it.
 Trial& lied(const Run& run, uint64_t segment) {
@@ -97,7 +97,7 @@ void Requester::decide_about(const Job& job) {
     send(about("challenge", job.id, job.tries), Challenge{job.id, segment, end, attempt->run->segment(job.spec, segment)});
   };
   const auto& wrong = attempt->run->false_segments();
-  if (attitude == never) challenge(0, grudge(0));  // a game, and nothing opened
+  if (attitude == never) challenge(1, grudge(1));  // a game, and nothing opened
   else if (job.key && attempt->served && !wrong.empty()) challenge(*wrong.begin(), {});
 }
 
@@ -204,7 +204,7 @@ VerifierActor::VerifierActor(Network& network, Place place, std::string name, co
 
 Trial& VerifierActor::rerun(const Run& run, uint64_t segment) {
   if (kind_ == Kind::accomplice) return lied(run, segment);
-  if (kind_ == Kind::framer) return run.rerun(segment, {Lie::value, segment * kInterval, 0, 0, 0, 3, 1});
+  if (kind_ == Kind::framer) return run.rerun(segment, grudge(segment));
   return run.rerun(segment);
 }
 
