@@ -51,7 +51,7 @@ void pause_ms(int time_ms) { std::this_thread::sleep_for(std::chrono::millisecon
 constexpr size_t kSenders = 256;
 constexpr size_t kBatch = 200;        // transactions of one request
 constexpr size_t kConnections = 4;    // that hand them over, to one node or one each
-constexpr size_t kWaiting = 10'000;   // in each node's mempool
+constexpr size_t kWaiting = 10'000;   // in the mempools together; each has room for all, since what one refuses it is not shown again
 constexpr uint64_t kIntervalMs = 300;
 constexpr double kWarmSeconds = 3;
 
@@ -306,7 +306,7 @@ class Network {
       home.home = home_in(folders[i]);
       home.last_signed = folders[i] / "signed";
       home.p2p = peers[i].substr(peers[i].find('@') + 1);
-      home.mempool_transactions = 2 * kWaiting;
+      home.mempool_transactions = 4 * kWaiting;
       for (unsigned k = 0; k < validators_; k++)
         if (k != i) home.peers.push_back(peers[k]);
       must(comet::write_home(home, genesis_, key_numbered(1000 + i), key_numbered(4000 + i)));
@@ -354,7 +354,7 @@ class Network {
         const fs::path home = home_in(folders[i % validators_]);
         size_t waiting = 0;
         for (const auto& request : requests[i]) {
-          for (; !over && waiting >= kWaiting; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
+          for (; !over && waiting >= kWaiting / validators_; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
           if (over) return;
           waiting = waiting_of(ask(http, home, request));
         }
