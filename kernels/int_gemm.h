@@ -82,7 +82,8 @@ inline void pack_digits(const IntSide& side, int64_t i0, int64_t count, int64_t 
         for (int d = S - 1; d >= 0; d--) {
           const VectorInt digit = d == 0 ? q : ((q + VectorInt(128u)) & VectorInt(255u)) - VectorInt(128u);
           if (d > 0) q = shift_signed(q - digit, 8);
-          if (kGroup == 4 && !kIsB) sums[d] = sums[d] + digit;
+          // As the byte has it: a group without exponent has numbers that no byte holds, and what is packed must agree with itself.
+          if (kGroup == 4 && !kIsB) sums[d] = sums[d] + (d == 0 ? shift_signed(digit << 24, 24) : digit);
           lanes[d] = lanes[d] ^ ((digit & VectorInt(kGroup == 4 ? 0xFFu : 0xFFFFu)) << (u * (kGroup == 4 ? 8 : 16)));
         }
       }

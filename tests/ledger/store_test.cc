@@ -89,7 +89,7 @@ TEST(Store, KeepsTheStatesOfItsWindow) {
   EXPECT_TRUE(store->view(Height{9}));
 }
 
-// Sixty versions of a state: all of them within the window of who wrote them, and out of it after a start.
+// A hundred versions of a state: all of them within the window of who wrote them, and out of it after a start.
 TEST(Store, GivesTheRoomOfOldVersionsBack) {
   const Scratch scratch;
   constexpr uint64_t kBlocks = 100;  // 30 MB of versions, most of them in tables when the store is opened anew

@@ -11,7 +11,7 @@
 
 namespace cairn::runtime {
 
-int plans = 60;  // --plans=N
+int plans = 250;  // --plans=N
 
 namespace {
 
