@@ -242,7 +242,7 @@ KERNEL_FN F truncated(F x) {
 }
 
 // x - trunc(x / y) y, exact, with the sign of x: each round takes 23 bits off the quotient, of which the last may be one too
-// many. NaN where |x / y| >= 2^127.
+// many. NaN where |x / y| >= 2^128.
 template <class F>
 KERNEL_FN F fmod_of(F x, F y) {
   const F size = absolute(y);
