@@ -1,15 +1,18 @@
 // cairn-comet-bench: our application under CometBFT beside CometBFT's own kvstore, both at saturation, in one run.
 //
-//   cairn-comet-bench [--json] [--only TEXT] [--pairs N] [--seconds S]
+//   cairn-comet-bench [--json] [--only TEXT] [--rounds N] [--seconds S]
 //
 // A program of its own, since libtorch, which cairn-bench links, brings a protobuf of its own. Every run starts fresh nodes, keeps
-// each node's mempool filled with transactions of one size, and counts what came into blocks once it has warmed up, by the blocks'
-// own times. Both sides have the same settings, intervals, bounds and load; a pair runs A B, the next one B A. Every application
-// but the kvstore inside CometBFT is a process of its own.
+// what waits at every node at one number, with transactions of one size, and counts what came into blocks once it has warmed up, by
+// the blocks' own times. All sides have the same settings, intervals and bounds; a round runs each once, the next one the other way
+// round. Our application is a process of its own beside each CometBFT, the kvstore is inside of it.
+//
+// Each side gets its load through the door it has: kvstore through CometBFT's RPC, in requests of many transactions; ours in
+// process, where a node's HTTP interface hands over what it is sent. Rows `a call each` go through CometBFT's RPC like kvstore's, one
+// transaction a parcel: what every one of them would cost there by itself.
 //
 // Signatures are not checked in the rows `stub`: they measure our side of the engine alone. With real ones a row stands beside the
-// lesser of kvstore's rate and the rate of verification over the validators. `nothing over a socket` is an application that takes
-// everything and does nothing: what the way between engine and application costs, and no application of another process undercuts.
+// lesser of kvstore's rate and the rate of verification over the validators.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -18,6 +21,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -33,9 +37,9 @@
 #include "base/scratch.h"
 #include "ledger/comet/application.h"
 #include "ledger/comet/base64.h"
-#include "ledger/comet/bench_nothing.h"
+#include "ledger/comet/comet.h"
 #include "ledger/comet/home.h"
-#include "ledger/comet/rpc.h"
+#include "ledger/comet/parcel.h"
 #include "ledger/genesis_file.h"
 
 namespace cairn::bench {
@@ -51,7 +55,7 @@ void pause_ms(int time_ms) { std::this_thread::sleep_for(std::chrono::millisecon
 constexpr size_t kSenders = 256;
 constexpr size_t kBatch = 200;        // transactions of one request
 constexpr size_t kConnections = 4;    // that hand them over, to one node or one each
-constexpr size_t kWaiting = 10'000;   // in the mempools together; each has room for all, since what one refuses it is not shown again
+constexpr size_t kWaiting = 10'000;   // at each node, those of the others among them
 constexpr uint64_t kIntervalMs = 300;
 constexpr double kWarmSeconds = 3;
 
@@ -124,7 +128,7 @@ size_t waiting_of(const std::string& answer) {
 
 // What is asked over one connection: each request hands over `kBatch` transactions, and asks how many wait then.
 constexpr const char* kHowMany = R"({"jsonrpc":"2.0","id":1,"method":"num_unconfirmed_txs","params":{}})";
-std::vector<std::string> requests_of(const std::vector<Bytes>& transactions, size_t connection) {
+std::vector<std::string> requests_of(size_t count, size_t connection, const std::function<Bytes(size_t)>& transaction) {
   std::vector<std::string> out;
   std::string batch;
   size_t held = 0;
@@ -133,9 +137,9 @@ std::vector<std::string> requests_of(const std::vector<Bytes>& transactions, siz
     batch.clear();
     held = 0;
   };
-  for (size_t n = 0; n < transactions.size(); n++) {
+  for (size_t n = 0; n < count; n++) {
     if (n % kSenders % kConnections != connection) continue;  // one sender's transactions go one way, in order
-    batch += R"({"jsonrpc":"2.0","id":1,"method":"broadcast_tx_async","params":{"tx":")" + comet::to_base64(transactions[n]) + R"("}},)";
+    batch += R"({"jsonrpc":"2.0","id":1,"method":"broadcast_tx_async","params":{"tx":")" + comet::to_base64(transaction(n)) + R"("}},)";
     if (++held == kBatch) close();
   }
   close();
@@ -165,7 +169,8 @@ std::vector<Seen> blocks_of(const fs::path& home) {
   return out;
 }
 
-enum class Side { kvstore, nothing, stub, real };
+enum class Side { kvstore, stub, calls, real };
+constexpr std::array kSides{Side::kvstore, Side::stub, Side::calls, Side::real};
 
 struct Rate {
   double tx_s = 0;
@@ -191,10 +196,11 @@ class Network {
                                                SystemClock().wall_ms(), accounts));
     genesis_.params.interval_ms = kIntervalMs;
     const Hash chain = attest::genesis_hash(genesis_);
-    const double most_a_second = validators == 1 ? 70'000 : 25'000;  // more than anybody takes on two cores
-    std::vector<Bytes> transfers(static_cast<size_t>((seconds + kWarmSeconds) * most_a_second)), pairs(transfers.size());
+    const double most_a_second = validators == 1 ? 60'000 : 25'000;  // more than anybody takes on two cores
+    transfers_.resize(static_cast<size_t>((seconds + kWarmSeconds) * most_a_second));
+    std::vector<Bytes> pairs(transfers_.size());
     on_all_cores([&](size_t core, size_t cores) {
-      for (size_t i = core; i < transfers.size(); i += cores) {
+      for (size_t i = core; i < transfers_.size(); i += cores) {
         ledger::Transaction tx;
         tx.genesis = chain;
         tx.sender = account_of(keys[i % kSenders].public_key());
@@ -202,18 +208,18 @@ class Network {
         tx.expiry = ChainTime{UINT64_MAX};
         tx.body = ledger::Transfer{account_of(keys[(i * 7 + 1) % kSenders].public_key()), Amount::of_pebbles(1)};
         sign(tx, keys[i % kSenders], genesis_.params.fee_per_byte);
-        transfers[i] = encode(tx);
+        transfers_[i] = encode(tx);
         std::string pair = std::to_string(i) + "=";
-        pair.resize(transfers[i].size(), 'v');
+        pair.resize(transfers_[i].size(), 'v');
         pairs[i].assign(pair.begin(), pair.end());
       }
     });
+    const auto themselves = [&](size_t n) { return pairs[n]; };
+    const auto parcels = [&](size_t n) { return encode(comet::Parcel{{transfers_[n]}}); };
     for (size_t i = 0; i < kConnections; i++) {
-      transfers_.push_back(requests_of(transfers, i));
-      pairs_.push_back(requests_of(pairs, i));
+      pairs_.push_back(requests_of(pairs.size(), i, themselves));
+      calls_.push_back(requests_of(transfers_.size(), i, parcels));
     }
-    transfers.resize(4'096);
-    samples_ = std::move(transfers);
   }
 
   Rate rate(Side side) const {
@@ -231,7 +237,7 @@ class Network {
       std::tie(from, to) = load(side, folders, engines, applications);
       blocks = blocks_of(home_in(folders[0]));
     }
-    const bool ours = side == Side::stub || side == Side::real;
+    const bool ours = side != Side::kvstore;
     uint64_t all = 0, counted = 0;
     const Seen *first = nullptr, *last = nullptr;
     for (auto& block : blocks) {
@@ -247,6 +253,7 @@ class Network {
       // Blocks may have come since; none of what stands in those that were seen may be missing.
       const auto applied = must(decode<uint64_t>(must(read_file(folders[0] / "applied", 8))));
       if (applied < all) throw Fault({Code::internal, std::to_string(all) + " transactions stand in blocks, " + std::to_string(applied) + " were applied", "report this"});
+      if (applied == transfers_.size()) throw Fault({Code::limit, "all transactions were taken before the measurement's end", "make it shorter"});
     }
     const double tx_s = static_cast<double>(counted) / (last->time_s - first->time_s), transactions = tx_s * (to.time_s - from.time_s);
     return {tx_s, 1e6 * (to.engines_s - from.engines_s) / transactions, 1e6 * (to.applications_s - from.applications_s) / transactions};
@@ -257,7 +264,7 @@ class Network {
     const auto start = Steady::now();
     on_all_cores([&](size_t core, size_t) {
       for (size_t i = core; seconds_since(start) < 1.0; i++) {
-        CHECK(check_signature(must(decode<ledger::Transaction>(samples_[i % samples_.size()])), attest::genesis_hash(genesis_)));
+        CHECK(check_signature(must(decode<ledger::Transaction>(transfers_[i % transfers_.size()])), attest::genesis_hash(genesis_)));
         done++;
       }
     });
@@ -270,21 +277,37 @@ class Network {
   static fs::path home_in(const fs::path& folder) { return folder / "c"; }
   static fs::path beside_cometbft(const char* name) { return fs::canonical(fs::read_symlink("/proc/self/exe").parent_path() / "cometbft").parent_path() / name; }
 
-  // Until SIGTERM.
-  static void serve(const fs::path& folder, const comet::AbciServer::Handler& handler) {
+  // Until SIGTERM; then `applied` in its folder says how many transactions its state has.
+  void be_the_application(unsigned i, const fs::path& folder, Side side) const {
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigprocmask(SIG_BLOCK, &ends, nullptr);
-    const auto server = must(comet::AbciServer::start(comet::app_address(home_in(folder)), handler));
+    const auto chain = must(ledger::Chain::open(folder / "chain", genesis_));
+    const SystemClock clock;
+    comet::Pool pool(*chain, {}, side != Side::real);
+    comet::CometConfig config;
+    config.home = home_in(folder);
+    comet::Comet engine(*chain, pool, clock, config);
+    comet::Application application(*chain, pool, {key_numbered(1000 + i).public_key(), key_numbered(2000 + i), {}, {}});
+    const auto server = must(comet::AbciServer::start(comet::app_address(home_in(folder)), [&](const auto& request, auto& response) { application.handle(request, response); }));
+    std::atomic<bool> over{side == Side::calls};
+    std::thread load([&] {
+      while (!over && number(chain->store().head()) < 2) pause_ms(5);
+      size_t handed_over = 0;
+      for (size_t n = 0; n < transfers_.size() && !over; n++) {
+        if (n == kSenders)  // accounts come into being before the flood does
+          while (!over && engine.waiting() > 0) pause_ms(5);
+        if (n % kSenders % validators_ != i) continue;
+        if (++handed_over % kBatch == 0)
+          while (!over && engine.waiting() >= kWaiting) pause_ms(5);
+        engine.submit(transfers_[n], ledger::Engine::Until::admitted, [](const auto&) {});
+      }
+    });
     int signal_number = 0;
     sigwait(&ends, &signal_number);
-  }
-  // The same; then `applied` in its folder says how many transactions its state has.
-  void be_the_application(unsigned i, const fs::path& folder, bool stub) const {
-    const auto chain = must(ledger::Chain::open(folder / "chain", genesis_));
-    comet::Application application(*chain, {key_numbered(1000 + i).public_key(), key_numbered(2000 + i), stub, {}, {}});
-    serve(folder, [&](const auto& request, auto& response) { application.handle(request, response); });
+    over = true;
+    load.join();
     const uint64_t applied = chain->read([&](const ledger::App& app) {
       uint64_t sum = 0;
       for (size_t n = 0; n < kSenders; n++) {
@@ -313,7 +336,7 @@ class Network {
       const fs::path log = folders[i] / "application.log";
       if (side != Side::kvstore)
         out.emplace_back(log, [&, i] {
-          side == Side::nothing ? serve(folders[i], comet::do_nothing) : be_the_application(i, folders[i], side == Side::stub);
+          be_the_application(i, folders[i], side);
           ::_exit(0);
         });
     }
@@ -343,20 +366,23 @@ class Network {
   struct Moment {
     double time_s = 0, engines_s = 0, applications_s = 0;
   };
-  // Fills the mempools and keeps them filled. Gives when the measurement began and when it ended.
+  // Keeps the mempools filled, where the applications do not do it themselves. Gives when the measurement began and when it ended.
   std::pair<Moment, Moment> load(Side side, const std::vector<fs::path>& folders, const std::vector<Child>& engines, const std::vector<Child>& applications) const {
-    const auto& requests = side == Side::kvstore || side == Side::nothing ? pairs_ : transfers_;
+    const auto& requests = side == Side::kvstore ? pairs_ : calls_;
     std::atomic<bool> over{false};
     std::vector<std::thread> senders;
-    for (size_t i = 0; i < kConnections; i++)
+    for (size_t i = 0; i < kConnections && (side == Side::kvstore || side == Side::calls); i++)
       senders.emplace_back([&, i] {
         HttpClient http;
         const fs::path home = home_in(folders[i % validators_]);
         size_t waiting = 0;
         for (const auto& request : requests[i]) {
-          for (; !over && waiting >= kWaiting / validators_; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
+          const bool first = &request == &requests[i].front();
+          for (; !over && waiting >= kWaiting; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
           if (over) return;
-          waiting = waiting_of(ask(http, home, request));
+          do {
+            waiting = waiting_of(ask(http, home, first && waiting > 0 ? kHowMany : request));
+          } while (!over && first && waiting > 0);
         }
         over = true;  // more was taken than was thought
       });
@@ -376,8 +402,8 @@ class Network {
   const unsigned validators_;
   const double seconds_;
   attest::Genesis genesis_;
-  std::vector<Bytes> samples_;                            // of the transfers
-  std::vector<std::vector<std::string>> transfers_, pairs_;  // requests, by connection; equal in number and size
+  std::vector<Bytes> transfers_;
+  std::vector<std::vector<std::string>> pairs_, calls_;  // requests, by connection; as many and as large transactions
 };
 
 double median(std::vector<double> values) {
@@ -389,8 +415,8 @@ struct Row {
   std::string name;
   Side side;
   double must = 0;  // 0: nothing must hold
-  std::vector<double> ratios;
-  std::vector<Rate> ours, theirs;
+  std::vector<double> ratios = {};
+  std::vector<Rate> ours = {}, theirs = {};
   bool met() const { return must == 0 || median(ratios) >= must; }
   static double middle(const std::vector<Rate>& rates, double Rate::*what) {
     std::vector<double> values;
@@ -408,27 +434,43 @@ struct Row {
                   middle(theirs, &Rate::tx_s), middle(ours, &Rate::engine_us), middle(ours, &Rate::application_us), middle(theirs, &Rate::engine_us));
     return text;
   }
+  void print() const {
+    std::printf("%-80s %6.2f   %8.0f over %8.0f tx/s; of a processor for each %.1f us (engine) + %.1f us (application) beside %.1f us\n", name.c_str(), median(ratios),
+                middle(ours, &Rate::tx_s), middle(theirs, &Rate::tx_s), middle(ours, &Rate::engine_us), middle(ours, &Rate::application_us), middle(theirs, &Rate::engine_us));
+    std::fflush(stdout);
+  }
 };
 
-std::vector<Row> measure(int pairs, double seconds, const std::string& only) {
+std::vector<Row> measure(int rounds, double seconds, const std::string& only, bool as_json) {
   std::vector<Row> rows;
   for (const unsigned validators : {1u, 4u}) {
     const std::string name = "comet " + std::to_string(validators) + (validators == 1 ? " validator, " : " validators, ");
-    std::vector<Row> mine{{name + "stub signatures, over kvstore", Side::stub, 0.8, {}, {}, {}},
-                          {name + "nothing over a socket, over kvstore", Side::nothing, 0, {}, {}, {}},
-                          {name + "real signatures, over min(kvstore, verification / validators)", Side::real, 0, {}, {}, {}}};
+    std::vector<Row> mine{{name + "stub signatures, over kvstore", Side::stub, 0.8},
+                          {name + "stub signatures, a call each, over kvstore", Side::calls},
+                          {name + "real signatures, over min(kvstore, verification / validators)", Side::real}};
     std::erase_if(mine, [&](const Row& row) { return row.name.find(only) == std::string::npos; });
     if (mine.empty()) continue;
     const Network network(validators, seconds);
-    for (Row& row : mine) {
-      for (int pair = 0; pair < (row.must > 0 ? pairs : (pairs + 1) / 2); pair++) {
-        Rate ours, theirs;
-        for (const bool they : {pair % 2 == 0, pair % 2 == 1}) (they ? theirs : ours) = network.rate(they ? Side::kvstore : row.side);
+    for (int round = 0; round < rounds; round++) {
+      std::map<Side, Rate> rates;
+      auto sides = kSides;
+      if (round % 2 == 1) std::reverse(sides.begin(), sides.end());
+      for (const Side side : sides) {
+        const auto row = std::find_if(mine.begin(), mine.end(), [&](const Row& r) { return r.side == side; });
+        if (side != Side::kvstore && row == mine.end()) continue;
+        const Rate rate = rates[side] = network.rate(side);
+        std::fprintf(stderr, "%s%s: %.0f tx/s\n", name.c_str(), side == Side::kvstore ? "kvstore" : row->name.c_str() + name.size(), rate.tx_s);
+      }
+      for (Row& row : mine) {
+        Rate theirs = rates.at(Side::kvstore);
         if (row.side == Side::real) theirs.tx_s = std::min(theirs.tx_s, network.verifications_a_second() / validators);
-        row.ratios.push_back(ours.tx_s / theirs.tx_s);
-        row.ours.push_back(ours);
+        row.ratios.push_back(rates.at(row.side).tx_s / theirs.tx_s);
+        row.ours.push_back(rates.at(row.side));
         row.theirs.push_back(theirs);
       }
+    }
+    for (const Row& row : mine) {
+      if (!as_json) row.print();
       rows.push_back(row);
     }
   }
@@ -439,23 +481,17 @@ int main(int argc, char** argv) {
   CLI::App app{"CometBFT with our application beside CometBFT with its own."};
   bool as_json = false;
   std::string only;
-  int pairs = 4;
-  double seconds = 8;
+  int rounds = 3;
+  double seconds = 6;
   app.add_flag("--json", as_json, "one line of JSON");
   app.add_option("--only", only, "rows whose names hold this");
-  app.add_option("--pairs", pairs, "of a row that must hold; half as many of another")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--rounds", rounds, "that run each side once")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "of each run, warmed up")->capture_default_str()->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   try {
-    const auto rows = measure(pairs, seconds, only);
+    const auto rows = measure(rounds, seconds, only, as_json);
     std::string text;
-    for (const Row& row : rows) {
-      text += (text.empty() ? "" : ",") + row.as_json();
-      if (!as_json)
-        std::printf("%-80s %6.2f   %8.0f over %8.0f tx/s; of a processor for each %.1f us (engine) + %.1f us (application) beside %.1f us\n", row.name.c_str(),
-                    median(row.ratios), Row::middle(row.ours, &Rate::tx_s), Row::middle(row.theirs, &Rate::tx_s), Row::middle(row.ours, &Rate::engine_us),
-                    Row::middle(row.ours, &Rate::application_us), Row::middle(row.theirs, &Rate::engine_us));
-    }
+    for (const Row& row : rows) text += (text.empty() ? "" : ",") + row.as_json();
     if (as_json) std::printf("{\"rows\":[%s]}\n", text.c_str());
     return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.met(); }) ? 0 : 1;
   } catch (const Fault& fault) {

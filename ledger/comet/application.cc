@@ -37,12 +37,12 @@ size_t field_overhead(size_t size) {
 
 // ---- calls ----
 
-Application::Application(Chain& chain, ApplicationConfig config)
-    : chain_(chain), config_(std::move(config)), pool_(chain, config_.mempool, config_.stub_signatures, config_.on_dropped), grammar_(chain.store().head()) {}
+Application::Application(Chain& chain, Pool& pool, ApplicationConfig config)
+    : chain_(chain), config_(std::move(config)), pool_(pool), grammar_(chain.store().head()) {}
 
 Result<> Application::check(const abci::RequestCheckTx& request) {
-  if (request.type() != abci::RECHECK) return pool_.add(span_of(request.tx()));
-  return pool_.holds(span_of(request.tx())) ? Result<>() : Error{Code::not_found, "it waits no more", "sign it again"};
+  if (request.type() != abci::RECHECK) return pool_.add_parcel(span_of(request.tx()));
+  return pool_.holds_of(span_of(request.tx())) ? Result<>() : Error{Code::not_found, "nothing of it waits any more", "sign it again"};
 }
 
 std::vector<Bytes> Application::prepare(const abci::RequestPrepareProposal& request) {

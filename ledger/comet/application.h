@@ -7,9 +7,9 @@
 //   a snapshot           := format 1; its metadata a SnapshotHead, its chunks StateChunks
 //
 // FinalizeBlock computes and writes nothing; Commit is one synced batch. The consensus calls come from one connection; CheckTx
-// and Query from others, and see the last committed block. What a proposal of ours holds is what waits in our pool, which CheckTx
-// fills, whatever CometBFT's own mempool offers. A call out of order is a Fault, which ends the engine. A chunk that lies is
-// asked for again, from others than its sender.
+// and Query from others, and see the last committed block. What CheckTx asks about is a parcel of another node's (parcel.h), and
+// what a proposal of ours holds is what waits in our pool, whatever CometBFT's own mempool offers. A call out of order is a Fault,
+// which ends the engine. A chunk that lies is asked for again, from others than its sender.
 #pragma once
 
 #include <functional>
@@ -38,17 +38,14 @@ struct Proven {
 struct ApplicationConfig {
   PublicKey producer;              // this node's, as registered
   SecretKey vrf;
-  bool stub_signatures = false;    // measurements alone: whatever is signed is believed
   std::function<void(const Block&)> on_block;  // after every Commit, from the engine's thread: quick
   std::function<void()> on_restored;           // the chain has been filled from a snapshot
   Snapshots* snapshots = nullptr;              // what others may take; null: nothing
-  MempoolLimits mempool = {};                  // CometBFT's own must hold no fewer
-  Pool::Dropped on_dropped = {};
 };
 
 class Application {
  public:
-  Application(Chain& chain, ApplicationConfig config);
+  Application(Chain& chain, Pool& pool, ApplicationConfig config);
   // Of AbciServer: any thread.
   void handle(const tendermint::abci::Request& request, tendermint::abci::Response& response);
 
@@ -64,7 +61,7 @@ class Application {
 
   Chain& chain_;
   const ApplicationConfig config_;
-  Pool pool_;
+  Pool& pool_;
   std::mutex consensus_;  // its calls are one at a time already; Info comes from another connection
   Grammar grammar_;
   Proposal prepared_;  // the last one of our own

@@ -2,13 +2,16 @@
 
 #include "ledger/comet/diagnosis.h"
 #include "ledger/comet/home.h"
+#include "ledger/comet/parcel.h"
 
 namespace cairn::ledger::comet {
 namespace {
 
-constexpr size_t kOutgoingMax = 65'536;
+constexpr size_t kQueuedMax = 65'536;
+constexpr size_t kQueuedMaxBytes = 64u << 20;
+constexpr size_t kVerifyAtOnce = 16;      // taken from the queue by one thread
 constexpr size_t kQuestionsMax = 256;
-constexpr uint64_t kAwayMs = 15'000;      // as long as a restart may take
+constexpr uint64_t kAgainMs = 100;        // where CometBFT is away, or its mempool full
 constexpr uint64_t kWaiterMs = 120'000;   // then nobody listens any more
 constexpr uint64_t kSealMs = 20'000;      // for the block after
 
@@ -18,9 +21,12 @@ uint64_t ns(uint64_t time_ms) { return time_ms * 1'000'000; }
 
 }  // namespace
 
-Comet::Comet(Chain& chain, const Clock& clock, CometConfig config)
-    : chain_(chain), clock_(clock), config_(std::move(config)), changes_(config_.changes), last_block_ns_(clock.steady_ns()) {
-  for (unsigned i = 0; i < config_.senders; i++) threads_.emplace_back([this] { send(); });
+Comet::Comet(Chain& chain, Pool& pool, const Clock& clock, CometConfig config)
+    : chain_(chain), pool_(pool), clock_(clock), config_(std::move(config)), changes_(config_.changes), last_block_ns_(clock.steady_ns()) {
+  pool_.on_dropped([this](const TransactionId& id, const Error& why) { finish(id, {}, why); });
+  const unsigned verifiers = config_.verifiers ? config_.verifiers : std::max(1u, std::thread::hardware_concurrency());
+  for (unsigned i = 0; i < verifiers; i++) threads_.emplace_back([this] { admit(); });
+  threads_.emplace_back([this] { carry(); });
   threads_.emplace_back([this] { complete_seals(); });
   threads_.emplace_back([this] { relay_questions(); });
 }
@@ -30,11 +36,12 @@ Comet::~Comet() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  send_wake_.notify_all();
+  arrived_wake_.notify_all();
+  carry_wake_.notify_all();
   seal_wake_.notify_all();
   relay_wake_.notify_all();
   for (auto& thread : threads_) thread.join();
-  for (auto& one : outgoing_)
+  for (auto& one : arrived_)
     if (one.admitted) one.admitted(kStopping);
   for (auto& [id, waiter] : waiters_) waiter.answer(kStopping);
   for (auto& one : sealing_) one.sealed(kStopping);
@@ -47,8 +54,9 @@ bool Comet::pause_ms(uint64_t time_ms) {
 }
 
 size_t Comet::waiting() const {
+  const size_t admitted = pool_.size();
   std::lock_guard lock(mutex_);
-  return outgoing_.size() + waiters_.size();
+  return admitted + arrived_.size();
 }
 
 std::optional<Error> Comet::halted() const {
@@ -62,9 +70,10 @@ std::optional<Error> Comet::halted() const {
 }
 
 EngineFigures Comet::figures() const {
+  const size_t waiting = this->waiting();
   std::lock_guard lock(mutex_);
   EngineFigures out = figures_;
-  out.waiting = outgoing_.size() + waiters_.size();
+  out.waiting = waiting;
   out.due_since_ns = last_block_ns_;  // blocks come always
   return out;
 }
@@ -78,15 +87,17 @@ void Comet::submit(Bytes transaction, Until until, Answer answer) {
     std::lock_guard lock(mutex_);
     if (stopping_) {
       refused = kStopping;
-    } else if (outgoing_.size() >= kOutgoingMax) {
+    } else if (queued_ >= kQueuedMax || queued_bytes_ + transaction.size() > kQueuedMaxBytes) {
       refused = Error{Code::mempool_full, "too many transactions wait", "try again after a block"};
     } else {
       if (until == Until::committed) waiters_.emplace(id, Waiter{std::move(answer), clock_.steady_ns() + ns(kWaiterMs)});
-      outgoing_.push_back({std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}});
+      queued_++;
+      queued_bytes_ += transaction.size();
+      arrived_.push_back({std::move(transaction), id, until == Until::admitted ? std::move(answer) : Answer{}});
     }
   }
   if (refused) return answer(*refused);
-  send_wake_.notify_one();
+  arrived_wake_.notify_one();
 }
 
 void Comet::finish(const TransactionId& id, const Answer& admitted, const Result<TxResult>& result) {
@@ -101,37 +112,78 @@ void Comet::finish(const TransactionId& id, const Answer& admitted, const Result
   for (const auto& answer : answers) answer(result);
 }
 
-void Comet::send() {
-  Rpc rpc(rpc_socket(config_.home));
+void Comet::refuse(const Arrived& arrived, const Error& error) {
+  const auto& [bytes, id, admitted] = arrived;
+  const bool seen = error.code == Code::already || error.code == Code::wrong_nonce;
+  if (const auto before = seen ? chain_.store().result(id) : std::nullopt) {
+    if (admitted)
+      admitted(TxResult{id, before->height, static_cast<uint16_t>(Code::already), "it stands in block " + std::to_string(number(before->height)) + " already"});
+    finish(id, {}, *before);
+  } else if (error.code == Code::already) {
+    if (admitted) admitted(TxResult{id, Height{}, static_cast<uint16_t>(Code::already), error.text});
+  } else {
+    finish(id, admitted, error);
+  }
+}
+
+// Into the pool.
+void Comet::admit() {
   for (;;) {
-    Outgoing one;
+    std::vector<Arrived> mine, passed;
     {
       std::unique_lock lock(mutex_);
-      send_wake_.wait(lock, [&] { return stopping_ || !outgoing_.empty(); });
+      arrived_wake_.wait(lock, [&] { return stopping_ || !arrived_.empty(); });
       if (stopping_) return;
-      one = std::move(outgoing_.front());
-      outgoing_.pop_front();
+      while (!arrived_.empty() && mine.size() < kVerifyAtOnce) {
+        mine.push_back(std::move(arrived_.front()));
+        arrived_.pop_front();
+      }
     }
-    Result<> sent = rpc.broadcast(one.bytes);
-    for (const uint64_t until_ns = clock_.steady_ns() + ns(kAwayMs);
-         !sent && sent.error().code == Code::unreachable && clock_.steady_ns() < until_ns && pause_ms(100);)
-      sent = rpc.broadcast(one.bytes);
-    if (sent) {
-      if (one.admitted) one.admitted(TxResult{one.id, Height{}, 0, "it waits for a block"});
-      continue;
+    size_t refused = 0, refused_bytes = 0;
+    for (Arrived& one : mine) {
+      const auto added = pool_.add(one.bytes, one.id);
+      if (added) {
+        if (one.admitted) std::exchange(one.admitted, {})(TxResult{one.id, Height{}, 0, "it waits for a block"});
+        passed.push_back(std::move(one));
+      } else {
+        refused++;
+        refused_bytes += one.bytes.size();
+        refuse(one, added.error());
+      }
     }
-    const Error& error = sent.error();
-    const bool seen = error.code == Code::already || error.code == Code::wrong_nonce;
-    if (const auto before = seen ? chain_.store().result(one.id) : std::nullopt) {
-      if (one.admitted)
-        one.admitted(TxResult{one.id, before->height, static_cast<uint16_t>(Code::already),
-                              "it stands in block " + std::to_string(number(before->height)) + " already"});
-      finish(one.id, {}, *before);
-    } else if (error.code == Code::already) {
-      if (one.admitted) one.admitted(TxResult{one.id, Height{}, static_cast<uint16_t>(Code::already), "it waits for a block already"});
-    } else {
-      finish(one.id, one.admitted, error);
+    {
+      std::lock_guard lock(mutex_);
+      queued_ -= refused;
+      queued_bytes_ -= refused_bytes;
+      figures_.refused += refused;
+      std::move(passed.begin(), passed.end(), std::back_inserter(outgoing_));
     }
+    carry_wake_.notify_one();
+  }
+}
+
+// To the other nodes.
+void Comet::carry() {
+  Rpc rpc(rpc_socket(config_.home));
+  for (;;) {
+    Parcel parcel;
+    {
+      std::unique_lock lock(mutex_);
+      carry_wake_.wait(lock, [&] { return stopping_ || !outgoing_.empty(); });
+      if (stopping_) return;
+      for (size_t bytes = 0; !outgoing_.empty(); outgoing_.pop_front()) {
+        Arrived& next = outgoing_.front();
+        if (bytes > 0 && bytes + next.bytes.size() > kParcelBytes) break;
+        bytes += next.bytes.size();
+        queued_--;
+        queued_bytes_ -= next.bytes.size();
+        if (pool_.holds(next.id)) parcel.transactions.push_back(std::move(next.bytes));
+      }
+    }
+    if (parcel.transactions.empty()) continue;
+    const Bytes bytes = encode(parcel);
+    const auto passes = [](const Error& error) { return error.code == Code::unreachable || error.code == Code::mempool_full; };
+    for (auto sent = rpc.broadcast(bytes); !sent && passes(sent.error()) && pause_ms(kAgainMs);) sent = rpc.broadcast(bytes);
   }
 }
 
@@ -139,8 +191,6 @@ void Comet::on_restored() {
   std::lock_guard lock(mutex_);
   last_block_ns_ = clock_.steady_ns();
 }
-
-void Comet::on_dropped(const TransactionId& id, const Error& why) { finish(id, {}, why); }
 
 void Comet::on_block(const Block& block) {
   const uint64_t now = clock_.steady_ns();

@@ -1,7 +1,8 @@
-// CometBFT as the node's engine: transactions go into its mempool over RPC, and come back in blocks that the Application commits.
+// CometBFT as the node's engine: transactions go into our pool and, in parcels, into its mempool over RPC; they come back in blocks
+// that the Application commits.
 //
-// Threads of its own talk to the RPC. While CometBFT is away, what was handed over waits for it some seconds, since its supervisor
-// starts it again.
+// Threads of its own check signatures, and others talk to the RPC. While CometBFT is away, what is on its way waits for it, since its
+// supervisor starts it again.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "ledger/chain.h"
+#include "ledger/comet/pool.h"
 #include "ledger/comet/rpc.h"
 #include "ledger/engine.h"
 
@@ -17,21 +19,20 @@ namespace cairn::ledger::comet {
 
 struct CometConfig {
   std::filesystem::path home;
-  unsigned senders = 4;         // threads that broadcast
+  unsigned verifiers = 0;       // threads that check signatures; 0: one a core
   uint64_t stall_ms = 30'000;   // without a block: halted() says why
   std::vector<attest::SetChange> changes;  // that lead from the genesis's validators on, where this node does not have those blocks
 };
 
 class Comet final : public Engine {
  public:
-  Comet(Chain& chain, const Clock& clock, CometConfig config);
+  Comet(Chain& chain, Pool& pool, const Clock& clock, CometConfig config);
   ~Comet() override;
   Comet(const Comet&) = delete;
   Comet& operator=(const Comet&) = delete;
 
   void on_block(const Block& block);  // after every Commit
   void on_restored();                 // the chain begins at a snapshot
-  void on_dropped(const TransactionId& id, const Error& why);  // no block will hold it
 
   void submit(Bytes transaction, Until until, Answer answer) override;
   void seal(std::vector<attest::SignedHeader> headers, Sealed sealed) override;
@@ -46,10 +47,10 @@ class Comet final : public Engine {
     Answer answer;
     uint64_t until_ns = 0;
   };
-  struct Outgoing {
+  struct Arrived {
     Bytes bytes;
     TransactionId id;
-    Answer admitted;  // null when the sender waits for the block
+    Answer admitted;  // null when the sender waits for the block, or has its answer
   };
   struct Sealing {
     std::vector<attest::SignedHeader> headers;
@@ -57,7 +58,9 @@ class Comet final : public Engine {
     uint64_t until_ns = 0;
   };
 
-  void send();
+  void admit();
+  void carry();
+  void refuse(const Arrived& arrived, const Error& error);
   void complete_seals();
   void relay_questions();
   Result<attest::CometSeal> seal_of(Rpc& rpc, Height height);
@@ -67,12 +70,14 @@ class Comet final : public Engine {
   bool pause_ms(uint64_t time_ms);  // false: stopping
 
   Chain& chain_;
+  Pool& pool_;
   const Clock& clock_;
   const CometConfig config_;
 
   mutable std::mutex mutex_;
-  std::condition_variable send_wake_, seal_wake_, relay_wake_;
-  std::deque<Outgoing> outgoing_;
+  std::condition_variable arrived_wake_, carry_wake_, seal_wake_, relay_wake_;
+  std::deque<Arrived> arrived_, outgoing_;  // to be checked; in the pool, and on their way to the others
+  size_t queued_ = 0, queued_bytes_ = 0;    // of both
   std::multimap<TransactionId, Waiter> waiters_;
   std::deque<Sealing> sealing_;
   std::deque<std::pair<Bytes, Told>> questions_;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "ledger/comet/base64.h"
+#include "ledger/comet/parcel.h"
 
 namespace cairn::ledger::comet {
 namespace {
@@ -117,7 +118,7 @@ std::string settings_text(const HomeConfig& config, const attest::Genesis& genes
          "[mempool]\n"
          "size = " + std::to_string(config.mempool_transactions) + "\n"
          "cache_size = " + std::to_string(2 * config.mempool_transactions) + "\n"
-         "max_tx_bytes = " + std::to_string(2u << 20) + "\n"
+         "max_tx_bytes = " + std::to_string(kParcelMaxBytes) + "\n"
          "[consensus]\n"
          "timeout_propose = " + time(std::max<uint64_t>(1000, 2 * interval_ms)) + "\n"
          "timeout_propose_delta = \"500ms\"\n"

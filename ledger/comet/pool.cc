@@ -1,5 +1,6 @@
 #include "ledger/comet/pool.h"
 
+#include "ledger/comet/parcel.h"
 #include "ledger/disputes.h"
 
 namespace cairn::ledger::comet {
@@ -21,8 +22,8 @@ void SeenSignatures::add(const TransactionId& id) {
   young_.insert(id);
 }
 
-Pool::Pool(const Chain& chain, const MempoolLimits& limits, bool believes_signatures, Dropped dropped)
-    : chain_(chain), believes_signatures_(believes_signatures), dropped_(std::move(dropped)), waiting_(limits) {
+Pool::Pool(const Chain& chain, const MempoolLimits& limits, bool believes_signatures)
+    : chain_(chain), believes_signatures_(believes_signatures), waiting_(limits) {
   restart();
 }
 
@@ -52,11 +53,11 @@ void Pool::see(ByteSpan bytes) {
   if (transaction && check_signature(*transaction, chain_.id())) seen_.add(id);
 }
 
-Result<> Pool::add(ByteSpan bytes) {
+Result<> Pool::add(ByteSpan bytes, const TransactionId& id) {
+  if (holds(id)) return Error{Code::already, "it waits for a block already", "wait for it"};
   if (bytes.size() > kMaxTransactionBytes)
     return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
   TRY_LET(transaction, decode<Transaction>(bytes));
-  const TransactionId id = transaction_id(bytes);
   if (!believes_signatures_ && !seen_.has(id)) {
     TRY(check_signature(transaction, chain_.id()));
     seen_.add(id);
@@ -78,17 +79,40 @@ Result<> Pool::add(ByteSpan bytes) {
 
 Result<std::vector<Waiting>> Pool::admit(const App::Ground& ground, const Transaction& transaction, ByteSpan bytes, const TransactionId& id) {
   TRY(App::check_rest(ground, transaction, bytes.size(), id));
-  if (waiting_.holds(id)) return std::vector<Waiting>();  // CometBFT may have lost it
   Waiting waiting = Waiting::of(transaction, id, {bytes.begin(), bytes.end()});
   if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(ground.state, move->game, transaction.sender);
   const Standing standing{ground.state.nonce(waiting.signer), ground.state.balance(Holder::account(transaction.sender))};
   return waiting_.add(std::move(waiting), standing, ground.now);
 }
 
-bool Pool::holds(ByteSpan bytes) const {
-  const TransactionId id = transaction_id(bytes);
+Result<> Pool::add_parcel(ByteSpan bytes) {
+  TRY_LET(parcel, decode<Parcel>(bytes));
+  std::optional<Error> refused;
+  bool waits = false;
+  for (const Bytes& transaction : parcel.transactions) {
+    const auto added = add(transaction, transaction_id(transaction));
+    const Code code = added ? Code::already : added.error().code;
+    if (code == Code::malformed || code == Code::bad_signature) return added.error();
+    if (code == Code::already) waits = true;
+    else if (!refused) refused = added.error();
+  }
+  if (waits) return {};
+  return refused ? *refused : Error{Code::malformed, "a parcel with nothing in it", "use one release on all nodes"};
+}
+
+bool Pool::holds_of(ByteSpan bytes) const {
+  const auto parcel = decode<Parcel>(bytes);
+  return parcel && std::ranges::any_of(parcel->transactions, [&](const Bytes& transaction) { return holds(transaction_id(transaction)); });
+}
+
+bool Pool::holds(const TransactionId& id) const {
   std::lock_guard lock(mutex_);
   return waiting_.holds(id);
+}
+
+size_t Pool::size() const {
+  std::lock_guard lock(mutex_);
+  return waiting_.size();
 }
 
 std::vector<Bytes> Pool::take(size_t max_bytes) const {

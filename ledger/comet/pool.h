@@ -1,9 +1,10 @@
-// What waits for a block on CometBFT. Its own mempool carries transactions to the other validators, in the order of their arrival and
-// with no bound for a sender; this one says which of them may wait and in which order a block takes them, by the rules that the
-// solo engine has (ledger/mempool.h): a sender's in their order, the higher fee first, moves of an open game before all else.
+// What waits for a block on CometBFT, by the rules that the solo engine has (ledger/mempool.h): a sender's in their order, the higher
+// fee first, moves of an open game before all else. CometBFT's own mempool, which orders by arrival and has no bound for a sender,
+// carries parcels of it to the other nodes (parcel.h).
 //
-// What CometBFT holds is a part of what waits here: it asks for each before it takes it, and after a block whether it still waits.
-// Checks are on the state of the last block, and do not wait while the next one is applied and stored. Any thread.
+// What this node is given goes into its pool at once, and then on its way; what comes on the way, CometBFT asks for before it takes
+// it, and after a block whether some of it still waits. Checks are on the state of the last block, and do not wait while the next
+// one is applied and stored. Any thread.
 #pragma once
 
 #include <mutex>
@@ -28,13 +29,21 @@ class SeenSignatures {
 
 class Pool {
  public:
-  // Hears of those that waited and will not stand in a block of ours; under no lock.
+  // `believes_signatures`: measurements alone.
+  Pool(const Chain& chain, const MempoolLimits& limits, bool believes_signatures = false);
+  // Hears of those that waited and will not stand in a block of ours; under no lock. Before anything is added.
   using Dropped = std::function<void(const TransactionId&, const Error&)>;
-  Pool(const Chain& chain, const MempoolLimits& limits, bool believes_signatures, Dropped dropped);
+  void on_dropped(Dropped dropped) { dropped_ = std::move(dropped); }
 
-  // Errors: those of App::check and of Mempool::add, but for `already`.
-  Result<> add(ByteSpan transaction);
-  bool holds(ByteSpan transaction) const;
+  // Errors: those of App::check and of Mempool::add.
+  Result<> add(ByteSpan transaction, const TransactionId& id);
+  // All that may wait of another node's. Errors: malformed, bad_signature (its node has checked nothing, so what comes after is
+  // not looked at); where none of it waits here, what the first was refused for.
+  Result<> add_parcel(ByteSpan parcel);
+  // Whether some of it waits.
+  bool holds_of(ByteSpan parcel) const;
+  bool holds(const TransactionId& id) const;
+  size_t size() const;
   // For the next block: at most `max_bytes`, in order.
   std::vector<Bytes> take(size_t max_bytes) const;
   // A block of ours could not use it.
@@ -57,7 +66,7 @@ class Pool {
 
   const Chain& chain_;
   const bool believes_signatures_;
-  const Dropped dropped_;
+  Dropped dropped_;
   SeenSignatures seen_;
   mutable std::mutex mutex_;  // taken under the chain's, never around it
   Mempool waiting_;

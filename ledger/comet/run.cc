@@ -94,9 +94,10 @@ Result<> be_the_application(const NodeConfig& config, const HttpConfig& http, co
   CometConfig comet_config;
   comet_config.home = home_of(config);
   if (const auto anchor = kept_anchor(config)) comet_config.changes = std::get<attest::CometSeal>(anchor->seal).changes;
-  Comet comet(*chain, clock, comet_config);
+  Pool pool(*chain, mempool_of(config));
+  Comet comet(*chain, pool, clock, comet_config);
   TRY_LET(node, Node::start(http, *chain, comet, feed, search));
-  ApplicationConfig application_config{validator.public_key(), vrf, false, {}, {}, &snapshots, mempool_of(config), {}};
+  ApplicationConfig application_config{validator.public_key(), vrf, {}, {}, &snapshots};
   const auto announce = [&] {
     feed.announce();
     search.announce();
@@ -107,12 +108,11 @@ Result<> be_the_application(const NodeConfig& config, const HttpConfig& http, co
     announce();
     snapshots.announce();
   };
-  application_config.on_dropped = [&](const TransactionId& id, const Error& why) { comet.on_dropped(id, why); };
   application_config.on_restored = [&] {
     comet.on_restored();
     announce();
   };
-  Application application(*chain, application_config);
+  Application application(*chain, pool, application_config);
   TRY_LET(server, AbciServer::start(app_address(comet_config.home),
                                     [&](const auto& request, auto& response) {
                                       const auto handle = [&] { application.handle(request, response); };

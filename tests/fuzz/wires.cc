@@ -148,8 +148,8 @@ std::vector<Bytes> calls() {
   add(request);
   std::vector<Bytes> out{bytes_of(frames)};
   frames.clear();
-  const Bytes tx = transfer(genesis, "A", "C", 1);
-  request.mutable_check_tx()->set_tx(std::string(tx.begin(), tx.end()));
+  const Bytes parcel = encode(Parcel{{transfer(genesis, "A", "C", 1), transfer(genesis, "C", "A", 0)}});
+  request.mutable_check_tx()->set_tx(std::string(parcel.begin(), parcel.end()));
   add(request);
   request.mutable_query()->set_path("prove");
   request.mutable_query()->set_data(std::string(32, 'k'));

@@ -211,12 +211,7 @@ TEST(Application, WhatMayWaitIsBounded) {
   const auto genesis = comet_genesis(1);
   Driver driver(genesis, 0);
   driver.block({});
-  const auto waits = [&](const Bytes& tx) {
-    abci::Request again;
-    again.mutable_check_tx()->set_tx(std::string(tx.begin(), tx.end()));
-    again.mutable_check_tx()->set_type(abci::RECHECK);
-    return driver.ask(again).check_tx().code() == 0;
-  };
+  const auto waits = [&](const Bytes& tx) { return driver.check_parcel({tx}, true) == "ok"; };
   const auto priced = [&](uint64_t nonce, uint64_t times) {
     Transaction tx;
     tx.genesis = attest::genesis_hash(genesis);
@@ -247,6 +242,65 @@ TEST(Application, WhatMayWaitIsBounded) {
   EXPECT_EQ(driver.check(second), "wrong_nonce");
 }
 
+// Another node's parcel is taken for whatever of it may wait, and kept while one of it waits.
+TEST(Application, ParcelTable) {
+  const auto genesis = comet_genesis(1);
+  Driver driver(genesis, 0);
+  driver.block({});
+  const auto from = [&](const char* who, uint64_t nonce) { return transfer(genesis, who, "B", nonce); };
+  const Bytes a0 = from("A", 0), a1 = from("A", 1), b0 = from("B", 0), b1 = from("B", 1), c0 = from("C", 0), far = from("A", 10'000);
+  Bytes false_one = from("C", 0), trailing = encode(Parcel{{c0}}), truncated = trailing;
+  false_one.back() ^= 1;
+  trailing.push_back(0);
+  truncated.pop_back();
+  const struct {
+    const char* what;
+    std::vector<Bytes> parcel;
+    const char* code;
+  } rows[] = {
+      {"nothing", {}, "malformed"},
+      {"one", {a0}, "ok"},
+      {"the same", {a0}, "ok"},
+      {"one that waits, one that may not", {far, a0}, "ok"},
+      {"one that may not", {far}, "wrong_nonce"},
+      {"one that is none", {a1, Bytes{1, 2, 3}, b0}, "malformed"},
+      {"a false signature", {a1, false_one, b0}, "bad_signature"},
+      {"several", {b0, b1}, "ok"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(driver.check_parcel(row.parcel), row.code) << row.what;
+  EXPECT_EQ(driver.check_bytes(trailing), "malformed");
+  EXPECT_EQ(driver.check_bytes(truncated), "malformed");
+  const auto entries = driver.prepare({});
+  EXPECT_EQ(entries.size(), 5u);  // a1 stood before what ended its parcel
+  driver.finalize({entries[0], entries[1], entries[2]}, driver.key());
+  driver.commit();
+  const auto waits = [&](const std::vector<Bytes>& parcel) { return driver.check_parcel(parcel, true) == "ok"; };
+  EXPECT_TRUE(waits({a0, a1, b0, b1}));
+  EXPECT_FALSE(waits({}));
+  EXPECT_FALSE(waits({c0}));
+  driver.finalize(driver.prepare({}), driver.key());
+  driver.commit();
+  EXPECT_FALSE(waits({a0, a1, b0, b1}));
+}
+
+// However a parcel is damaged, it is refused or what stands in it is itself.
+TEST(Application, DamagedParcelsNeverHarm) {
+  const auto genesis = comet_genesis(1);
+  Driver driver(genesis, 0);
+  driver.block({});
+  const Bytes whole = encode(Parcel{{transfer(genesis, "A", "B", 0), transfer(genesis, "B", "A", 0), transfer(genesis, "C", "A", 0)}});
+  std::mt19937 random(4);
+  for (int round = 0; round < 3'000; round++) {
+    Bytes bad = whole;
+    for (unsigned k = 0; k <= random() % 3; k++) bad[random() % (round % 2 ? bad.size() : 12)] = static_cast<uint8_t>(random());
+    if (random() % 4 == 0) bad.resize(random() % bad.size());
+    const auto parcel = decode<Parcel>(bad);
+    EXPECT_TRUE(!parcel || encode(*parcel) == bad);
+    driver.check_bytes(bad, round % 3 == 0);
+  }
+  EXPECT_LE(driver.prepare({}).size(), 4u);
+}
+
 // Queries from other threads while blocks are decided and committed: each answer is of one height, whole. So are checks.
 TEST(Application, QueriesBesideCommitsSeeOneHeight) {
   const auto genesis = comet_genesis(1);
@@ -262,7 +316,8 @@ TEST(Application, QueriesBesideCommitsSeeOneHeight) {
       ask.mutable_query()->set_path("prove");
       ask.mutable_query()->set_data(std::string(key.v.begin(), key.v.end()));
       const Bytes tx = transfer(genesis, "C", "B", 1);  // waits: none of nonce 0 comes
-      check.mutable_check_tx()->set_tx(std::string(tx.begin(), tx.end()));
+      const Bytes parcel = encode(Parcel{{tx}});
+      check.mutable_check_tx()->set_tx(std::string(parcel.begin(), parcel.end()));
       uint64_t last = 0;
       while (!over) {
         const auto proven = must(decode<Proven>(as_bytes(driver.ask(ask).query().value())));

@@ -3,6 +3,7 @@
 
 #include "devnet.h"
 #include "ledger/comet/application.h"
+#include "ledger/comet/parcel.h"
 #include "tendermint/abci/types.pb.h"
 
 namespace cairn::ledger::comet {
@@ -40,8 +41,9 @@ class Driver {
       : chain_(must(Chain::open(scratch_.path / "chain", genesis))),
         snapshots_(scratch_.path / "snapshots", *chain_, snapshot_blocks),
         key_(key_named("validator " + std::to_string(who))),
-        application_(*chain_, {key_.public_key(), key_named("validator " + std::to_string(who) + " vrf"), false,
-                               [this](const Block&) { snapshots_.announce(); }, {}, &snapshots_}) {
+        pool_(*chain_, {}),
+        application_(*chain_, pool_, {key_.public_key(), key_named("validator " + std::to_string(who) + " vrf"),
+                                      [this](const Block&) { snapshots_.announce(); }, {}, &snapshots_}) {
     if (begins == Begins::snapshot) return;
     abci::Request request;
     request.mutable_init_chain()->set_chain_id(attest::comet_chain_id(chain_->id()));
@@ -57,10 +59,13 @@ class Driver {
   const PublicKey key() const { return key_.public_key(); }
   Chain& chain() { return *chain_; }
 
-  // Code of CheckTx.
-  std::string check(const Bytes& transaction) {
+  // Code of CheckTx, of a parcel; or of its recheck.
+  std::string check(const Bytes& transaction) { return check_parcel({transaction}); }
+  std::string check_parcel(const std::vector<Bytes>& transactions, bool again = false) { return check_bytes(encode(Parcel{transactions}), again); }
+  std::string check_bytes(const Bytes& parcel, bool again = false) {
     abci::Request request;
-    request.mutable_check_tx()->set_tx(std::string(transaction.begin(), transaction.end()));
+    request.mutable_check_tx()->set_tx(std::string(parcel.begin(), parcel.end()));
+    if (again) request.mutable_check_tx()->set_type(abci::RECHECK);
     const uint32_t code = ask(request).check_tx().code();
     return code == 0 ? "ok" : std::string(name(static_cast<Code>(code)));
   }
@@ -70,7 +75,6 @@ class Driver {
     auto* prepare = request.mutable_prepare_proposal();
     fill(*prepare, key());
     prepare->set_max_tx_bytes(max_bytes);
-    for (const auto& tx : offered) prepare->add_txs(std::string(tx.begin(), tx.end()));
     const abci::Response response = ask(request);
     return {response.prepare_proposal().txs().begin(), response.prepare_proposal().txs().end()};
   }
@@ -125,6 +129,7 @@ class Driver {
   std::unique_ptr<Chain> chain_;
   Snapshots snapshots_;
   SecretKey key_;
+  Pool pool_;
   Application application_;
 };
 
