@@ -19,10 +19,11 @@ struct Gemm {
 
 inline constexpr int kTallest = kWidth == 16 ? 14 : kWidth == 8 ? 6 : 4;  // rows of a tile of two registers
 inline constexpr int64_t kPanel = 2 * kWidth;                             // columns of a packed panel of B
-inline constexpr int64_t kBlockK = 512, kBlockM = 8 * kTallest;
-inline constexpr int64_t kFewRows = 192;                                  // of a thread: they pay for a panel of B in the first-level cache alone
-inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
+inline constexpr int64_t kBlockK = 1024, kBlockM = 8 * kTallest;
 inline constexpr int64_t kBlockOfB = 1024 * 1024;                         // floats of B packed at a time, for all threads
+inline constexpr int64_t kFewRows = 192;                                  // of a thread: they pay for a panel of B in the first-level cache alone,
+inline constexpr int64_t kFewRowsBlockK = 256, kFewRowsBlockOfB = 32768;  // and for what a thread packs for itself in the second
+inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
 inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
 inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
 
@@ -36,6 +37,8 @@ struct Tile {
   float* c;
   const float* next_c;  // only fetched ahead
   int64_t c_stride;
+  const float* next_b = nullptr;  // fetched into the second-level cache, so many floats a step of k; null: nothing
+  int64_t next_b_step = 0;
   int last_lanes;     // of the last register of a row; a masked load, or B is padded
   bool first, last;   // block of k
   const float* bias;  // of the first column, or null
@@ -62,6 +65,7 @@ void run_tile(const Tile& tile) {
 #pragma GCC unroll 8
   for (int g = 0; g < kBases; g++) base[g] = t.a + (kRows ? 3 * g * t.a_stride : 0);
   const float* b = t.b;
+  const float* next_b = t.next_b ? t.next_b : b;
 #pragma GCC unroll 16
   for (int i = 0; i < kTall; i++)  // of the tile after this one: its chains wait for these lines
 #pragma GCC unroll 8
@@ -81,6 +85,8 @@ void run_tile(const Tile& tile) {
       for (int v = 0; v < kWide; v++) acc[i][v] = fused(x, row[v], acc[i][v]);
     }
     b += t.b_stride;
+    __builtin_prefetch(next_b, 0, 2);
+    next_b += t.next_b_step;
 #pragma GCC unroll 8
     for (int g = 0; g < kBases; g++) {
       base[g] += kRows ? 1 : t.a_stride;
@@ -166,6 +172,10 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
       t.first = k == 0;
       t.last = k + depth == g.k;
       t.bias = bias ? bias + n + j : nullptr;
+      if (block.packed && depth > kShallow) {  // the tiles of a panel bring the panel after it, each its part
+        t.next_b_step = kPanel / bands;
+        t.next_b = block.packed + ((j + kPanel < cols ? j + kPanel : 0) + i / tall * t.next_b_step) * depth;
+      }
       (pack_a || g.trans_a ? tile_of<false>(high, wide) : tile_of<true>(high, wide))(t);
     };
     if (depth <= kShallow) {
@@ -192,15 +202,17 @@ inline void pack(const Gemm& g, const Block& block, const float* b, float* packe
                  least(kRows, block.depth - l));
 }
 
+inline bool few_rows_of(const Gemm& g, Pool* pool) { return g.m <= kFewRows * (pool ? pool->threads() : 1); }
+
 // Columns n0 .. n1 of C: the pool's threads pack B together, and part the rows.
 inline void gemm_columns(const Gemm& g, const float* a, const float* b, const float* bias, float* c, int64_t n0, int64_t n1, Pool* pool) {
   static thread_local Scratch scratch;
-  const int64_t rows_each = g.m / (pool ? pool->threads() : 1);
+  const bool few_rows = few_rows_of(g, pool) && n1 - n0 >= 256;
   const bool pack_b = g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
 
   // Columns by blocks of even size, of which a slice of k stays in a cache.
-  const int64_t n = n1 - n0, deep = least(rows_each <= kFewRows && n >= 256 ? kBlockK / 2 : kBlockK, g.k);
-  const int64_t most = kBlockOfB / deep / kPanel * kPanel, parts = (n + most - 1) / most;
+  const int64_t n = n1 - n0, deep = least(few_rows ? kFewRowsBlockK : kBlockK, g.k);
+  const int64_t most = (few_rows && !pool ? kFewRowsBlockOfB : kBlockOfB) / deep / kPanel * kPanel, parts = (n + most - 1) / most;
   const int64_t block_n = ((n + parts - 1) / parts + kPanel - 1) / kPanel * kPanel;
   const auto each_block = [&](auto body) {
     for (int64_t jn = n0; jn < n1; jn += block_n)
@@ -223,8 +235,7 @@ inline void gemm_columns(const Gemm& g, const float* a, const float* b, const fl
 
 // Threads part the rows, or the columns where each would have too few rows.
 inline void gemm(const Gemm& g, const float* a, const float* b, const float* bias, float* c, Pool* pool) {
-  const int64_t threads = pool ? pool->threads() : 1;
-  if (g.m >= g.n || g.m >= threads * 4 * kTallest) gemm_columns(g, a, b, bias, c, 0, g.n, pool);
+  if (g.m >= g.n || !few_rows_of(g, pool)) gemm_columns(g, a, b, bias, c, 0, g.n, pool);
   else
     parallel(pool, g.n, kGrainMultiplyAdds / (g.m * g.k) + 1, kPanel,
              [&](int64_t begin, int64_t end) { gemm_columns(g, a, b, bias, c, begin, end, nullptr); });

@@ -165,8 +165,8 @@ KERNEL_FN F log10_of(F x) {
 template <class F>
 KERNEL_FN F log1p_of(F x) {
   const F u = F(1.0f) + x, lost = x - (u - F(1.0f));
-  const F y = log_of(u) + lost / u;
-  return select(absolute(x) < F(0x1p-26f), x, select(x < constant<F>(0x7F800000u), y, x));
+  const F whole = log_of(u), y = whole + lost / u;
+  return select(absolute(x) < F(0x1p-26f), x, select(u == F(0.0f), whole, select(x < constant<F>(0x7F800000u), y, x)));
 }
 
 // For e = 2^n (1 + p) <= 1:  1 / (1 + e) = q (1 + rest), q rounded once and what that lost found without another division, as

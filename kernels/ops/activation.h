@@ -33,9 +33,9 @@ ELEMENTWISE(HardsigmoidBackward, 2, (F grad, F x), (), 4, 183, "hardsigmoid_back
 ELEMENTWISE(Hardswish, 1, (F x), (), 4, 180, "hardswish.v1", "y = x * min(max(x + 3, 0), 6) / 6", "a sum, a product, a division",
             "Howard et al. 2019", x * limited(x + F(3.0f), 0.0f, 6.0f) / F(6.0f))
 ELEMENTWISE(HardswishBackward, 2, (F grad, F x), (), 4, 181, "hardswish_backward.v1",
-            "dx = x < -3 ? +0 : x <= 3 ? grad * (x / 3 + 0.5) : grad; operands grad, x", "a division, a sum, a product",
+            "dx = x <= -3 ? +0 : x < 3 ? grad * (x / 3 + 0.5) : grad; operands grad, x", "a division, a sum, a product",
             "derivative of hardswish.v1",
-            select(x < F(-3.0f), F(0.0f), select(x <= F(3.0f), grad * (x / F(3.0f) + F(0.5f)), grad)))
+            select(x <= F(-3.0f), F(0.0f), select(x < F(3.0f), grad * (x / F(3.0f) + F(0.5f)), grad)))
 ELEMENTWISE(Softshrink, 1, (F x), ("lambda"), 1, 349, "softshrink.v1", "y = x > lambda ? x - lambda : x < -lambda ? x + lambda : x * 0", "one sum",
             "Donoho 1995", select(x > F(s[0]), x - F(s[0]), select(x < F(-s[0]), x + F(s[0]), x * F(0.0f))))
 ELEMENTWISE(Hardshrink, 1, (F x), ("lambda"), 1, 350, "hardshrink.v1", "y = |x| <= lambda ? +0 : x", "exact; a NaN stays", "Donoho 1995",

@@ -10,13 +10,15 @@
 namespace cairn::kernels {
 namespace {
 
+constexpr uint64_t kAll = uint64_t{1} << 32;
 constexpr uint64_t kOfLibrary = 64;  // of so many chunks one goes through the library's build of the definition too
 
 struct Room {
   alignas(64) float x[kSweepChunk], want[kSweepChunk], have[kSweepChunk], fixed[kSweepChunk];
 };
 
-void sweep_chunk(const Swept& function, uint64_t chunk, uint64_t stride, Room& room, Found& found) {
+// The floats whose bits are `first`, first + step, ...; with the library's build of the definition too, or without.
+void sweep_chunk(const Swept& function, uint64_t first, uint64_t step, bool of_library, Room& room, Found& found) {
   const Operator& op = *find_operator(std::string_view(function.op));
   const TensorType many{DType::f32, {static_cast<int64_t>(kSweepChunk)}};
   std::vector<const void*> in{room.x};
@@ -26,11 +28,11 @@ void sweep_chunk(const Swept& function, uint64_t chunk, uint64_t stride, Room& r
   std::vector<int64_t> attrs;
   for (const float attribute : function.attrs) attrs.push_back(attr_of(attribute));
   const CallShape call{types, out_types, attrs};
-  for (size_t i = 0; i < kSweepChunk; i++) room.x[i] = std::bit_cast<float>(static_cast<uint32_t>((chunk * kSweepChunk + i) * stride));
+  for (size_t i = 0; i < kSweepChunk; i++) room.x[i] = std::bit_cast<float>(static_cast<uint32_t>(first + i * step));
   run_definition(function.op, call, in, room.want);
   for (const Isa isa : isas()) {
     if (isa == Isa::vnni) continue;  // has products of its own, and nothing else
-    if (isa == Isa::scalar && chunk % kOfLibrary != 0) continue;
+    if (isa == Isa::scalar && !of_library) continue;
     const std::vector<void*> out{room.have};
     op.host(call, {}, in, out, {isa, nullptr});
     if (std::memcmp(room.want, room.have, sizeof room.want) == 0) continue;
@@ -62,7 +64,9 @@ Found sweep(const Swept& function, uint64_t stride, unsigned threads) {
       const auto room = std::make_unique<Room>();
       std::ranges::fill(room->fixed, function.before.value_or(function.after.value_or(0)));
       Found found;
-      for (uint64_t chunk = t; chunk * kSweepChunk * stride < uint64_t{1} << 32; chunk += threads) sweep_chunk(function, chunk, stride, *room, found);
+      if (t == 0 && stride > 1) sweep_chunk(function, 0, kAll / kSweepChunk, true, *room, found);  // round numbers, infinities, a NaN
+      for (uint64_t chunk = t; chunk * kSweepChunk * stride < kAll; chunk += threads)
+        sweep_chunk(function, chunk * kSweepChunk * stride, stride, chunk % kOfLibrary == 0, *room, found);
       const std::lock_guard lock(mutex);
       all.count += found.count;
       all.differ += found.differ;

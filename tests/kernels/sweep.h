@@ -37,7 +37,7 @@ struct Found {
   float worst_at = 0, absolute_at = 0;
   bool good = false;  // no instruction set differs, and every error keeps to its limit
 };
-// Floats 0, stride, 2 * stride, ... by their bits. Needs AVX2.
+// Floats 0, stride, 2 * stride, ... by their bits; of a sample, the round ones besides. Needs AVX2.
 Found sweep(const Swept& function, uint64_t stride, unsigned threads);
 
 // The parts of it that are compiled apart. Of a chunk:

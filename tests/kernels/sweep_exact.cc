@@ -79,7 +79,7 @@ const Swept kSwept[] = {
     {"erfc.v1", 4, each([](double x) { return std::erfc(x); })},
     {"sigmoid.v1", 1, each([](double x) { return sigmoid(x); })},
     {"silu.v1", 2, each([](double x) { return times(x, sigmoid(x)); })},
-    {"silu_backward.v1", 0, each([](double x) { return sigmoid(x) * (1 + times(x, 1 - sigmoid(x))); }), {}, 1.0f, {}, INFINITY, 0x1p-22},
+    {"silu_backward.v1", 0, each([](double x) { return times(1 + times(x, 1 - sigmoid(x)), sigmoid(x)); }), {}, 1.0f, {}, INFINITY, 0x1p-22},
     {"gelu.v1", 4, each([](double x) { return times(x, normal_below(x)); }), {}, {}, {}, -4, 0x1p-25},
     {"gelu_backward.v1", 0, each([](double x) { return normal_below(x) + times(x, std::exp(-x * x / 2) / std::sqrt(2 * kPi)); }), {}, 1.0f, {}, INFINITY, 0x1p-22},
     {"gelu_tanh.v1", 4, each([](double x) { return times(x, sigmoid(gelu_tanh_argument(x))); }), {}, {}, {}, -4, 0x1p-25},
@@ -87,7 +87,7 @@ const Swept kSwept[] = {
     {"softplus.v1", 3, each([](double x) { return x > 20 ? x : softplus(x); }), {1, 20}},
     {"log_sigmoid.v1", 3, each([](double x) { return 0 - softplus(-x); })},
     {"elu.v1", 3, each([](double x) { const double below = std::expm1(x); return x > 0 ? x : below; }), {1, 1, 1}},
-    {"mish.v1", 5, each([](double x) { return times(x, mish_step(x)); }), {}, {}, {}, -80, 0x1p-100},
+    {"mish.v1", 5, each([](double x) { return x * mish_step(x); }), {}, {}, {}, -80, 0x1p-100},
     {"hardsigmoid.v1", 2, each([](double x) { return hard_step(x) / 6; }), {}, {}, {}, INFINITY, 0x1p-23},
     {"hardswish.v1", 2, each([](double x) { return x * hard_step(x) >= 0x1p128 ? INFINITY : x * hard_step(x) / 6; })},
     {"fmod.v1", 0, [](const float* x, double* y) {
@@ -112,7 +112,7 @@ std::span<const Swept> all_swept() { return kSwept; }
 void add_errors(const Swept& function, const float* x, const float* y, Found& found) {
   alignas(64) static thread_local double room[3][kSweepChunk];
   double *const exact = room[0], *const relative = room[1], *const absolute = room[2];
-  const double from = function.from, most = function.absolute;
+  const double from = function.from == -INFINITY ? NAN : function.from, most = function.absolute;
   function.exact(x, exact);
   for (size_t i = 0; i < kSweepChunk; i++) {
     const double at = static_cast<double>(x[i]), have = static_cast<double>(y[i]), error = ulps(have, exact[i]), size = std::fabs(have - exact[i]);
