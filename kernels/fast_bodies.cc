@@ -15,6 +15,7 @@ void host_body(const void* args, const HostCall& call) {
 #if defined(CAIRN_FAMILY_products)
 template void host_body<Checked<MatmulInt2>>(const void* args, const HostCall& call);
 template void host_body<Checked<MatmulInt2Row>>(const void* args, const HostCall& call);
+template void host_body<PackWeight>(const void* args, const HostCall& call);
 #endif
 
 }  // namespace cairn::kernels::CAIRN_ISA

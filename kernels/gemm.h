@@ -15,6 +15,7 @@ namespace cairn::kernels::CAIRN_ISA {
 struct Gemm {
   int64_t m, n, k;
   bool trans_a, trans_b;
+  bool panels_b = false;  // B lies as PackWeight leaves it
 };
 
 inline constexpr int kTallest = kWidth == 16 ? 14 : kWidth == 8 ? 6 : 4;  // rows of a tile of two registers
@@ -162,8 +163,8 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
       Tile t;
       t.a = pack_a ? packed_a + i * depth : g.trans_a ? a + k * a_ld + im + i : a + (im + i) * a_ld + k;
       t.a_stride = pack_a ? high : a_ld;
-      t.b = block.packed ? block.packed + j * depth : b + k * g.n + n + j;
-      t.b_stride = block.packed ? kPanel : g.n;
+      t.b = block.packed ? block.packed + j * depth : g.panels_b ? b + (n + j) * g.k + k * width : b + k * g.n + n + j;
+      t.b_stride = block.packed ? kPanel : g.panels_b ? width : g.n;
       t.depth = depth;
       t.c = c + (im + i) * g.n + n + j;
       t.next_c = c + (im + next_i) * g.n + n + next_j;
@@ -208,7 +209,7 @@ inline bool few_rows_of(const Gemm& g, Pool* pool) { return g.m <= kFewRows * (p
 inline void gemm_columns(const Gemm& g, const float* a, const float* b, const float* bias, float* c, int64_t n0, int64_t n1, Pool* pool) {
   static thread_local Scratch scratch;
   const bool few_rows = few_rows_of(g, pool) && n1 - n0 >= 256;
-  const bool pack_b = g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0);
+  const bool pack_b = !g.panels_b && (g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0));
 
   // Columns by blocks of even size, of which a slice of k stays in a cache.
   const int64_t n = n1 - n0, deep = least(few_rows ? kFewRowsBlockK : kBlockK, g.k);

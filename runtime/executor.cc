@@ -7,6 +7,7 @@
 #include <map>
 
 #include "attest/tree.h"
+#include "kernels/packed_weight.h"
 #include "kernels/reference.h"
 
 namespace cairn::runtime {
@@ -136,7 +137,9 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
     const kernels::Operator* op = kernels::find_operator(call.op);
     if (op == nullptr) return Error{Code::undefined_operator, "the plan uses operator " + std::to_string(call.op), "update this program"};
     if (std::find(operators_.begin(), operators_.end(), op) == operators_.end()) operators_.push_back(op);
-    Step step{op, c, {}, {}};
+    Step step;
+    step.op = op;
+    step.call = c;
     if (!accelerator_ && kernels::has_check(*op))
       step.check_every = static_cast<uint64_t>(std::max(1.0, 80 * kernels::check_share(*op, {call.input_types, call.output_types, call.attrs})));
     for (const ValueRef& ref : call.inputs) step.in.push_back(buffer_of(ref));
@@ -209,7 +212,26 @@ Result<> Executor::lay_out(std::span<const ByteSpan> inputs) {
   }
   in_.resize(widest_in);
   out_.resize(widest_out);
+  if (!accelerator_) pack_weights();
   return {};
+}
+
+// Inputs of which every reader is a product that takes its weight packed.
+void Executor::pack_weights() {
+  const size_t first = plan_.state.size(), end = first + plan_.inputs.size();
+  std::vector<bool> read(end, false), otherwise(end, false);
+  for (const attest::StateSlot& slot : plan_.state)
+    if (const uint32_t next = buffer_of(slot.next); next < end) otherwise[next] = true;
+  for (Step& step : steps_) {
+    const attest::Call& call = plan_.calls[step.call];
+    step.packed_attrs = kernels::with_packed_weight(*step.op, {call.input_types, call.output_types, call.attrs});
+    for (size_t i = 0; i < step.in.size(); i++)
+      if (step.in[i] < end) (step.packed_attrs && i == kernels::kWeight ? read : otherwise)[step.in[i]] = true;
+  }
+  for (size_t b = first; b < end; b++)
+    if (read[b] && !otherwise[b]) kernels::pack_weight(buffers_[b], plan_.inputs[b - first].type, {options_.isa, pool_.get()});
+  for (Step& step : steps_)
+    if (step.packed_attrs && (step.in[kernels::kWeight] < first || step.in[kernels::kWeight] >= end || otherwise[step.in[kernels::kWeight]])) step.packed_attrs.reset();
 }
 
 void Executor::run_checked(const Step& step, const kernels::CallShape& shape, std::span<const void* const> in, std::span<void* const> out) {
@@ -234,7 +256,7 @@ void Executor::run_calls(const Observe& observe) {
     const attest::Call& call = plan_.calls[step.call];
     for (size_t i = 0; i < step.in.size(); i++) in_[i] = buffers_[step.in[i]];
     for (size_t o = 0; o < step.out.size(); o++) out_[o] = buffers_[step.out[o]];
-    const kernels::CallShape shape{call.input_types, call.output_types, call.attrs};
+    const kernels::CallShape shape{call.input_types, call.output_types, step.packed_attrs ? *step.packed_attrs : call.attrs};
     const std::span<const void* const> in{in_.data(), step.in.size()};
     const std::span<void* const> out{out_.data(), step.out.size()};
     if (accelerator_) accelerator_->launch(*step.op, shape, in, out);

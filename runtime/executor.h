@@ -2,7 +2,7 @@
 //
 // Intermediates share one arena, laid out by lifetime; an operator that may write in place does so when its operand dies
 // there, so parameters and moments are updated where they lie. A state slot whose next value cannot be written in place has
-// two buffers, which change roles after a step.
+// two buffers, which change roles after a step. An input that only products of few rows read, as their weight, lies packed for them.
 //
 // Same bits as the operators' definitions, at every instruction set and thread count.
 #pragma once
@@ -82,7 +82,9 @@ class Executor {
     uint32_t call;
     std::vector<uint32_t> in, out;  // buffers
     uint64_t check_every = 0;       // steps; 0: never
+    std::optional<std::vector<int64_t>> packed_attrs;  // in place of the call's, where its weight lies packed
   };
+  void pack_weights();
   void run_checked(const Step& step, const kernels::CallShape& shape, std::span<const void* const> in, std::span<void* const> out);
   struct Move {  // after a step
     uint32_t to, from;

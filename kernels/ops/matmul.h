@@ -3,6 +3,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/ops/op.h"
+#include "kernels/packed_weight.h"
 
 namespace cairn::kernels::CAIRN_ISA {
 
@@ -30,7 +31,7 @@ struct Product {
     return result(chain);
   }
   static void host(const Args& a, const HostCall& c) {
-    gemm({a.m, a.n, a.k, a.trans_a != 0, a.trans_b != 0}, in_f32(c, 0), in_f32(c, 1), a.bias ? in_f32(c, 2) : nullptr,
+    gemm({a.m, a.n, a.k, a.trans_a != 0, a.trans_b != 0, a.trans_b == kByPanels}, in_f32(c, 0), in_f32(c, 1), a.bias ? in_f32(c, 2) : nullptr,
          out_f32(c, 0), c.pool);
   }
 };
@@ -51,7 +52,7 @@ struct Matmul : Product {
   }
   static Args args(const CallShape& call) {
     return {call.out[0].shape[0], call.out[0].shape[1], call.in[0].shape[call.attrs[0] ? 0 : 1],
-            call.attrs[0] != 0, call.attrs[1] != 0, 0};
+            call.attrs[0] != 0, static_cast<int32_t>(call.attrs[1]), 0};
   }
 };
 
@@ -70,7 +71,29 @@ struct Linear : Product {
     return Types{f32({in[0].shape[0], in[2].shape[0]})};
   }
   static Args args(const CallShape& call) {
-    return {call.out[0].shape[0], call.out[0].shape[1], call.in[0].shape[1], 0, call.attrs[0] != 0, 1};
+    return {call.out[0].shape[0], call.out[0].shape[1], call.in[0].shape[1], 0, static_cast<int32_t>(call.attrs[0]), 1};
+  }
+};
+
+// w (n, k), in place, to panels of kPanel rows (the last of what is left), each with its rows side by side: w[j, l] of the panel from row
+// f on, of `width` rows, comes to f k + l width + j - f. Or back.
+struct PackWeight {
+  struct Args {
+    int64_t n, k;
+    bool back;
+  };
+  static void host(const Args& a, const HostCall& c) {
+    float* const w = out_f32(c, 0);
+    parallel(c.pool, a.n, kGrain / a.k + 1, kPanel, [&](int64_t begin, int64_t end) {
+      static thread_local Scratch scratch;
+      for (int64_t f = begin; f < end; f += kPanel) {
+        const int64_t width = least(kPanel, end - f);
+        float *const panel = w + f * a.k, *const was = scratch.need(width * a.k);
+        std::memcpy(was, panel, static_cast<size_t>(width * a.k) * sizeof(float));
+        if (a.back) pack_transposed(panel, a.k, was, width, a.k, width);
+        else pack_transposed(panel, width, was, a.k, width, a.k);
+      }
+    });
   }
 };
 

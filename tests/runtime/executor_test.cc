@@ -24,11 +24,11 @@ using kernels::TensorType;
 
 const TensorType kType{kernels::DType::f32, {5, 7}};
 
-Bytes numbers(float first) {
-  Bytes out(35 * 4);
-  for (int i = 0; i < 35; i++) {
+Bytes numbers(float first, const TensorType& type = kType) {
+  Bytes out(static_cast<size_t>(kernels::bytes(type)));
+  for (size_t i = 0; i < out.size() / 4; i++) {
     const float value = first + static_cast<float>(i) / 8;
-    std::memcpy(&out[static_cast<size_t>(i) * 4], &value, 4);
+    std::memcpy(&out[i * 4], &value, 4);
   }
   return out;
 }
@@ -59,7 +59,7 @@ State by_definition(const Plan& plan, const std::vector<Bytes>& inputs, const St
   for (const attest::Call& call : plan.calls) {
     std::vector<const void*> in;
     for (const ValueRef& ref : call.inputs) in.push_back(value(ref).data());
-    Bytes out(35 * 4);
+    Bytes out(static_cast<size_t>(kernels::bytes(call.output_types[0])));
     void* const to = out.data();
     kernels::run_reference(*kernels::find_operator(call.op), {call.input_types, call.output_types, call.attrs}, {1, before.step}, in, {&to, 1});
     made.push_back(std::move(out));
@@ -167,6 +167,49 @@ TEST(Executor, AnyWiringEqualsTheDefinitions) {
     ASSERT_NO_FATAL_FAILURE(expect_same(plan, {numbers(-2)})) << "round " << round;
     if (HasFailure()) return;
   }
+}
+
+// h = 0.01 (h A' + b) B' by weights that are inputs; and the same where one of them is read otherwise too.
+TEST(Executor, WeightsLiePackedWhereProductsAloneReadThem) {
+  const TensorType few{kernels::DType::f32, {4, 6}}, wide{kernels::DType::f32, {4, 25}}, a{kernels::DType::f32, {25, 6}}, b{kernels::DType::f32, {25}}, back{kernels::DType::f32, {6, 25}};
+  const auto product = [](Plan& plan, std::string_view op, std::vector<ValueRef> inputs, std::vector<TensorType> types, std::vector<int64_t> attrs) {
+    attest::Call call;
+    call.op = kernels::find_operator(op)->id;
+    call.inputs = std::move(inputs);
+    call.input_types = std::move(types);
+    call.attrs = std::move(attrs);
+    call.output_types = must(kernels::find_operator(op)->infer(call.input_types, call.attrs));
+    call.work_ns = attest::work_of(*kernels::find_operator(op), {call.input_types, call.output_types, call.attrs}, {});
+    plan.calls.push_back(std::move(call));
+    return ValueRef{From::call, static_cast<uint32_t>(plan.calls.size() - 1), 0};
+  };
+  const std::vector<Bytes> weights{numbers(-4, a), numbers(0, b), numbers(-9, back)};
+  for (const bool otherwise : {false, true})
+    for (const kernels::Isa isa : kernels::isas())
+      for (const int threads : {1, 2}) {
+        Plan plan;
+        plan.inputs = {{"a", a}, {"b", b}, {"c", back}};
+        const ValueRef there = product(plan, "linear.f32.v1", {{From::state, 0, 0}, {From::input, 0, 0}, {From::input, 1, 0}}, {few, a, b}, {1});
+        const ValueRef less = product(plan, "mul_scalar.v1", {there}, {wide}, {kernels::attr_of(0.01f)});
+        const ValueRef next = product(plan, "matmul.f32.v1", {less, {From::input, 2, 0}}, {wide, back}, {0, 1});
+        plan.state = {{"h", few, {}, next}};
+        if (otherwise) plan.state.push_back({"a too", a, {}, product(plan, "neg.v1", {{From::input, 0, 0}}, {a}, {})});
+        if (otherwise) plan.state.push_back({"c too", back, {}, {From::input, 2, 0}});
+        must(attest::validate(plan, {}));
+        State wanted{0, {numbers(-1, few)}};
+        if (otherwise) wanted.slots.insert(wanted.slots.end(), {numbers(1, a), numbers(2, back)});
+        ExecutorOptions options;
+        options.isa = isa;
+        options.threads = threads;
+        const std::vector<ByteSpan> spans(weights.begin(), weights.end());
+        auto executor = must(Executor::make(plan, spans, 1, options));
+        must(executor->load(wanted));
+        for (int step = 0; step < 3; step++) {
+          wanted = by_definition(plan, weights, wanted);
+          executor->run_step();
+          ASSERT_EQ(executor->save().slots, wanted.slots) << name(isa) << ", " << threads << " threads, step " << step;
+        }
+      }
 }
 
 // x = x B by digits, so small that one step in many checks itself: one whose machine breaks then says so, and where.
