@@ -125,8 +125,8 @@ rocksdb::Options options() {
   return out;
 }
 
-// What the tables take, in bytes: of the state, not compressed, what is the last version in its table, and what is superseded in
-// tables that are older than every view; and all there is, compressed.
+// What the tables take, in bytes: of the state, not compressed, what is the last version in its table, and what may be superseded
+// without a view that shows it; and all there is, compressed.
 struct Room {
   uint64_t state = 0, superseded = 0, files = 0;
 };
@@ -417,8 +417,11 @@ Room Store::Disk::room() const {
       return at == counted.end() ? 0 : std::stoull(at->second);
     };
     const uint64_t superseded = bytes(kSupersededBytes);
-    out.state += bytes(kStateBytes) - superseded;
-    if (file.largest_seqno <= oldest) out.superseded += superseded;
+    const uint64_t state = bytes(kStateBytes) - superseded;
+    out.state += state;
+    if (file.largest_seqno > oldest) continue;
+    out.superseded += superseded;
+    if (file.level < db->NumberLevels() - 1) out.superseded += state;  // each version may stand before one in the last level
   }
   return out;
 }

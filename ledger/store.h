@@ -69,7 +69,7 @@ class Store {
              std::span<const attest::ReceiptBody> receipts, const std::optional<Event>& last_event,
              std::span<const RecordChange> state, std::span<const PageChange> pages);
 
-  // Gives back the room of versions that no view shows any more, where they take more than 8 MiB and an eighth of what the state
+  // Gives back the room of versions that no view shows any more, where they may take more than 8 MiB and an eighth of what the state
   // does. RocksDB drops them only when it rewrites their table for another reason: a state that was changed much and then rests
   // would keep them for good. Blocks go on meanwhile. Gives the bytes that came free; 0 when there was nothing to do, `stop` said
   // so, or the disk has no room to write the state anew.

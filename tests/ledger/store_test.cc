@@ -3,6 +3,7 @@
 
 #include <rocksdb/env.h>
 
+#include <cstring>
 #include <random>
 
 #include "devnet.h"
@@ -126,6 +127,32 @@ TEST(Store, GivesTheRoomOfOldVersionsBack) {
   EXPECT_EQ(state_of(*store), state);
   EXPECT_EQ(store->reclaim(stop), 0u) << "there is nothing left to do";
   commit(*store, kBlocks + 1, {});
+}
+
+// Versions that each stand in a table of their own.
+TEST(Store, GivesTheRoomOfOldTablesBack) {
+  const Scratch scratch;
+  constexpr uint64_t kVersions = 3;  // 8 MiB each; RocksDB rewrites its newest tables when there are four
+  std::mt19937_64 random(1);
+  Changes changes;
+  for (uint64_t height = 1; height <= kVersions; height++) {
+    changes.clear();
+    for (int n = 0; n < 900; n++) {
+      Bytes value(10'000);
+      for (size_t at = 0; at < value.size(); at += 8) {
+        const uint64_t drawn = random();
+        std::memcpy(&value[at], &drawn, 8);
+      }
+      changes.emplace_back(bytes_of("record " + std::to_string(1'000 + n)), std::move(value));
+    }
+    commit(*must(Store::open(scratch.path, kChain)), height, changes);
+  }
+  const auto store = must(Store::open(scratch.path, kChain));
+  const auto state = state_of(*store);
+  std::atomic<bool> stop{false};
+  EXPECT_GT(store->reclaim(stop), (kVersions - 2) * 9'000'000);
+  EXPECT_EQ(store->reclaim(stop), 0u) << "there is nothing left to do";
+  EXPECT_EQ(state_of(*store), state);
 }
 
 // A cut anywhere in the log leaves the state of some block, never a part of one.
