@@ -260,6 +260,11 @@ Status FaultyDisk::GetFileSize(const std::string& name, uint64_t* size) {
   *size = content->bytes.size();
   return Status::OK();
 }
+Status FaultyDisk::GetFreeSpace(const std::string&, uint64_t* free) {
+  const std::lock_guard lock(mutex_);
+  *free = capacity_ == 0 ? UINT64_MAX : capacity_ - std::min(bytes_now(), capacity_);
+  return Status::OK();
+}
 Status FaultyDisk::RenameFile(const std::string& from, const std::string& to) {
   const std::lock_guard lock(mutex_);
   if (const Status status = step(Step::other, from); !status.ok()) return status;

@@ -57,6 +57,7 @@ class FaultyDisk final : public rocksdb::EnvWrapper {
   rocksdb::Status CreateDirIfMissing(const std::string&) override { return rocksdb::Status::OK(); }
   rocksdb::Status DeleteDir(const std::string&) override { return rocksdb::Status::OK(); }
   rocksdb::Status GetFileSize(const std::string&, uint64_t*) override;
+  rocksdb::Status GetFreeSpace(const std::string&, uint64_t*) override;
   rocksdb::Status GetFileModificationTime(const std::string&, uint64_t* time) override { return *time = 0, rocksdb::Status::OK(); }
   rocksdb::Status RenameFile(const std::string&, const std::string&) override;
   rocksdb::Status LinkFile(const std::string&, const std::string&) override { return rocksdb::Status::NotSupported(); }
