@@ -48,7 +48,8 @@ function(cairn_protobuf name root)
 endfunction()
 
 # One program and one line of ctest a file: to start a process for every case would cost more than the cases.
-# Runs in the root of the sources, so a test may read configs/ and golden files by their path there.
+# Runs in the root of the sources, so a test may read configs/ and golden files by their path there. Its label is its
+# folder: ctest -L ledger.
 function(cairn_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;DEPS")
   if(NOT arg_TIMEOUT)
@@ -58,5 +59,6 @@ function(cairn_test name)
   cairn_link(${name} ${arg_DEPS} dep::gtest)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+  get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS ${room})
 endfunction()
