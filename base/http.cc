@@ -79,12 +79,15 @@ class Exchange final : public HttpReply {
   };
   // From MHD's thread: queues the answer if there is one, else puts the connection to sleep.
   Answered answer(const std::shared_ptr<Exchange>& self) {
-    std::lock_guard lock(mutex_);
-    if (!answered_) {
-      suspended_ = true;
-      MHD_suspend_connection(connection_);
-      return {.waits = true};
+    {
+      std::lock_guard lock(mutex_);
+      if (!answered_) {
+        suspended_ = true;
+        MHD_suspend_connection(connection_);
+        return {.waits = true};
+      }
     }
+    // An answer does not change any more. Without the lock: MHD locks its response here, and holds it when it calls read().
     MHD_Response* response = nullptr;
     if (streaming_) {
       response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, &Exchange::read, new std::shared_ptr<Exchange>(self),
