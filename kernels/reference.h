@@ -22,6 +22,8 @@ class MemorySource final : public Source {
 };
 
 KnownCall known_call(const Operator& op);
+// Whether its one output has an element for one element of each operand, all of them f32: it then takes operands of any one shape.
+bool is_elementwise(const Operator& op);
 // The operands of a known call: bytes by Philox.
 std::vector<Bytes> known_operands(const KnownCall& call);
 // BLAKE3 over all outputs of the known call at steps 0 and 3, seed 2026, as `run` computes them.
