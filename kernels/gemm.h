@@ -24,6 +24,7 @@ inline constexpr int64_t kBlockK = 1024, kBlockM = 8 * kTallest;
 inline constexpr int64_t kBlockOfB = 1024 * 1024;                         // floats of B packed at a time, for all threads
 inline constexpr int64_t kFewRows = 192;                                  // of a thread: they pay for a panel of B in the first-level cache alone,
 inline constexpr int64_t kFewRowsBlockK = 256, kFewRowsBlockOfB = 32768;  // and for what a thread packs for itself in the second
+inline constexpr int64_t kManyColumns = 768;                              // they pay for a packed copy of A
 inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
 inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
 inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
@@ -143,7 +144,7 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
                      int64_t m1) {
   static thread_local Scratch scratch;
   const int64_t a_ld = g.trans_a ? g.m : g.k, k = block.k, depth = block.depth, n = block.n, cols = block.cols;
-  const bool pack_a = cols >= 256 && m1 - m0 >= 2;
+  const bool pack_a = cols >= kManyColumns && m1 - m0 >= 2;
   for (int64_t im = m0; im < m1; im += kBlockM) {
     const int64_t rows = least(kBlockM, m1 - im), bands = (rows + kTallest - 1) / kTallest;
     const int64_t tall = (rows + bands - 1) / bands;  // as even as can be

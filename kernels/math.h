@@ -247,8 +247,10 @@ template <class F>
 KERNEL_FN F fmod_of(F x, F y) {
   const F size = absolute(y);
   F r = absolute(x);
-#pragma GCC unroll 6
-  for (int round = 0; round < 6; round++) r = fused(negated(truncated(r / size)), size, r);
+  for (int round = 0; round < 6; round++) {
+    r = fused(negated(truncated(r / size)), size, r);
+    if (!any(size <= absolute(r))) break;
+  }
   r = with_sign(select(r < F(0.0f), r + size, r), x);
   return select(size == constant<F>(0x7F800000u), select(absolute(x) < size, x, constant<F>(kNan)), r);
 }
