@@ -24,6 +24,7 @@ inline constexpr int64_t kBlockK = 1024, kBlockM = 8 * kTallest;
 inline constexpr int64_t kBlockOfB = 1024 * 1024;                         // floats of B packed at a time, for all threads
 inline constexpr int64_t kFewRows = 192;                                  // of a thread: they pay for a panel of B in the first-level cache alone,
 inline constexpr int64_t kFewRowsBlockK = 256, kFewRowsBlockOfB = 32768;  // and for what a thread packs for itself in the second
+inline constexpr int64_t kRowsToPart = 256;                               // of a thread: fewer, and threads part the columns, each with its own B
 inline constexpr int64_t kManyColumns = 768;                              // they pay for a packed copy of A
 inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
 inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
@@ -204,12 +205,10 @@ inline void pack(const Gemm& g, const Block& block, const float* b, float* packe
                  least(kRows, block.depth - l));
 }
 
-inline bool few_rows_of(const Gemm& g, Pool* pool) { return g.m <= kFewRows * (pool ? pool->threads() : 1); }
-
 // Columns n0 .. n1 of C: the pool's threads pack B together, and part the rows.
 inline void gemm_columns(const Gemm& g, const float* a, const float* b, const float* bias, float* c, int64_t n0, int64_t n1, Pool* pool) {
   static thread_local Scratch scratch;
-  const bool few_rows = few_rows_of(g, pool) && n1 - n0 >= 256;
+  const bool few_rows = g.m <= kFewRows * (pool ? pool->threads() : 1) && n1 - n0 >= 256;
   const bool pack_b = !g.panels_b && (g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0));
 
   // Columns by blocks of even size, of which a slice of k stays in a cache.
@@ -237,7 +236,7 @@ inline void gemm_columns(const Gemm& g, const float* a, const float* b, const fl
 
 // Threads part the rows, or the columns where each would have too few rows.
 inline void gemm(const Gemm& g, const float* a, const float* b, const float* bias, float* c, Pool* pool) {
-  if (g.m >= g.n || !few_rows_of(g, pool)) gemm_columns(g, a, b, bias, c, 0, g.n, pool);
+  if (g.m > g.n || g.m > kRowsToPart * (pool ? pool->threads() : 1)) gemm_columns(g, a, b, bias, c, 0, g.n, pool);
   else
     parallel(pool, g.n, kGrainMultiplyAdds / (g.m * g.k) + 1, kPanel,
              [&](int64_t begin, int64_t end) { gemm_columns(g, a, b, bias, c, begin, end, nullptr); });
