@@ -102,13 +102,14 @@ Result<attest::Genesis> NodeClient::genesis() {
 }
 
 Result<attest::SignedHeader> NodeClient::header(Height height) {
-  TRY_LET(block, record<ledger::Block>("/v1/blocks/" + std::to_string(number(height))));
-  return block.header;
+  const std::string at = number(height) == 0 ? "" : "?height=" + std::to_string(number(height));
+  TRY_LET(state, record<attest::ProvenState>("/v1/state/" + to_hex(attest::rules_key(1)) + at));
+  return state.header;
 }
 
-Result<> NodeClient::trust(const attest::SignedHeader& header) {
+Result<> NodeClient::trust(const attest::SignedHeader& header, const Hash& name) {
   TRY_LET(client, light());
-  return client->begin(header);
+  return client->begin(header, name);
 }
 
 Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<Bytes>& keys) {

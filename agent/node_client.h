@@ -50,10 +50,10 @@ class NodeClient {
   Result<std::vector<attest::Rules>> rules();
   Result<ledger::Quote> quote(const attest::JobSpec& spec);
 
-  // The header of a block, as the node tells it. Error: not_found.
+  // The sealed header of a late block, or of the last one (0), as the node tells it. Errors: not_found, too_old.
   Result<attest::SignedHeader> header(Height height);
-  // Begins anew from a header whose id somebody trusted has named: what was seen before is forgotten.
-  Result<> trust(const attest::SignedHeader& header);
+  // Begins anew from a header that somebody trusted has named: what was seen before is forgotten. Errors: those of LightClient::begin.
+  Result<> trust(const attest::SignedHeader& header, const Hash& name);
 
   // Events from number `from` on; waits up to `wait_ms` for the first. An empty list means that nothing happened.
   Result<std::vector<ledger::Event>> events(uint64_t from, uint32_t wait_ms);

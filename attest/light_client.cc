@@ -1,6 +1,65 @@
 #include "attest/light_client.h"
 
+#include <algorithm>
+
 namespace cairn::attest {
+namespace {
+
+Error no_proof(Height height, const std::string& text) {
+  return {Code::proof, "header " + std::to_string(number(height)) + " " + text, "ask another node, and report this one"};
+}
+
+Result<const CometSeal*> votes_for(const SignedHeader& header) {
+  const auto* seal = std::get_if<CometSeal>(&header.seal);
+  if (!seal) return no_proof(header.header.height, "has no votes");
+  return seal;
+}
+
+// With every set in it, so that it can be read from anywhere on.
+CometSeal in_full(CometSeal seal, const Genesis& genesis) {
+  std::vector<CometValidator> set;
+  for (const auto& validator : genesis.validators) set.push_back({validator.key, votes_of(validator.stake)});
+  for (SetChange& change : seal.changes) {
+    if (change.set.empty()) change.set = set;
+    if (change.next.empty()) change.next = change.set;
+    set = change.next;
+  }
+  if (seal.set.empty()) seal.set = set;
+  sort_set(seal.set);
+  return seal;
+}
+
+}  // namespace
+
+Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed, const SignedHeader& header) {
+  if (genesis.engine == Engine::solo) return check_header(genesis, header);
+  const Header& its = header.header;
+  const Hash chain = genesis_hash(genesis);
+  if (its.genesis != chain)
+    return Error{Code::wrong_chain, "a header of chain " + its.genesis.hex().substr(0, 16) + ", not " + chain.hex().substr(0, 16), "ask a node of your chain"};
+  TRY_LET(before, votes_for(believed));
+  TRY_LET(after, votes_for(header));
+  const CometSeal from = in_full(*before, genesis);
+  CometSeal to = in_full(*after, genesis);
+  std::erase_if(to.changes, [&](const SetChange& change) { return change.header.height <= from.header.height; });
+  const bool is_next = number(to.header.height) == number(from.header.height) + 1 && to.header.validators == from.header.next_validators;
+  TRY(check_seal(to, comet_chain_id(chain), its.height, header_id(its), is_next ? to.set : from.set));
+  if (its.previous.is_zero()) return no_proof(its.height, "names no previous one");
+  return {};
+}
+
+Result<Hash> trusted_name(const Genesis& genesis, const SignedHeader& header) {
+  const Hash chain = genesis_hash(genesis), id = header_id(header.header);
+  if (header.header.genesis != chain)
+    return Error{Code::wrong_chain, "a header of chain " + header.header.genesis.hex().substr(0, 16), "name one of chain " + chain.hex().substr(0, 16)};
+  if (genesis.engine == Engine::solo) return id;
+  TRY_LET(seal, votes_for(header));
+  const CometHeader& sealing = seal->header;
+  if (sealing.chain_id != comet_chain_id(chain) || number(sealing.height) != number(header.header.height) + 1 || sealing.app != id ||
+      set_hash(in_full(*seal, genesis).set) != sealing.validators)
+    return no_proof(header.header.height, "has another's seal");
+  return header_hash(sealing);
+}
 
 Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenRecord& record) {
   const Hash place = blake3(key);
@@ -11,9 +70,11 @@ Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenReco
 LightClient::LightClient(Genesis genesis, std::optional<SignedHeader> seen)
     : genesis_(std::move(genesis)), chain_(genesis_hash(genesis_)), seen_(std::move(seen)) {}
 
-Result<> LightClient::begin(const SignedHeader& header) {
-  if (header.header.genesis != chain_)
-    return Error{Code::wrong_chain, "a header of chain " + header.header.genesis.hex().substr(0, 16), "name one of chain " + chain_.hex().substr(0, 16)};
+Result<> LightClient::begin(const SignedHeader& header, const Hash& name) {
+  TRY_LET(its, trusted_name(genesis_, header));
+  if (its != name)
+    return Error{Code::proof, "the node's header of block " + std::to_string(number(header.header.height)) + " is " + its.hex() + ", not the one that you name",
+                 "ask another node, and report this one"};
   seen_ = header;
   return {};
 }
@@ -25,8 +86,8 @@ Result<> LightClient::believe(const SignedHeader& header, uint64_t now_wall_ms) 
                                     std::to_string(genesis_.params.unbonding_ms / 1000) + " s its validators may have left with their stakes",
                  "begin anew from a header that somebody you trust names: cairn chain trust"};
   if (seen_ && encode(*seen_) == encode(header)) return {};
-  TRY(check_header(genesis_, header));
   const uint64_t height = number(header.header.height);
+  TRY(seen_ && height > number(seen_->header.height) ? check_header_after(genesis_, *seen_, header) : check_header(genesis_, header));
   if (seen_ && height < number(seen_->header.height))
     return Error{Code::too_old, "the node answers with block " + std::to_string(height) + ", but block " +
                                     std::to_string(number(seen_->header.height)) + " was seen before",

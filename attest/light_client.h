@@ -7,8 +7,9 @@
 // highest one seen: a node cannot answer with a state that has passed. What a node leaves out of a list cannot be seen here.
 //
 // Where validators come and go, whoever has left has nothing more to lose once its stake is free, and could sign another history
-// from then on. So the highest header seen is of use for the unbonding time, by the reader's own clock: after that somebody who is
-// trusted must name a newer one (begin()).
+// from then on. So a header must follow from the validators of the highest one seen, and not of the genesis alone; and that one is of
+// use for the unbonding time, by the reader's own clock: after that somebody who is trusted must name a newer one (begin()). Who has
+// seen none yet trusts the genesis's validators.
 #pragma once
 
 #include "attest/header.h"
@@ -30,18 +31,26 @@ struct ProvenState {
 // Of a record under its state key (ledger/state.h), or none. Error: proof.
 Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenRecord& record);
 
+// A later header than one that is believed. Where validators come and go, more than two thirds of the votes that sealed that one, or
+// of the next set that it names, must lead on to it, whoever else the genesis named. Errors: those of check_header.
+Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed, const SignedHeader& header);
+
+// What somebody trusted names a header by: its id, or of comet's the hash of the CometBFT header that seals it, which says who had
+// votes too; no vote is looked at. Errors: wrong_chain, proof (it has no such seal).
+Result<Hash> trusted_name(const Genesis& genesis, const SignedHeader& header);
+
 class LightClient {
  public:
   // `seen`: the highest header that this user has believed before, remembered.
   explicit LightClient(Genesis genesis, std::optional<SignedHeader> seen = std::nullopt);
 
   // Errors: too_old (the highest header seen is older than the unbonding time; or this one's height is below it); those of
-  // check_header; proof (another header of a height already seen: the producer signed twice).
+  // check_header_after; proof (another header of a height already seen: the producer signed twice).
   Result<> believe(const SignedHeader& header, uint64_t now_wall_ms);
   // The records at `keys` in their order, none for those that are proven absent. Errors: those of believe, proof.
   Result<std::vector<std::optional<Bytes>>> read(std::span<const Bytes> keys, const ProvenState& answer, uint64_t now_wall_ms);
-  // Forgets what was seen for a header whose id somebody trusted has named; it needs no seal. Error: wrong_chain.
-  Result<> begin(const SignedHeader& header);
+  // Forgets what was seen for a header that somebody trusted has named (trusted_name). Errors: wrong_chain, proof (not that one).
+  Result<> begin(const SignedHeader& header, const Hash& name);
 
   const Genesis& genesis() const { return genesis_; }
   const Hash& chain() const { return chain_; }

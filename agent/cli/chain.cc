@@ -89,14 +89,17 @@ Result<> list_rules(const Cli& cli, const UpgradeWish&) {
 Result<> trust(const Cli& cli, const UpgradeWish& wish) {
   TRY_LET(config, cli.settings());
   NodeClient node(config.node, config.folder);
-  TRY_LET(status, node.status());
-  const Height height = wish.block == 0 ? status.height : Height{wish.block};
-  TRY_LET(header, node.header(height));
-  const std::string id = attest::header_id(header.header).hex();
+  TRY_LET(genesis, node.genesis());
+  TRY_LET(header, node.header(Height{wish.block}));
+  TRY_LET(name, attest::trusted_name(genesis, header));
+  const Height height = header.header.height;
+  const std::string id = name.hex();
   const bool named = !wish.header.empty();
-  if (named && wish.header != id)
-    return Error{Code::proof, "the node's header of block " + std::to_string(number(height)) + " is " + id + ", not the one that you name", "ask another node, and report this one"};
-  if (named) TRY(node.trust(header));
+  if (named) {
+    const auto wanted = Hash::from_hex(wish.header);
+    if (!wanted) return Error{Code::usage, "no header's name: " + wish.header, "name it in 64 hexadecimal digits"};
+    TRY(node.trust(header, *wanted));
+  }
   cli.out.line(row("block", std::to_string(number(height))));
   cli.out.line(row("header", id));
   cli.out.line(named ? "it is trusted from here on" : "where somebody you trust has the same: cairn chain trust --block " + std::to_string(number(height)) + " --header " + id);
@@ -117,7 +120,7 @@ void add_chain_verbs(CLI::App& app, Cli& cli) {
   verb("rules", "Those in force, those before, and those announced", list_rules);
   auto* anchor = verb("trust", "Begin anew from a header that somebody you trust names, when the last one seen is too old", trust);
   anchor->add_option("--block", wish->block, "its height; otherwise the last");
-  anchor->add_option("--header", wish->header, "its id, as they name it; without it, it is shown");
+  anchor->add_option("--header", wish->header, "its name, as they see it; without it, it is shown");
   auto* sub = verb("upgrade", "Announce other rules, with the governor's key", upgrade);
   auto* at = sub->add_option("--at", wish->at, "first block under them");
   sub->add_option("--protocol", wish->protocol, "number of the protocol; otherwise the present one");

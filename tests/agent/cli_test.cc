@@ -254,6 +254,40 @@ TEST(Cli, RulesOfTheChain) {
   EXPECT_EQ(terminal.run("chain rules", false).out.find("announced"), std::string::npos);
 }
 
+// Somebody names a header, and what was seen before is forgotten for it; of another header nothing is.
+TEST(Cli, ATrustedHeaderBeginsAnew) {
+  Terminal terminal;
+  const Said up = terminal.run("net up --providers 0 --verifiers 0");
+  ASSERT_EQ(up.status, 0) << up.err;
+  for (int i = 0; i < 2; i++) ASSERT_EQ(terminal.run("wallet send --to faucet --amount \"1 pebbles\"").status, 0);
+  const auto trust = [&](const Json& block, const std::string& header) {
+    return terminal.run("chain trust --block " + block.dump() + (header.empty() ? "" : " --header " + header));
+  };
+  const auto remembered = [&] {
+    for (const auto& entry : fs::recursive_directory_iterator(terminal.scratch.path))
+      if (entry.path().filename() == "chain.seen") return must(read_text(entry.path(), 1 << 20));
+    return std::string();
+  };
+  ASSERT_EQ(terminal.run("chain rules").status, 0);
+  const Said last = terminal.run("chain trust");
+  ASSERT_EQ(last.status, 0) << last.err;
+  EXPECT_EQ(last.json["trusted"], false);
+  const Said first = trust(1, "");
+  ASSERT_EQ(first.status, 0) << first.err;
+  const std::string name = first.json["header"], seen = remembered();
+  ASSERT_FALSE(seen.empty());
+  EXPECT_NE(name, last.json["header"]);
+  expect_error(trust(1, "x"), 2, "usage");
+  expect_error(trust(1, last.json["header"]), 9, "proof");
+  expect_error(trust(1'000'000, name), 6, "not_found");
+  EXPECT_EQ(remembered(), seen);
+  const Said trusted = trust(1, name);
+  ASSERT_EQ(trusted.status, 0) << trusted.err;
+  EXPECT_EQ(trusted.json["trusted"], true);
+  EXPECT_NE(remembered(), seen);  // block 1, from which later ones follow
+  EXPECT_EQ(terminal.run("chain rules").status, 0);
+}
+
 TEST(Cli, AWrongFileNamesItsLineAndColumn) {
   Terminal terminal;
   const std::string file = terminal.path("job.yaml").string();

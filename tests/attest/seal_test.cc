@@ -79,23 +79,39 @@ TEST(Seal, Table) {
   }
 }
 
+// ---- validators by letters ----
+
+SecretKey key(char letter) { return SecretKey::from_seed(tagged_hash("seal", {as_bytes(std::string(1, letter))}).v); }
+
+std::vector<CometValidator> set_of(const std::string& members) {  // "a100 b50": letter and votes
+  std::vector<CometValidator> set;
+  std::istringstream in(members);
+  for (std::string one; in >> one;) set.push_back({key(one[0]).public_key(), std::stoull(one.substr(1))});
+  sort_set(set);
+  return set;
+}
+
+// What those of `signers` who are in the set say of the header, as CometBFT signs it.
+CometCommit commit_of(const CometHeader& header, const std::vector<CometValidator>& set, const std::string& signers) {
+  CometCommit commit;
+  commit.block.hash = header_hash(header);
+  for (const auto& validator : set) {
+    auto& vote = commit.votes.emplace_back();
+    for (const char letter : signers) {
+      if (key(letter).public_key() != validator.key) continue;
+      vote.flag = CometVoteFlag::commit;
+      vote.time.seconds = 5;
+      const Bytes bytes = vote_bytes(header.chain_id, header.height, commit, vote.time);
+      uint8_t shown[32], secret[64];
+      crypto_sign_seed_keypair(shown, secret, key(letter).seed().data());
+      crypto_sign_detached(vote.signature.v.data(), nullptr, bytes.data(), bytes.size(), secret);
+    }
+  }
+  return commit;
+}
+
 // Which header leads on from a set of four with 100 votes each: who stands in its own set with how many votes, and who signs.
 TEST(Seal, WhoLeadsOnTable) {
-  const auto key = [](char name) { return SecretKey::from_seed(tagged_hash("seal", {as_bytes(std::string(1, name))}).v); };
-  const auto sign_plain = [](const SecretKey& with, ByteSpan bytes) {  // as CometBFT does
-    uint8_t shown[32], secret[64];
-    crypto_sign_seed_keypair(shown, secret, with.seed().data());
-    Signature out;
-    crypto_sign_detached(out.v.data(), nullptr, bytes.data(), bytes.size(), secret);
-    return out;
-  };
-  const auto set_of = [&](const std::string& members) {  // "a100 b50": name and votes
-    std::vector<CometValidator> set;
-    std::istringstream in(members);
-    for (std::string one; in >> one;) set.push_back({key(one[0]).public_key(), std::stoull(one.substr(1))});
-    sort_set(set);
-    return set;
-  };
   const auto known = set_of("a100 b100 c100 d100");
   const struct {
     const char* what;
@@ -121,20 +137,99 @@ TEST(Seal, WhoLeadsOnTable) {
     header.chain_id = "cairn-seal";
     header.height = Height{7};
     header.validators = header.next_validators = set_hash(set);
-    CometCommit commit;
-    commit.block.hash = header_hash(header);
-    for (const auto& validator : set) {
-      auto& vote = commit.votes.emplace_back();
-      for (const char name : std::string(row.signers)) {
-        if (key(name).public_key() != validator.key) continue;
-        vote.flag = CometVoteFlag::commit;
-        vote.time.seconds = 5;
-        vote.signature = sign_plain(key(name), vote_bytes(header.chain_id, header.height, commit, vote.time));
-      }
-    }
-    const auto led = check_led(known, header, commit, *row.set ? set : std::vector<CometValidator>());
+    const auto led = check_led(known, header, commit_of(header, set, row.signers), *row.set ? set : std::vector<CometValidator>());
     EXPECT_EQ(static_cast<bool>(led), row.leads) << row.what << (led ? "" : ": " + led.error().text);
   }
+}
+
+// A chain that a, b, c and d began, and in which e, f, g and h have had the votes since block 6.
+class Handover {
+ public:
+  Handover() {
+    genesis.engine = Engine::comet;
+    for (const char letter : {'a', 'b', 'c', 'd'})
+      genesis.validators.push_back({account_of(key(letter).public_key()), key(letter).public_key(), {}, Amount::of_pebbles(100 * Amount::kPerCrn)});
+  }
+  CometHeader at(uint64_t height, const std::string& set, const std::string& next) const {
+    CometHeader header;
+    header.chain_id = comet_chain_id(genesis_hash(genesis));
+    header.height = Height{height};
+    header.validators = set_hash(set_of(set));
+    header.next_validators = set_hash(set_of(next));
+    return header;
+  }
+  SetChange change(uint64_t height, const std::string& set, const std::string& signers, const std::string& next) const {
+    const CometHeader header = at(height, set, next);
+    return {header, commit_of(header, set_of(set), signers), set_of(set), set_of(next)};
+  }
+  SignedHeader sealed(uint64_t height, std::vector<SetChange> changes, const std::string& set, const std::string& signers, const std::string& next) const {
+    SignedHeader out;
+    out.header.genesis = genesis_hash(genesis);
+    out.header.height = Height{height};
+    out.header.previous.v[0] = 1;
+    CometHeader header = at(height + 1, set, next);
+    header.app = header_id(out.header);
+    out.seal = CometSeal{std::move(changes), header, commit_of(header, set_of(set), signers), set_of(set)};
+    return out;
+  }
+  Genesis genesis;
+  static constexpr const char* kFirst = "a100 b100 c100 d100";
+  static constexpr const char* kNow = "e100 f100 g100 h100";
+  SetChange over() const { return change(5, kFirst, "abcd", kNow); }
+};
+
+// Who has seen block 10 believes what its validators lead to, and nothing that those before them sign.
+TEST(Seal, WhatFollowsWhatWasSeenTable) {
+  const Handover chain;
+  const auto over = chain.over();
+  const SignedHeader seen = chain.sealed(10, {over}, chain.kNow, "efgh", "w100 x100");
+  const auto later = [&](std::vector<SetChange> changes, const char* set, const char* signers) { return chain.sealed(20, std::move(changes), set, signers, set); };
+  const struct {
+    const char* what;
+    SignedHeader header;
+    const char* by_genesis;
+    const char* code;
+  } rows[] = {
+      {"the same set", later({over}, chain.kNow, "efgh"), "ok", "ok"},
+      {"three of it", later({over}, chain.kNow, "efg"), "ok", "ok"},
+      {"two of it", later({over}, chain.kNow, "ef"), "proof", "proof"},
+      {"another set that it leads to", later({over, chain.change(15, chain.kNow, "efg", "i100 j100")}, "i100 j100", "ij"), "ok", "ok"},
+      {"a set of which three were there", later({over}, "e100 f100 g100 i100", "efgi"), "ok", "ok"},
+      {"the genesis's, which have left", later({}, chain.kFirst, "abcd"), "ok", "proof"},
+      {"a set that these lead to above what was seen", later({chain.change(15, chain.kFirst, "abcd", "x100")}, "x100", "x"), "ok", "proof"},
+      {"a set that these lead to below it", later({chain.change(7, chain.kFirst, "abcd", "x100")}, "x100", "x"), "ok", "proof"},
+      {"these as what the others led to", later({over, chain.change(15, chain.kFirst, "abcd", "x100")}, "x100", "x"), "proof", "proof"},
+      {"the next block's set, as named", chain.sealed(11, {over, chain.change(11, chain.kNow, "efgh", "w100 x100")}, "w100 x100", "wx", "w100 x100"), "ok", "ok"},
+      {"the next block's set, another one", chain.sealed(11, {chain.change(11, chain.kFirst, "abcd", "y100")}, "y100", "y", "y100"), "ok", "proof"},
+  };
+  for (const auto& row : rows) {
+    const auto by_genesis = check_header(chain.genesis, row.header), after = check_header_after(chain.genesis, seen, row.header);
+    EXPECT_EQ(by_genesis ? "ok" : name(by_genesis.error().code), row.by_genesis) << row.what << (by_genesis ? "" : ": " + by_genesis.error().text);
+    EXPECT_EQ(after ? "ok" : name(after.error().code), row.code) << row.what << (after ? "" : ": " + after.error().text);
+    LightClient client(chain.genesis, seen);
+    EXPECT_EQ(static_cast<bool>(client.believe(row.header, 0)), static_cast<bool>(after)) << row.what;
+  }
+}
+
+// A name says who had votes: a header that is the named one under other votes is not.
+TEST(Seal, ATrustedNameIsOfASet) {
+  const Handover chain;
+  const SignedHeader seen = chain.sealed(10, {chain.over()}, chain.kNow, "efgh", chain.kNow);
+  const Hash name = must(trusted_name(chain.genesis, seen));
+  EXPECT_EQ(name, header_hash(std::get<CometSeal>(seen.seal).header));
+  SignedHeader others = chain.sealed(10, {}, chain.kFirst, "abcd", chain.kFirst);
+  ASSERT_EQ(header_id(others.header), header_id(seen.header));
+  LightClient client(chain.genesis);
+  EXPECT_EQ(client.begin(others, name).error().code, Code::proof);
+  std::get<CometSeal>(others.seal).header = std::get<CometSeal>(seen.seal).header;  // whose set is not the one that it brings
+  EXPECT_EQ(client.begin(others, name).error().code, Code::proof);
+  SignedHeader bare = seen;
+  bare.seal = ProducerSeal{};
+  EXPECT_EQ(client.begin(bare, name).error().code, Code::proof);
+  EXPECT_FALSE(client.seen());
+  ASSERT_TRUE(client.begin(seen, name));
+  EXPECT_TRUE(client.believe(chain.sealed(20, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
+  EXPECT_EQ(client.believe(chain.sealed(30, {}, chain.kFirst, "abcd", chain.kFirst), 0).error().code, Code::proof);
 }
 
 // The highest header seen is of use for the unbonding time; then somebody trusted names another.
@@ -151,12 +246,14 @@ TEST(Seal, AnOldAnchorIsRefused) {
   EXPECT_EQ(believed(first, signed_ms + unbonding_ms + 1), "too_old");
   EXPECT_EQ(believed(later, signed_ms - 1), "ok");  // a clock that is behind
   EXPECT_EQ(believed(later, signed_ms + unbonding_ms + 1), "too_old");
-  auto newer = golden.header;
-  newer.header.wall_ms += unbonding_ms;
-  ASSERT_TRUE(later.begin(newer));
-  EXPECT_EQ(believed(later, signed_ms + unbonding_ms + 1), "proof");  // two headers of its height
-  newer.header.genesis = {};
-  EXPECT_EQ(later.begin(newer).error().code, Code::wrong_chain);
+  auto another = golden.header;
+  another.header.genesis = {};
+  const Hash named = must(trusted_name(golden.genesis, golden.header));
+  EXPECT_EQ(later.begin(another, named).error().code, Code::wrong_chain);
+  LightClient anew(golden.genesis);
+  ASSERT_TRUE(anew.begin(golden.header, named));
+  EXPECT_EQ(believed(anew, signed_ms + unbonding_ms), "ok");
+  EXPECT_EQ(believed(anew, signed_ms + unbonding_ms + 1), "too_old");
 }
 
 // Whatever is done to the bytes: no other header of ours is ever believed.
