@@ -19,9 +19,9 @@ namespace {
 constexpr int kProgressFd = 3;
 constexpr uint64_t kTickMs = 100;
 constexpr uint64_t kEndMs = 10'000;           // from SIGTERM to SIGKILL
+constexpr uint64_t kEngineEndMs = 2'000;      // CometBFT may wait for good once its application has gone
 constexpr uint64_t kReadyMs = 60'000;         // for the application to open its state
-constexpr uint64_t kPauseMs = 100, kPauseMaxMs = 5'000;
-constexpr uint64_t kShortLifeMs = 10'000;
+constexpr uint64_t kPauseMs = 100, kPauseMaxMs = 5'000;  // before a start; longer from one life to the next that saw no block
 constexpr off_t kLogMaxBytes = 64 << 20;
 
 struct Child {
@@ -91,7 +91,7 @@ class Supervisor {
       refusals = ready_ ? 0 : refusals + 1;
       if (refusals >= 2 && WIFEXITED(application_.status) && WEXITSTATUS(application_.status) != 0)
         return Error{Code::io, "the application does not start: it ended with " + how(application_), "read what it said above"};
-      pause_ms = lived_ms < kShortLifeMs ? std::min(2 * pause_ms, kPauseMaxMs) : kPauseMs;
+      pause_ms = moved_ ? kPauseMs : std::min(2 * pause_ms, kPauseMaxMs);
       wait(pause_ms, [] { return false; });
     }
     return {};
@@ -100,7 +100,7 @@ class Supervisor {
  private:
   // Both from start to end: returns when neither runs.
   Result<> live_once() {
-    ready_ = false;
+    ready_ = moved_ = false;
     engine_ = {};
     int pipe_ends[2];
     if (::pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) != 0) return Error{Code::io, std::string("no pipe: ") + std::strerror(errno), "see how many files may be open"};
@@ -127,8 +127,8 @@ class Supervisor {
         watch_height();
       }
     }
-    end(engine_);
-    end(application_);
+    end(engine_, kEngineEndMs);
+    end(application_, kEndMs);
     ::close(progress_);
     return {};
   }
@@ -143,10 +143,10 @@ class Supervisor {
     return fd;
   }
 
-  void end(Child& child) {
+  void end(Child& child, uint64_t time_ms) {
     if (child.pid == 0 || child.over) return;
     ::kill(child.pid, SIGTERM);
-    for (uint64_t waited = 0; waited < kEndMs && !child.over; waited += 10) {
+    for (uint64_t waited = 0; waited < time_ms && !child.over; waited += 10) {
       ::usleep(10'000);
       look(child);
     }
@@ -177,8 +177,9 @@ class Supervisor {
     ssize_t n = 0;
     while (progress_ >= 0 && (n = ::read(progress_, heights, sizeof heights)) > 0) {
       const uint64_t height = heights[static_cast<size_t>(n) / sizeof(uint64_t) - 1];
-      ready_ = true;
       if (height != height_) moved_ns_ = clock_.steady_ns();
+      moved_ = moved_ || (ready_ && height != height_);
+      ready_ = true;
       height_ = height;
       if (std::exchange(still_, false)) log_info("supervisor.moves", {{"height", height_}});
     }
@@ -197,7 +198,8 @@ class Supervisor {
   Child application_, engine_;
   int progress_ = -1;
   uint64_t height_ = 0, moved_ns_ = 0;
-  bool ready_ = false, still_ = false, ending_ = false;
+  bool ready_ = false, moved_ = false;  // in this life
+  bool still_ = false, ending_ = false;
 };
 
 }  // namespace

@@ -208,6 +208,7 @@ TEST(FourValidators, Soak) {
   const char* wanted = std::getenv("CAIRN_SOAK_SECONDS");
   const double seconds = wanted ? std::stod(wanted) : 60;
   constexpr uint64_t kIntervalMs = 500;
+  constexpr double kRate = 800;  // transactions a second
   Network network(4, 0, kIntervalMs);
   network.start_all();
   ASSERT_TRUE(network.reaches(0, 2, 90));
@@ -228,12 +229,12 @@ TEST(FourValidators, Soak) {
   };
   std::atomic<bool> stopping{false};
   std::atomic<uint64_t> sent{0};
-  std::thread sender([&] {  // 800 a second, at most what the node takes
+  std::thread sender([&] {
     uint64_t nonce = 0;
     const auto start = std::chrono::steady_clock::now();
     while (!stopping) {
       const double now = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      if (static_cast<double>(nonce) > 800 * now) {
+      if (static_cast<double>(nonce) > kRate * now) {
         pause_ms(2);
         continue;
       }
@@ -254,9 +255,12 @@ TEST(FourValidators, Soak) {
   stopping = true;
   sender.join();
   const double interval_ms = 1000 * took / static_cast<double>(std::max<uint64_t>(1, blocks));
-  std::printf("%.0f s: %lu transactions sent, %lu blocks, one in %.0f ms\n", took, static_cast<unsigned long>(sent.load()), static_cast<unsigned long>(blocks), interval_ms);
+  const double rate = static_cast<double>(sent) / took;
+  std::printf("%.0f s: %.0f transactions a second, %lu blocks, one in %.0f ms\n", took, rate, static_cast<unsigned long>(blocks), interval_ms);
   for (const auto& [application, engine, disk] : seen)
     std::printf("  application %lu MiB, CometBFT %lu MiB, disk %lu MiB\n", static_cast<unsigned long>(application), static_cast<unsigned long>(engine), static_cast<unsigned long>(disk));
+  EXPECT_GT(rate, 0.9 * kRate);
+  EXPECT_TRUE(becomes([&] { return nonce_of(network, 0, "A") == sent; }, 60)) << "in blocks: " << nonce_of(network, 0, "A") << " of " << sent;
   EXPECT_LT(interval_ms, 4.0 * kIntervalMs);
   EXPECT_LT(seen.back()[0], 400u);
   EXPECT_LT(seen.back()[1], 1'000u);
