@@ -18,12 +18,6 @@ constexpr HostBody kBodies[] = {scalar_body CAIRN_FAST_ISAS(PACK_BODY)};
 // of 192.
 constexpr int64_t kFewRows = 192;
 
-void run(void* weight, const TensorType& type, const Exec& exec, bool back) {
-  const isa_scalar::PackWeight::Args args{type.shape[0], type.shape[1], back};
-  const size_t body = exec.isa == Isa::scalar ? 0 : exec.isa == Isa::avx2 || exec.isa == Isa::neon ? 1 : 2;
-  kBodies[body](&args, {{}, nullptr, &weight, exec.pool, exec.isa});
-}
-
 }  // namespace
 
 std::optional<std::vector<int64_t>> with_packed_weight(const Operator& op, const CallShape& call) {
@@ -34,7 +28,10 @@ std::optional<std::vector<int64_t>> with_packed_weight(const Operator& op, const
   return attrs;
 }
 
-void pack_weight(void* weight, const TensorType& type, const Exec& exec) { run(weight, type, exec, false); }
-void unpack_weight(void* weight, const TensorType& type, const Exec& exec) { run(weight, type, exec, true); }
+void pack_weight(void* weight, const TensorType& type, const Exec& exec) {
+  const isa_scalar::PackWeight::Args args{type.shape[0], type.shape[1]};
+  const size_t body = exec.isa == Isa::scalar ? 0 : exec.isa == Isa::avx2 || exec.isa == Isa::neon ? 1 : 2;
+  kBodies[body](&args, {{}, nullptr, &weight, exec.pool, exec.isa});
+}
 
 }  // namespace cairn::kernels

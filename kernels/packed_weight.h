@@ -14,8 +14,7 @@ inline constexpr int64_t kByPanels = 2;      // what a transposed weight's attri
 // The attributes with which `op` runs over the packed weight: same shapes, same bits. Nothing where it takes none, or has no use of it.
 std::optional<std::vector<int64_t>> with_packed_weight(const Operator& op, const CallShape& call);
 
-// A weight of type `type`, (n, k) f32, packed in place for products at this instruction set; and as it was.
+// A weight of type `type`, (n, k) f32, packed in place for products at this instruction set.
 void pack_weight(void* weight, const TensorType& type, const Exec& exec);
-void unpack_weight(void* weight, const TensorType& type, const Exec& exec);
 
 }  // namespace cairn::kernels

@@ -76,11 +76,10 @@ struct Linear : Product {
 };
 
 // w (n, k), in place, to panels of kPanel rows (the last of what is left), each with its rows side by side: w[j, l] of the panel from row
-// f on, of `width` rows, comes to f k + l width + j - f. Or back.
+// f on, of `width` rows, comes to f k + l width + j - f.
 struct PackWeight {
   struct Args {
     int64_t n, k;
-    bool back;
   };
   static void host(const Args& a, const HostCall& c) {
     float* const w = out_f32(c, 0);
@@ -90,8 +89,7 @@ struct PackWeight {
         const int64_t width = least(kPanel, end - f);
         float *const panel = w + f * a.k, *const was = scratch.need(width * a.k);
         std::memcpy(was, panel, static_cast<size_t>(width * a.k) * sizeof(float));
-        if (a.back) pack_transposed(panel, a.k, was, width, a.k, width);
-        else pack_transposed(panel, width, was, a.k, width, a.k);
+        pack_transposed(panel, width, was, a.k, width, a.k);
       }
     });
   }
