@@ -60,7 +60,7 @@ const Swept kSwept[] = {
     {"log.v1", 1, each([](double x) { return std::log(x); })},
     {"log1p.v1", 2, each([](double x) { return std::log1p(x); })},
     {"log2.v1", 2, each([](double x) { return std::log2(x); })},
-    {"log10.v1", 2, each([](double x) { return std::log10(x); })},
+    {"log10.v1", 3, each([](double x) { return std::log10(x); })},
     {"pow.v1", 4, each([](double x) { return std::pow(x, static_cast<double>(0.3f)); }), {}, {}, 0.3f},
     {"pow.v1", 4, each([](double x) { return std::pow(x, static_cast<double>(-2.7f)); }), {}, {}, -2.7f, -INFINITY, 0x1p-148},
     {"pow.v1", 4, each([](double x) { return std::pow(x, 3.0); }), {}, {}, 3.0f, -INFINITY, 0x1p-148},
