@@ -27,7 +27,7 @@ inline constexpr int64_t kFewRowsBlockK = 256, kFewRowsBlockOfB = 32768;  // and
 inline constexpr int64_t kRowsToPart = 256;                               // of a thread: fewer, and threads part the columns, each with its own B
 inline constexpr int64_t kManyColumns = 768;                              // they pay for a packed copy of A
 inline constexpr int64_t kShallow = 256;                                  // of k: there C decides, and is written along its rows
-inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 20;           // work that pays for waking a thread
+inline constexpr int64_t kGrainMultiplyAdds = int64_t{1} << 19;           // work that pays for waking a thread
 inline constexpr int kAhead = 8;                                          // steps of k that B is fetched ahead
 
 // One tile: what to multiply, and where it goes.
