@@ -55,7 +55,7 @@ void pause_ms(int time_ms) { std::this_thread::sleep_for(std::chrono::millisecon
 constexpr size_t kSenders = 256;
 constexpr size_t kBatch = 200;        // transactions of one request
 constexpr size_t kConnections = 4;    // that hand them over, to one node or one each
-constexpr size_t kWaiting = 10'000;   // at each node, those of the others among them
+constexpr size_t kWaiting = 10'000;   // at all nodes together, since each has those of the others too
 constexpr uint64_t kIntervalMs = 300;
 constexpr double kWarmSeconds = 3;
 
@@ -190,7 +190,8 @@ class Network {
     std::vector<attest::GenesisAccount> accounts;
     for (size_t n = 0; n < kSenders; n++) {
       keys.push_back(key_numbered(n));
-      accounts.push_back({account_of(keys.back().public_key()), Amount::of_pebbles(1'000'000'000'000)});
+      senders_.push_back(account_of(keys.back().public_key()));
+      accounts.push_back({senders_.back(), Amount::of_pebbles(1'000'000'000'000)});
     }
     genesis_ = must(ledger::make_comet_genesis("bench", set, account_of(key_numbered(3000).public_key()), Amount::of_pebbles(1),
                                                SystemClock().wall_ms(), accounts));
@@ -277,6 +278,15 @@ class Network {
   static fs::path home_in(const fs::path& folder) { return folder / "c"; }
   static fs::path beside_cometbft(const char* name) { return fs::canonical(fs::read_symlink("/proc/self/exe").parent_path() / "cometbft").parent_path() / name; }
 
+  // Transactions that the state has of some senders.
+  uint64_t applied(const ledger::Chain& chain, const std::function<bool(size_t)>& counts) const {
+    return chain.read([&](const ledger::App& app) {
+      uint64_t sum = 0;
+      for (size_t n = 0; n < kSenders; n++)
+        if (counts(n)) sum += app.state().nonce({senders_[n], {}});
+      return sum;
+    });
+  }
   // Until SIGTERM; then `applied` in its folder says how many transactions its state has.
   void be_the_application(unsigned i, const fs::path& folder, Side side) const {
     sigset_t ends;
@@ -295,12 +305,13 @@ class Network {
     std::thread load([&] {
       while (!over && number(chain->store().head()) < 2) pause_ms(5);
       size_t handed_over = 0;
+      const auto keep_below = [&](size_t waiting) {
+        while (!over && handed_over - applied(*chain, [&](size_t sender) { return sender % validators_ == i; }) >= waiting) pause_ms(5);
+      };
       for (size_t n = 0; n < transfers_.size() && !over; n++) {
-        if (n == kSenders)  // accounts come into being before the flood does
-          while (!over && engine.waiting() > 0) pause_ms(5);
+        if (n == kSenders) keep_below(1);  // accounts come into being before the flood does
         if (n % kSenders % validators_ != i) continue;
-        if (++handed_over % kBatch == 0)
-          while (!over && engine.waiting() >= kWaiting) pause_ms(5);
+        if (++handed_over % kBatch == 0) keep_below(kWaiting / validators_);
         engine.submit(transfers_[n], ledger::Engine::Until::admitted, [](const auto&) {});
       }
     });
@@ -308,15 +319,7 @@ class Network {
     sigwait(&ends, &signal_number);
     over = true;
     load.join();
-    const uint64_t applied = chain->read([&](const ledger::App& app) {
-      uint64_t sum = 0;
-      for (size_t n = 0; n < kSenders; n++) {
-        const auto account = app.state().account(account_of(key_numbered(n).public_key()));
-        sum += account ? account->nonce : 0;
-      }
-      return sum;
-    });
-    must(write_file(folder / "applied", encode(applied)));
+    must(write_file(folder / "applied", encode(applied(*chain, [](size_t) { return true; }))));
   }
 
   std::vector<Child> start_applications(Side side, const std::vector<fs::path>& folders) const {
@@ -371,18 +374,19 @@ class Network {
     const auto& requests = side == Side::kvstore ? pairs_ : calls_;
     std::atomic<bool> over{false};
     std::vector<std::thread> senders;
-    for (size_t i = 0; i < kConnections && (side == Side::kvstore || side == Side::calls); i++)
+    const size_t connections = side == Side::kvstore || side == Side::calls ? kConnections : 0;
+    HttpClient first;
+    for (size_t i = 0; i < connections; i++) ask(first, home_in(folders[i % validators_]), requests[i].front());
+    while (connections > 0 && waiting_of(ask(first, home_in(folders[0]), kHowMany)) > 0) pause_ms(5);
+    for (size_t i = 0; i < connections; i++)
       senders.emplace_back([&, i] {
         HttpClient http;
         const fs::path home = home_in(folders[i % validators_]);
         size_t waiting = 0;
-        for (const auto& request : requests[i]) {
-          const bool first = &request == &requests[i].front();
+        for (size_t n = 1; n < requests[i].size(); n++) {
           for (; !over && waiting >= kWaiting; waiting = waiting_of(ask(http, home, kHowMany))) pause_ms(5);
           if (over) return;
-          do {
-            waiting = waiting_of(ask(http, home, first && waiting > 0 ? kHowMany : request));
-          } while (!over && first && waiting > 0);
+          waiting = waiting_of(ask(http, home, requests[i][n]));
         }
         over = true;  // more was taken than was thought
       });
@@ -402,6 +406,7 @@ class Network {
   const unsigned validators_;
   const double seconds_;
   attest::Genesis genesis_;
+  std::vector<AccountId> senders_;
   std::vector<Bytes> transfers_;
   std::vector<std::vector<std::string>> pairs_, calls_;  // requests, by connection; as many and as large transactions
 };

@@ -131,24 +131,56 @@ TEST(Application, BothEnginesWaysGiveTheSameRoots) {
   const auto direct = must(Chain::open(scratch.path / "chain", genesis));
   std::mt19937 random(4);
   std::map<std::string, uint64_t> nonces;
+  const Scene scene;
+  auto spec = scene.spec();
+  spec.accept_ms = spec.run_ms = 100'000;
+  const Claim claim(spec);
+  std::vector<JobId> jobs{JobId{}};
+  std::map<std::string_view, int> succeeded;
   const int blocks = std::getenv("CAIRN_LONG") ? 500 : 25;
   for (int block = 0; block < blocks; block++) {
     std::vector<Bytes> transactions;
+    std::vector<std::string_view> names;
     for (int i = 0; i < 20; i++) {
-      const std::string from(1, static_cast<char>('A' + random() % 3)), to(1, static_cast<char>('A' + random() % 3));
-      const Amount amount{random() % 4 == 0 ? UINT64_MAX : 1 + random() % 100'000};
-      const auto kind = random() % 8;
-      const Body body = kind == 0   ? Body(Stake{amount})
-                        : kind == 1 ? Body(Unstake{amount})
-                        : kind == 2 ? Body(Bond{amount, "tcp://" + to})
-                        : kind == 3 ? Body(Unbond{amount})
-                        : kind == 4 ? Body(Reserve{hash_of("test.content", static_cast<uint32_t>(random() % 50))})
-                                    : Body(Transfer{account_named(to), amount});
+      std::string from(1, static_cast<char>('A' + random() % 3)), to(1, static_cast<char>('A' + random() % 3));
+      const Amount amount{random() % 4 == 0 ? UINT64_MAX : random() % 3 == 0 ? 10 * kCrn : 1 + random() % 100'000};
+      const JobId job = jobs[jobs.size() - 1 - random() % std::min<size_t>(6, jobs.size())];
+      const auto matched = driver.chain().read([&](const App& app) { return app.state().job(job); });
+      const uint64_t segment = random() % claim.roots.size();
+      const auto body = [&]() -> Body {
+        switch (random() % 18) {
+          case 0: return Stake{amount};
+          case 1: return Unstake{amount};
+          case 2: return Bond{amount, "tcp://" + to};
+          case 3: return Unbond{amount};
+          case 4: return Reserve{hash_of("test.content", static_cast<uint32_t>(random() % 50))};
+          case 5: return scene.offer();
+          case 6: return OpenJob{spec};
+          case 7: return CancelJob{job};
+          case 8:
+          case 9:
+          case 10: return Accept{job};
+          case 11:
+          case 12:
+          case 13: return Commit{claim.commitment(job)};
+          case 14: return Challenge{job, segment, hash_named("other end"), claim.segment(segment)};
+          default: return Transfer{account_named(to), amount};
+        }
+      }();
+      const bool of_provider = std::holds_alternative<Accept>(body) || std::holds_alternative<Commit>(body);
+      for (const char* who : {"A", "B", "C"})
+        if (of_provider && matched && matched->provider == account_named(who)) from = who;
       transactions.push_back(of_validator(genesis, from, nonces[from]++, body));
+      names.push_back(name(body));
+      if (std::holds_alternative<OpenJob>(body)) jobs.push_back(transaction_id(transactions.back()).as<JobIdTag>());
     }
     const auto entries = driver.prepare(transactions);
     ASSERT_EQ(entries.size(), 21u);
     const auto done = driver.finalize(entries, driver.key());
+    for (int i = 1; i < done.tx_results_size(); i++) {
+      const auto at = std::find(transactions.begin(), transactions.end(), Bytes(entries[static_cast<size_t>(i)].begin(), entries[static_cast<size_t>(i)].end()));
+      succeeded[names[static_cast<size_t>(at - transactions.begin())]] += done.tx_results(i).code() == 0;
+    }
     Proposal proposal{Height{driver.next()}, (1'700'000'000 + driver.next()) * 1000, attest::address_of(driver.key()), {}, {}, {}};
     for (const auto& entry : entries) proposal.entries.emplace_back(entry.begin(), entry.end());
     driver.commit();
@@ -157,6 +189,8 @@ TEST(Application, BothEnginesWaysGiveTheSameRoots) {
     ASSERT_EQ(done.app_hash(), std::string(id.v.begin(), id.v.end())) << block;
     ASSERT_EQ(encode(extended), encode(*driver.chain().store().block(direct->store().head())));
   }
+  EXPECT_EQ(succeeded.size(), 12u);
+  for (const auto& [what, times] : succeeded) EXPECT_GT(times, 0) << what;
 }
 
 // Strangers fill a block many times over, at a hundred times the fee, with moves of no game and out of turn among it. The block holds
