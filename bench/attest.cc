@@ -198,28 +198,40 @@ Leaf leaf_of(const kernels::Operator& op, const kernels::Case& largest, const st
   return leaf;
 }
 
-std::vector<Row> leaves() {
-  Leaf slowest, widest;
-  std::string slow_name, wide_name;
-  size_t operators = 0;
+// Of each operator at its largest admitted call, over outputs, first, middle and last elements, first and last blocks.
+struct WorstLeaf {
+  std::string op;
+  std::vector<kernels::TensorType> in, out;
+  Leaf worst;
+};
+std::vector<WorstLeaf> worst_leaves() {
+  std::vector<WorstLeaf> all;
   for (const kernels::Family& family : kernels::families())
     for (const kernels::Case& largest : family.largest) {
       const kernels::Operator& op = *kernels::find_operator(std::string_view(largest.op));
       const auto out = must(op.infer(largest.in, largest.attrs));
-      operators++;
+      Leaf worst;
       for (size_t o = 0; o < out.size(); o++) {
         const int64_t last = kernels::elements(out[o]) - 1, blocks = op.blocks({largest.in, out, largest.attrs}, o);
         for (const int64_t element : {int64_t{0}, last / 2, last})
           for (const int64_t block : {int64_t{0}, blocks - 1}) {
             const Leaf leaf = leaf_of(op, largest, out, o, element, block);
-            if (leaf.ms > slowest.ms) slowest = leaf, slow_name = largest.op;
-            if (leaf.kib > widest.kib) widest = leaf, wide_name = largest.op;
+            worst.ms = std::max(worst.ms, leaf.ms);
+            worst.kib = std::max(worst.kib, leaf.kib);
           }
       }
+      all.push_back({std::string(largest.op), largest.in, out, worst});
     }
-  const std::string of = ", worst of " + std::to_string(operators) + " operators at their largest (";
-  return {figure("leaf in the ledger: time" + of + slow_name + ")", slowest.ms, "ms", 10, 4),
-          figure("leaf in the ledger: bytes" + of + wide_name + ")", widest.kib / 1024, "MiB", 1, 0.6)};
+  return all;
+}
+
+std::vector<Row> leaves() {
+  const std::vector<WorstLeaf> all = worst_leaves();
+  const WorstLeaf slowest = std::ranges::max(all, {}, [](const WorstLeaf& one) { return one.worst.ms; });
+  const WorstLeaf widest = std::ranges::max(all, {}, [](const WorstLeaf& one) { return one.worst.kib; });
+  const std::string of = ", worst of " + std::to_string(all.size()) + " operators at their largest (";
+  return {figure("leaf in the ledger: time" + of + slowest.op + ")", slowest.worst.ms, "ms", 10, 4),
+          figure("leaf in the ledger: bytes" + of + widest.op + ")", widest.worst.kib / 1024, "MiB", 1, 0.6)};
 }
 
 // ---- receipts, hashes ----
@@ -263,6 +275,17 @@ std::vector<Row> measure_attest(const std::string& worker, bool quick) {
   for (auto&& more : {dispute(), leaves(), receipts()}) rows.insert(rows.end(), more.begin(), more.end());
   rows.push_back(hashes(quick));
   return rows;
+}
+
+void print_leaves() {
+  const auto text = [](const std::vector<kernels::TensorType>& types) {
+    std::string all;
+    for (const kernels::TensorType& type : types) all += (all.empty() ? "" : ", ") + kernels::to_string(type);
+    return all;
+  };
+  std::printf("| operator | largest call | opening, KiB | the ledger's time, ms |\n|---|---|---|---|\n");
+  for (const WorstLeaf& one : worst_leaves())
+    std::printf("| %s | %s -> %s | %.1f | %.2f |\n", one.op.c_str(), text(one.in).c_str(), text(one.out).c_str(), one.worst.kib, one.worst.ms);
 }
 
 }  // namespace cairn::bench

@@ -137,6 +137,9 @@ std::vector<Contest> contests() {
     for (const bool backward : {false, true}) all.push_back(convolution(shape, backward));
   for (const Step& step : kSteps)
     all.push_back({step.name, step.must, 1.0, [=](int threads) { return must(runtime::race_program(program(step.path, step.batch, step.labels, true), threads)); }});
+  for (const Step& step : {kSteps[0], kSteps[2]})
+    all.push_back({std::string("executor over dispatcher, ") + step.name, 1.0, 1.0,
+                   [=](int threads) { return must(runtime::race_dispatcher(program(step.path, step.batch, step.labels, true), threads)); }});
   for (const int64_t batch : {1, 32})
     all.push_back({"minilm, batch " + std::to_string(batch), 0.9, 1.0,
                    [=](int threads) { return must(runtime::race_program(program("examples/minilm/embed.pt2", batch, 2, false), threads)); }});

@@ -6,6 +6,7 @@
 //   cairn-bench ledger [--json] [--quick] [--full]    the chain; it starts the cairnd that lies beside it
 //   cairn-bench bounds [FILE]                         how far stock libtorch lies from the definitions here: what judges tolerate
 //   cairn-bench attest [--json] [--quick]             what proofs cost: commitments, checks, disputes, receipts
+//   cairn-bench leaves                                the last move of a dispute, for every operator: a table
 //
 // A ratio above 1 means that ours is faster than the peer; shares and overheads say so in their names.
 #include <CLI/CLI.hpp>
@@ -206,6 +207,7 @@ int main(int argc, char** argv) {
   kernels->add_option("--only", options.only, "rows whose name contains this text");
   CLI::App* classes = app.add_subcommand("classes", "accuracy of the numeric classes: a page and a picture");
   classes->add_option("FOLDER", options.folder, "where they are written")->required();
+  CLI::App* leaves = app.add_subcommand("leaves", "the last move of a dispute, for every operator at its largest call: a table");
   CLI::App* bounds = app.add_subcommand("bounds", "how far stock libtorch lies from the definitions on this machine: what judges tolerate");
   bounds->add_option("FILE", options.file, "where the table is written")->capture_default_str();
   app.add_option("--worker", options.worker, "the worker to measure");
@@ -213,6 +215,10 @@ int main(int argc, char** argv) {
   try {
     if (classes->parsed()) {
       cairn::bench::measure_classes(options.folder, cairn::bench::threads_here());
+      return 0;
+    }
+    if (leaves->parsed()) {
+      cairn::bench::print_leaves();
       return 0;
     }
     if (bounds->parsed()) {

@@ -148,6 +148,7 @@ Race race_calls(std::vector<OurCall> calls, int threads, std::function<void()> t
 
 // A program's two sides, before either is timed.
 struct Sides {
+  TraceRequest request;
   attest::Plan plan;
   std::unique_ptr<Executor> ours;
   std::unique_ptr<Eager> theirs;
@@ -170,6 +171,7 @@ Result<std::shared_ptr<Sides>> make_sides(const ProgramRace& race, uint64_t step
     for (const Parameter& parameter : race.program.parameters) request.given.push_back(parameter.name);
   TRY_LET(traced, trace(race.program, request));
   auto sides = std::make_shared<Sides>();
+  sides->request = request;
   sides->plan = std::move(traced.plan);
 
   std::map<std::string, Bytes> weights;
@@ -298,6 +300,15 @@ Result<Race> race_program(const ProgramRace& race, int threads) {
   constexpr uint64_t kSteps = 1'000'000;  // of the schedule: more than a run takes
   TRY_LET(sides, make_sides(race, kSteps, threads));
   return Race{[sides] { sides->ours->run_step(); }, [sides] { sides->theirs->step(); }};
+}
+
+Result<Race> race_dispatcher(const ProgramRace& race, int threads) {
+  TRY_LET(sides, make_sides(race, 1'000'000, threads));
+  return Race{[sides] { sides->ours->run_step(); },
+              [sides, program = race.program] {
+                Rehearsal rehearsal;
+                must(trace(program, sides->request, &rehearsal));
+              }};
 }
 
 Result<PeakBytes> peak_bytes(const ProgramRace& race) {

@@ -43,6 +43,10 @@ struct ProgramRace {
 // Errors: those of the tracer.
 Result<Race> race_program(const ProgramRace& race, int threads);
 
+// The executor beside the dispatcher: a step by libtorch on the `exact` device, as the tracer rehearses it, which records its calls
+// and hashes their outputs.
+Result<Race> race_dispatcher(const ProgramRace& race, int threads);
+
 // Bytes that tensors hold at once in a step, data, weights and all, counted at each side's allocator.
 struct PeakBytes {
   uint64_t ours = 0;
