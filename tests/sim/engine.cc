@@ -1,5 +1,7 @@
 #include "tests/sim/engine.h"
 
+#include <algorithm>
+
 namespace cairn::sim {
 
 Engine::Engine(World& world, std::vector<Node*> nodes, std::set<Place> byzantine, const attest::Genesis& genesis)
@@ -80,15 +82,12 @@ void Engine::catch_up(Node& node) {
     if (!node.commit(decided_[number(node.height())])) return;
 }
 
-// Every node asks the others now and then for what it has missed.
+// Every node asks the others now and then for what it has missed. What was decided lies with those who voted, whether or not one of
+// them has come to commit it: all may have lost their power on the way there.
 void Engine::poll(Node& node) {
   world_.after(300 + rng_.below(200), [this, &node] {
-    for (Node* other : nodes_)
-      if (other != &node && other->up() && node.up() && other->height() > node.height() && world_.reaches(other->place(), node.place())) {
-        while (node.up() && node.height() < other->height())
-          if (!node.commit(decided_[number(node.height())])) break;
-        break;
-      }
+    const auto answers = [&](const Node* other) { return other != &node && other->up() && world_.reaches(other->place(), node.place()); };
+    if (std::any_of(nodes_.begin(), nodes_.end(), answers)) catch_up(node);
     poll(node);
   });
 }
