@@ -50,7 +50,7 @@ std::vector<Row> training(const std::string& program, bool quick) {
   const uint64_t interval = attest::checkpoint_interval(spec, job.traced.state_bytes);
   std::vector<double> overheads, shares;
   std::vector<double> with_ms, without_ms, check_ms;
-  for (int i = 0; i < (quick ? 2 : 31); i++) {  // runs of a second differ by some percent
+  for (int i = 0; i < (quick ? 2 : 31); i++) {  // runs differ by some percent
     job.work.seed = static_cast<uint64_t>(i) + 1;  // another run each time: what is written is not there yet
     const auto first = must(job.worker->initial(job.work));
     const auto timed = [&](uint64_t every) {

@@ -66,6 +66,7 @@ Contest lowering(std::string op, std::vector<kernels::TensorType> in, std::vecto
   return {name, 0.9, 1.0, [=](int threads) { return runtime::race_lowering(op, in, attrs, threads); }};
 }
 kernels::TensorType f32(std::vector<int64_t> shape) { return {kernels::DType::f32, std::move(shape)}; }
+
 // Every operator of one number of each operand, with the attributes of its known answer. exp aims higher.
 void add_elementwise(std::vector<Contest>& all) {
   for (const kernels::Operator* op : kernels::operators()) {

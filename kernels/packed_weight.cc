@@ -22,7 +22,7 @@ constexpr int64_t kFewRows = 192;
 
 std::optional<std::vector<int64_t>> with_packed_weight(const Operator& op, const CallShape& call) {
   if (op.id != isa_scalar::Linear::kText.id && op.id != isa_scalar::Matmul::kText.id) return std::nullopt;
-  std::vector<int64_t> attrs(call.attrs.begin(), call.attrs.end());
+  std::vector<int64_t> attrs(call.attrs.begin(), call.attrs.end());  // trans_w or trans_b is the last
   if (attrs.back() != 1 || call.out[0].shape[0] > kFewRows || elements(call.in[kWeight]) == 0) return std::nullopt;
   attrs.back() = kByPanels;
   return attrs;
