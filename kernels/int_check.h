@@ -29,6 +29,7 @@ namespace CAIRN_ISA {
 
 inline constexpr int kResidueDigits = 5;  // signed bytes
 inline constexpr int kParts = 3;          // of a number of r
+inline constexpr int64_t kAheadGroups = 16;   // of a panel of B, fetched before they are read
 inline constexpr int64_t kFoundPanels = 64;  // of rows: as many sums times r as 64 bits hold
 
 // x modulo p, up to a multiple: |x| < 2^62 becomes -2^30 < x < 2^40 + 2^30.
@@ -78,33 +79,19 @@ class IntCheck {
   void add_rows(int64_t first, int64_t end, Pack pack) {
     static thread_local Scratch scratch;
     constexpr int64_t kAtOnce = kGroup == 4 ? 1024 : 10 * kWidth;  // panels whose sums 32 bits hold, those of four lanes too
+    constexpr int64_t kTogether = 4;   // panels between two visits to a sum: what is packed stays in the second-level cache
+    constexpr int64_t kNear = 32;      // groups whose sums stay in the first-level cache meanwhile
     const int64_t lanes = groups_ * 2 * 4 * kWidth;
     auto* sums = reinterpret_cast<int32_t*>(scratch.need(lanes));
     while (first < end) {
       for (int64_t i = 0; i < lanes; i++) sums[i] = 0;
-      for (const int64_t stop = least(end, first + kAtOnce); first < stop; first++) {
-        const int32_t* from = pack(first);
-        VectorInt weights[kPanel / kWidth][4];
-#pragma GCC unroll 3
-        for (int64_t i = 0; i < kPanel / kWidth; i++)
-#pragma GCC unroll 4
-          for (int b = 0; b < 4; b++) weights[i][b] = load_int(weights_ + (first * kPanel + i * kWidth) * 4 + b * kWidth);
-        for (int64_t g = 0; g < groups_; g++)
-#pragma GCC unroll 2
-          for (int d = 0; d < 2; d++) {
-            int32_t* to = sums + (2 * g + d) * 4 * kWidth;
-            VectorInt sum[4];
-#pragma GCC unroll 4
-            for (int b = 0; b < 4; b++) sum[b] = load_int(to + b * kWidth);
-#pragma GCC unroll 3
-            for (int64_t i = 0; i < kPanel / kWidth; i++) {
-              const VectorInt digits = by_position<kGroup>(load_int(from + (d * groups_ + g) * kPanel + i * kWidth));
-#pragma GCC unroll 4
-              for (int b = 0; b < 4; b++) sum[b] = dot<kGroup>(sum[b], digits, weights[i][b]);
-            }
-#pragma GCC unroll 4
-            for (int b = 0; b < 4; b++) store_int(to + b * kWidth, sum[b]);
-          }
+      for (const int64_t stop = least(end, first + kAtOnce); first < stop;) {
+        const int64_t together = least(kTogether, stop - first);
+        const int32_t* from[kTogether];
+        for (int64_t p = 0; p < together; p++) from[p] = pack(first + p);
+        for (int64_t g = 0; g < groups_; g += kNear)
+          for (int64_t p = 0; p < together; p++) weigh_rows<kPanel>(from[p], weights_ + (first + p) * kPanel * 4, g, least(groups_, g + kNear), sums);
+        first += together;
       }
       for (int64_t g = 0; g < groups_; g++)
         for (int d = 0; d < 2; d++) {
@@ -152,6 +139,10 @@ class IntCheck {
         for (int v = 0; v < kWide; v++) sum[w][v] = VectorInt(0u);
       for (int64_t g = 0; g < groups_; g++) {
         const int32_t* words = words_ + 2 * kResidueDigits * g;
+        for (int v = 0; v < kWide; v++) {
+          __builtin_prefetch(packed + (g + kAheadGroups) * kPanel + j + v * kWidth);
+          __builtin_prefetch(packed + (groups_ + g + kAheadGroups) * kPanel + j + v * kWidth);
+        }
         VectorInt digits[2][kWide];
 #pragma GCC unroll 2
         for (int v = 0; v < kWide; v++) {
@@ -201,6 +192,31 @@ class IntCheck {
   }
 
  private:
+  // Adds to the sums of groups g .. end what the digits of a panel's rows are under their weights.
+  template <int64_t kPanel>
+  void weigh_rows(const int32_t* from, const int32_t* weights_of, int64_t g, int64_t end, int32_t* sums) const {
+    VectorInt weights[kPanel / kWidth][4];
+#pragma GCC unroll 3
+    for (int64_t i = 0; i < kPanel / kWidth; i++)
+#pragma GCC unroll 4
+      for (int b = 0; b < 4; b++) weights[i][b] = load_int(weights_of + i * kWidth * 4 + b * kWidth);
+    for (; g < end; g++)
+#pragma GCC unroll 2
+      for (int d = 0; d < 2; d++) {
+        int32_t* to = sums + (2 * g + d) * 4 * kWidth;
+        VectorInt sum[4];
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++) sum[b] = load_int(to + b * kWidth);
+#pragma GCC unroll 3
+        for (int64_t i = 0; i < kPanel / kWidth; i++) {
+          const VectorInt digits = by_position<kGroup>(load_int(from + (d * groups_ + g) * kPanel + i * kWidth));
+#pragma GCC unroll 4
+          for (int b = 0; b < 4; b++) sum[b] = dot<kGroup>(sum[b], digits, weights[i][b]);
+        }
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++) store_int(to + b * kWidth, sum[b]);
+      }
+  }
   // r[0] .. r[count - 1] are those of rows first, first + 1, ...; the rows of a register that are not there count nothing.
   void weigh(const uint32_t* r, int64_t count, int64_t first) {
     uint32_t number[kWidth];
