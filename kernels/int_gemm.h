@@ -101,7 +101,7 @@ inline void pack_digits(const IntSide& side, int64_t i0, int64_t count, int64_t 
 // stored. What a tile computes beyond C is not stored. Checked, its sums times `parts`, r of its rows, are added to `found`
 // (int_check.h). A function of its own: where it is inlined, registers of the tile are spilled.
 template <int S, int kGroup, bool kWhole, bool kChecked = false>
-__attribute__((noinline)) void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64_t groups, float* c, int64_t c_stride, int rows, int64_t columns,
+__attribute__((noinline, aligned(64))) void run_int_tile(const PackedBlock<S>& a, const PackedBlock<S>& b, int64_t groups, float* c, int64_t c_stride, int rows, int64_t columns,
                          [[maybe_unused]] const double* parts = nullptr, [[maybe_unused]] int64_t* found = nullptr) {
   constexpr int kTall = kIntTall<S>;
   VectorInt planes[S][kTall][kIntWide];
