@@ -127,8 +127,8 @@ Result<SnapshotHead> write_snapshot(const Chain::Committed& committed, const std
 
 // ---- what a node offers ----
 
-Snapshots::Snapshots(fs::path folder, const Chain& chain, uint64_t every_blocks)
-    : folder_(std::move(folder)), chain_(chain), every_blocks_(every_blocks), thread_([this] { work(); }) {}
+Snapshots::Snapshots(fs::path folder, const Chain& chain, uint64_t every_blocks, std::chrono::milliseconds lasting)
+    : folder_(std::move(folder)), chain_(chain), every_blocks_(every_blocks), lasting_(lasting), thread_([this] { work(); }) {}
 
 Snapshots::~Snapshots() {
   {
@@ -166,8 +166,11 @@ void Snapshots::work() {
       const auto head = write_snapshot(turn->committed, turn->last_event, folder_ / std::to_string(height), [this] { return !stopping_; });
       if (!head) return;  // stopping
       log_info("snapshot.taken", {{"height", height}, {"chunks", head->chunks}});
-      auto all = heights();
-      for (size_t i = 0; i + kKept < all.size(); i++) fs::remove_all(folder_ / std::to_string(number(all[i])));
+      const auto all = heights();
+      for (size_t i = 0; i + kKept < all.size(); i++) {
+        const fs::path old = folder_ / std::to_string(number(all[i]));
+        if (fs::last_write_time(old) + lasting_ <= fs::file_time_type::clock::now()) fs::remove_all(old);
+      }
     } catch (const std::exception& failed) {  // the chain does not need it
       log_error("snapshot.failed", {{"height", height}, {"text", failed.what()}});
     }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 
 #include "ledger/export.h"
@@ -37,11 +38,12 @@ struct StateChunk {
 Result<SnapshotHead> write_snapshot(const Chain::Committed& committed, const std::optional<Event>& last_event, const std::filesystem::path& folder,
                                     const std::function<bool()>& go_on = [] { return true; });
 
-// What a node offers to others: the last two heights that are multiples of `every_blocks`, taken beside the blocks by a thread of
-// its own. Any thread.
+// What a node offers to others: the last two heights that are multiples of `every_blocks`, and whichever else it took within
+// `lasting`, so that who has been told of one can fetch it; taken beside the blocks by a thread of its own. Any thread.
 class Snapshots {
  public:
-  Snapshots(std::filesystem::path folder, const Chain& chain, uint64_t every_blocks);  // 0: it takes none
+  // 0: it takes none. CometBFT waits two minutes for a chunk of what it has chosen.
+  Snapshots(std::filesystem::path folder, const Chain& chain, uint64_t every_blocks, std::chrono::milliseconds lasting = std::chrono::minutes(2));
   ~Snapshots();
   void announce();  // after every block, from the thread that commits: quick
 
@@ -59,6 +61,7 @@ class Snapshots {
   const std::filesystem::path folder_;
   const Chain& chain_;
   const uint64_t every_blocks_;
+  const std::chrono::milliseconds lasting_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::optional<Turn> turn_;

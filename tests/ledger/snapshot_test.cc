@@ -144,19 +144,23 @@ TEST_F(SnapshotTest, MutationsNeverPass) {
   EXPECT_TRUE(restore.finish());
 }
 
-TEST_F(SnapshotTest, ANodeOffersTheLastTwo) {
+TEST_F(SnapshotTest, ANodeOffersTheLastTwoAndThoseOfTheLastMinutes) {
   make(40);
-  Snapshots snapshots(scratch_.path / "snapshots", *chain_, 2);
-  for (uint64_t i = 0; i < 7; i++) {
-    extend(*chain_, 3'000 + i);
-    snapshots.announce();
-    const uint64_t height = number(chain_->store().head()) / 2 * 2;
-    for (int waited = 0; height >= 4 && waited < 3'000; waited++) {
-      const auto list = snapshots.list();
-      if (!list.empty() && number(list.back().header.height) == height) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  uint64_t extended = 0;
+  const auto offer_seven_blocks = [&](Snapshots& snapshots) {
+    for (const uint64_t end = extended + 7; extended < end; extended++) {
+      extend(*chain_, 3'000 + extended);
+      snapshots.announce();
+      const uint64_t height = number(chain_->store().head());
+      for (int waited = 0; height % 2 == 0 && waited < 3'000; waited++) {
+        const auto list = snapshots.list();
+        if (!list.empty() && number(list.back().header.height) == height) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
     }
-  }
+  };
+  Snapshots snapshots(scratch_.path / "snapshots", *chain_, 2, std::chrono::milliseconds(0));
+  offer_seven_blocks(snapshots);
   auto list = snapshots.list();
   for (int waited = 0; list.size() > 2 && waited < 3'000; waited++, list = snapshots.list()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ASSERT_EQ(list.size(), 2u);
@@ -165,6 +169,13 @@ TEST_F(SnapshotTest, ANodeOffersTheLastTwo) {
   EXPECT_TRUE(snapshots.chunk(Height{10}, 0));
   EXPECT_FALSE(snapshots.chunk(Height{10}, list[1].chunks));
   EXPECT_FALSE(snapshots.chunk(Height{9}, 0));
+
+  Snapshots lasting(scratch_.path / "lasting", *chain_, 2);
+  offer_seven_blocks(lasting);
+  list = lasting.list();
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(number(list[0].header.height), 12u);
+  EXPECT_TRUE(lasting.chunk(list[0].header.height, 0));
 }
 
 }  // namespace
