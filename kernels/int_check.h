@@ -29,7 +29,7 @@ namespace CAIRN_ISA {
 
 inline constexpr int kResidueDigits = 5;  // signed bytes
 inline constexpr int kParts = 3;          // of a number of r
-inline constexpr int64_t kAheadGroups = 16;   // of a panel of B, fetched before they are read
+inline constexpr int64_t kAheadGroups = 16;  // of a panel, fetched before they are read
 inline constexpr int64_t kFoundPanels = 64;  // of rows: as many sums times r as 64 bits hold
 
 // x modulo p, up to a multiple: |x| < 2^62 becomes -2^30 < x < 2^40 + 2^30.
@@ -204,12 +204,14 @@ class IntCheck {
 #pragma GCC unroll 2
       for (int d = 0; d < 2; d++) {
         int32_t* to = sums + (2 * g + d) * 4 * kWidth;
+        const int32_t* at = from + (d * groups_ + g) * kPanel;
         VectorInt sum[4];
 #pragma GCC unroll 4
         for (int b = 0; b < 4; b++) sum[b] = load_int(to + b * kWidth);
 #pragma GCC unroll 3
         for (int64_t i = 0; i < kPanel / kWidth; i++) {
-          const VectorInt digits = by_position<kGroup>(load_int(from + (d * groups_ + g) * kPanel + i * kWidth));
+          const VectorInt digits = by_position<kGroup>(load_int(at + i * kWidth));
+          __builtin_prefetch(at + kAheadGroups * kPanel + i * kWidth);
 #pragma GCC unroll 4
           for (int b = 0; b < 4; b++) sum[b] = dot<kGroup>(sum[b], digits, weights[i][b]);
         }

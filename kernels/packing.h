@@ -1,6 +1,8 @@
 // Copies of blocks of a matrix in the order in which a product reads them, and the memory for them.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 
 #include "kernels/lanes.h"
@@ -18,9 +20,16 @@ struct Scratch {
   float* need(int64_t floats) {
     if (floats > size) {
       free(data);
-      size = (floats + 1023) / 1024 * 1024;
-      data = static_cast<float*>(aligned_alloc(64, static_cast<size_t>(size) * sizeof(float)));
+      // Large ones in large pages where the system gives some: small ones fall anyhow into the second-level cache's sets.
+      constexpr int64_t kLarge = int64_t{2} << 20;
+      const bool large = floats * 4 >= kLarge;
+      const int64_t unit = (large ? kLarge : 4096) / 4;
+      size = (floats + unit - 1) / unit * unit;
+      data = static_cast<float*>(aligned_alloc(large ? kLarge : 64, static_cast<size_t>(size) * sizeof(float)));
       if (data == nullptr) __builtin_trap();
+#if defined(MADV_HUGEPAGE)
+      if (large) madvise(data, static_cast<size_t>(size) * sizeof(float), MADV_HUGEPAGE);
+#endif
     }
     return data;
   }
