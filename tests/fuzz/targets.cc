@@ -43,7 +43,8 @@ void vrf(ByteSpan bytes) {
 std::vector<Bytes> vrf_examples() {
   const SecretKey key = SecretKey::from_seed(seed_named("vrf"));
   const VrfProof proof = vrf_prove(key, as_bytes("input"));
-  Bytes out(key.public_key().v.begin(), key.public_key().v.end());
+  const PublicKey public_key = key.public_key();
+  Bytes out(public_key.v.begin(), public_key.v.end());
   out.insert(out.end(), proof.begin(), proof.end());
   for (const char c : std::string("input")) out.push_back(static_cast<uint8_t>(c));
   return {out};
