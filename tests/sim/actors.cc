@@ -159,7 +159,10 @@ void Provider::act(const Records& view) {
     if (rng_.chance(15))
       for (const auto& [id, offer] : view.offers)
         if (offer.owner == this->id()) send(about("withdraw", id), WithdrawOffer{id});
-    if (rng_.chance(15)) send(about("unstake", rng_.next()), Unstake{Amount{1 + rng_.below(300'000)}});
+    if (rng_.chance(15)) {
+      const Amount amount{1 + rng_.below(300'000)};
+      send(about("unstake", rng_.next()), Unstake{amount});
+    }
   }
   for (const auto& [id, job] : view.jobs)
     if (job.provider == this->id() && !is_terminal(job.state)) serve(job);
@@ -213,8 +216,10 @@ void VerifierActor::act(const Records& view) {
   const bool drawn = std::any_of(view.jobs.begin(), view.jobs.end(), [&](const auto& j) { return !is_terminal(j.second.state) && takes_part(j.second, id()); });
   if (!network_.draining && bond.pebbles < 50'000 && rng_.chance(500))
     send(about("bond", bonds_++), Bond{Amount{60'000 + rng_.below(100'000)}, "tcp://verifier"});
-  if (!network_.draining && rng_.chance(10) && (!drawn || kind_ != Kind::honest))
-    send(about("unbond", rng_.next()), Unbond{rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)}});
+  if (!network_.draining && rng_.chance(10) && (!drawn || kind_ != Kind::honest)) {
+    const Amount amount = rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)};
+    send(about("unbond", rng_.next()), Unbond{amount});
+  }
   if (kind_ == Kind::silent) return;
   for (const auto& [id, job] : view.jobs) {
     if (is_native(job)) {
