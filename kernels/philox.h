@@ -13,7 +13,7 @@
 #ifdef __CUDACC__
 #define PHILOX_FN __host__ __device__ inline
 #else
-#define PHILOX_FN inline
+#define PHILOX_FN inline __attribute__((always_inline))
 #endif
 
 namespace cairn::kernels {
