@@ -146,6 +146,15 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
   static thread_local Scratch scratch;
   const int64_t a_ld = g.trans_a ? g.m : g.k, k = block.k, depth = block.depth, n = block.n, cols = block.cols;
   const bool pack_a = cols >= kManyColumns && m1 - m0 >= 2;
+  // The last panel of a packed weight ends with the weight: where loads are not masked, its last register would read on.
+  const int64_t ragged_j = cols / kPanel * kPanel, ragged = cols - ragged_j;
+  const float* padded = nullptr;
+  if (!kMasksLoads && g.panels_b && cols % kWidth != 0) {
+    static thread_local Scratch ragged_scratch;
+    float* to = ragged_scratch.need(kPanel * depth);
+    pack_plain(to, kPanel, b + (n + ragged_j) * g.k + k * ragged, ragged, ragged, depth);
+    padded = to;
+  }
   for (int64_t im = m0; im < m1; im += kBlockM) {
     const int64_t rows = least(kBlockM, m1 - im), bands = (rows + kTallest - 1) / kTallest;
     const int64_t tall = (rows + bands - 1) / bands;  // as even as can be
@@ -165,8 +174,9 @@ inline void multiply(const Gemm& g, const Block& block, const float* a, const fl
       Tile t;
       t.a = pack_a ? packed_a + i * depth : g.trans_a ? a + k * a_ld + im + i : a + (im + i) * a_ld + k;
       t.a_stride = pack_a ? high : a_ld;
-      t.b = block.packed ? block.packed + j * depth : g.panels_b ? b + (n + j) * g.k + k * width : b + k * g.n + n + j;
-      t.b_stride = block.packed ? kPanel : g.panels_b ? width : g.n;
+      const bool is_padded = padded && j == ragged_j;
+      t.b = block.packed ? block.packed + j * depth : is_padded ? padded : g.panels_b ? b + (n + j) * g.k + k * width : b + k * g.n + n + j;
+      t.b_stride = block.packed || is_padded ? kPanel : g.panels_b ? width : g.n;
       t.depth = depth;
       t.c = c + (im + i) * g.n + n + j;
       t.next_c = c + (im + next_i) * g.n + n + next_j;
@@ -209,7 +219,7 @@ inline void pack(const Gemm& g, const Block& block, const float* b, float* packe
 inline void gemm_columns(const Gemm& g, const float* a, const float* b, const float* bias, float* c, int64_t n0, int64_t n1, Pool* pool) {
   static thread_local Scratch scratch;
   const bool few_rows = g.m <= kFewRows * (pool ? pool->threads() : 1) && n1 - n0 >= 256;
-  const bool pack_b = !g.panels_b && (g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (kWidth == 8 && g.n % kWidth != 0));
+  const bool pack_b = !g.panels_b && (g.trans_b || (g.m >= 96 && g.k * g.n >= 32768) || (!kMasksLoads && g.n % kWidth != 0));
 
   // Columns by blocks of even size, of which a slice of k stays in a cache.
   const int64_t n = n1 - n0, deep = least(few_rows ? kFewRowsBlockK : kBlockK, g.k);

@@ -392,8 +392,11 @@ LANES_FN float butterfly(float x, Op) {
 #endif
 
 #if !defined(__AVX512F__)
+inline constexpr bool kMasksLoads = false;  // load_masked reads whole registers: all of their memory must be there
 LANES_FN bool lanes_below(int) { return true; }
 LANES_FN Vector load_masked(const float* p, bool) { return load<Vector>(p); }
+#else
+inline constexpr bool kMasksLoads = true;
 #endif
 
 inline constexpr int kWidth = Lane<Vector>::kWidth;
