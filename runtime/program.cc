@@ -33,6 +33,9 @@ T take(Result<T> result) {
   return *std::move(result);
 }
 
+// What get<int64_t>() makes of 1e99 is not defined; a reference refuses it.
+int64_t whole(const json& value) { return value.get_ref<const json::number_integer_t&>(); }
+
 // torch's serialised scalar types
 DType dtype_of(int64_t scalar_type, const std::string& what) {
   switch (scalar_type) {
@@ -78,7 +81,7 @@ class Importer {
   }
 
   void check_version(const json& model) const {
-    const int64_t major = model.at("schema_version").at("major").get<int64_t>();
+    const int64_t major = whole(model.at("schema_version").at("major"));
     if (major != 8)
       refuse(Code::schema, "the program has schema version " + std::to_string(major) + ", this reader knows 8",
              "export it with PyTorch 2.11");
@@ -90,7 +93,7 @@ class Importer {
   void read_symbols(const json& model) {
     for (const auto& [name, range] : model.at("range_constraints").items()) {
       const auto bound = [&range = range](const char* key, int64_t otherwise) {
-        return range.contains(key) && range[key].is_number_integer() ? range[key].get<int64_t>() : otherwise;
+        return range.contains(key) && range[key].is_number_integer() ? whole(range[key]) : otherwise;
       };
       Symbol symbol{name, std::max<int64_t>(bound("min_val", 1), 1), std::min(bound("max_val", kUnbounded), kUnbounded)};
       if (symbol.max < symbol.min) refuse(Code::malformed, "dimension " + name + " has an empty range", "export it again");
@@ -113,7 +116,7 @@ class Importer {
   std::vector<Dim> dims(const json& sizes, const std::string& what) const {
     std::vector<Dim> out;
     for (const json& size : sizes) {
-      if (size.contains("as_int")) out.push_back({size["as_int"].get<int64_t>(), ""});
+      if (size.contains("as_int")) out.push_back({whole(size["as_int"]), ""});
       else out.push_back(symbol_of(size.at("as_expr").at("expr_str").get<std::string>(), what));
       if (out.back().size < 0) refuse(Code::malformed, what + " has a negative dimension", "export it again");
     }
@@ -130,7 +133,7 @@ class Importer {
     std::vector<int64_t> out;
     for (const json& number : numbers) {
       if (!number.contains("as_int")) refuse(Code::schema, what + " has a symbolic layout", "make it static");
-      out.push_back(number["as_int"].get<int64_t>());
+      out.push_back(whole(number["as_int"]));
     }
     return out;
   }
@@ -144,7 +147,7 @@ class Importer {
   // A weight file is a whole storage; offset and strides say which part is the tensor.
   Stored read_stored(const std::string& folder, const json& entry, const std::string& what) {
     const json& meta = entry.at("tensor_meta");
-    Stored out{{dtype_of(meta.at("dtype").get<int64_t>(), what), fixed(meta.at("sizes"), what)}, {}, ""};
+    Stored out{{dtype_of(whole(meta.at("dtype")), what), fixed(meta.at("sizes"), what)}, {}, ""};
     const int64_t count = take(kernels::elements_checked(out.type));
     std::vector<int64_t> strides = fixed(meta.at("strides"), what);
     const int64_t offset = fixed(json::array({meta.at("storage_offset")}), what)[0];
@@ -223,14 +226,14 @@ class Importer {
         const std::string name = body["arg"]["as_tensor"].at("name");
         const json& value = graph.at("tensor_values").at(name);
         const std::string what = "input '" + name + "'";
-        out_.program.inputs.push_back({name, dtype_of(value.at("dtype").get<int64_t>(), what), dims(value.at("sizes"), what)});
+        out_.program.inputs.push_back({name, dtype_of(whole(value.at("dtype")), what), dims(value.at("sizes"), what)});
       } else {
         refuse(Code::schema, "an input of the program is of kind " + kind + ", not a tensor", "pass tensors only");
       }
     }
     constexpr int64_t kBool = 12;
     const auto note_truth = [&](const std::string& value) {
-      if (graph.at("tensor_values").at(value).at("dtype").get<int64_t>() == kBool) out_.program.truths.push_back(value);
+      if (whole(graph.at("tensor_values").at(value).at("dtype")) == kBool) out_.program.truths.push_back(value);
     };
     for (const ProgramInput& input : out_.program.inputs) note_truth(input.name);
     for (const ProgramConstant& constant : out_.program.constants) note_truth(constant.value);
@@ -268,7 +271,7 @@ class Importer {
     Argument out;
     const auto add_symint = [&](const json& v) {
       out.names.push_back(v.contains("as_name") ? v["as_name"].get<std::string>() : "");
-      out.numbers.push_back(v.contains("as_int") ? v["as_int"].get<int64_t>() : 0);
+      out.numbers.push_back(v.contains("as_int") ? whole(v["as_int"]) : 0);
     };
     if (kind == "as_none") out.kind = K::none;
     else if (kind == "as_tensor") out = {K::tensor, {value.at("name")}, {}, ""};
@@ -278,12 +281,13 @@ class Importer {
     } else if (kind == "as_optional_tensors") {
       out.kind = K::optional_tensors;
       for (const json& v : value) out.names.push_back(v.contains("as_tensor") ? v["as_tensor"].at("name").get<std::string>() : "");
-    } else if (kind == "as_int") out = {K::integer, {""}, {value.get<int64_t>()}, ""};
+    } else if (kind == "as_int") out = {K::integer, {""}, {whole(value)}, ""};
     else if (kind == "as_sym_int") {
       out.kind = K::integer;
       add_symint(value);
     } else if (kind == "as_ints") {
-      out = {K::integers, std::vector<std::string>(value.size()), value.get<std::vector<int64_t>>(), ""};
+      out = {K::integers, std::vector<std::string>(value.size()), {}, ""};
+      for (const json& v : value) out.numbers.push_back(whole(v));
     } else if (kind == "as_sym_ints") {
       out.kind = K::integers;
       for (const json& v : value) add_symint(v);
@@ -296,10 +300,10 @@ class Importer {
       out.kind = K::booleans;
       for (const json& v : value) out.numbers.push_back(v.get<bool>() ? 1 : 0);
     } else if (kind == "as_string") out = {K::text, {}, {}, value.get<std::string>()};
-    else if (kind == "as_scalar_type") out = {K::dtype, {}, {value.get<int64_t>()}, ""};
+    else if (kind == "as_scalar_type") out = {K::dtype, {}, {whole(value)}, ""};
     else if (kind == "as_device") out.kind = K::device;  // baked in by the export; a plan has none
     else if (kind == "as_layout") out.kind = K::layout;
-    else if (kind == "as_memory_format") out = {K::memory_format, {}, {value.get<int64_t>()}, ""};
+    else if (kind == "as_memory_format") out = {K::memory_format, {}, {whole(value)}, ""};
     else refuse(Code::schema, what + " is of kind " + kind, "write that part of the model without it");
     return out;
   }

@@ -15,10 +15,10 @@ using nlohmann::json;
 
 Error not_understood() { return {Code::malformed, "CometBFT's answer is not understood", "use CometBFT v0.38.26"}; }
 
-// Numbers of 64 bits stand as strings.
+// Numbers of 64 bits stand as strings. (What get<uint64_t>() makes of 1e99 is not defined; a reference refuses it.)
 uint64_t number_at(const json& object, const char* key) {
   const json& value = object.at(key);
-  return value.is_string() ? std::stoull(value.get<std::string>()) : value.get<uint64_t>();
+  return value.is_string() ? std::stoull(value.get<std::string>()) : value.get_ref<const json::number_unsigned_t&>();
 }
 Hash hash_at(const json& object, const char* key) {
   const auto text = object.at(key).get<std::string>();

@@ -137,6 +137,18 @@ TEST(Question, Table) {
     EXPECT_EQ(asked(bad), "invalid") << bad.substr(0, 60);
 }
 
+// Numbers as CometBFT writes them, and as nobody does.
+TEST(Answer, Numbers) {
+  const auto power = [](const std::string& number) -> std::string {
+    const std::string key(43, 'A');
+    const auto read = validators_in(R"({"validators":[{"pub_key":{"value":")" + key + R"(="},"voting_power":)" + number + "}]}");
+    return read ? std::to_string(read->at(0).votes) : std::string(name(read.error().code));
+  };
+  EXPECT_EQ(power(R"("18446744073709551615")"), "18446744073709551615");
+  EXPECT_EQ(power("5"), "5");
+  for (const char* bad : {"4.4e69", "-1", "5.0", "true", "null", "[]", R"("five")", R"("18446744073709551616")"}) EXPECT_EQ(power(bad), "malformed") << bad;
+}
+
 // ---- order of calls -----------------------------------------------------------------------------------------------
 
 TEST(Order, Table) {
