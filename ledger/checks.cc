@@ -272,7 +272,7 @@ Result<> reveal_verdict(State& state, const TxContext& context, const JobId& id,
     return Error{Code::invalid, "this is not what was committed", "reveal the same salt, call id and end root"};
   const bool same_end = knowledge.end_root == check->record.provider->end_root;
   const bool same = knowledge == *check->record.provider;
-  if (same_end && !same && call) TRY(ledger::check(*call, job.spec.plan_root, check->record.draw.work_offset));
+  if (same_end && !same && call) TRY(ledger::check(*call, job.spec, check->record.draw.work_offset));
 
   check->record.salt = salt;
   check->record.knowledge = knowledge;
@@ -325,13 +325,13 @@ Result<> consent_job(State& state, const TxContext& context, const JobId& id, co
   if (attest::private_key_hash(key) != job.spec.viewers->key_hash)
     return Error{Code::invalid, "this is not the key of the job's ids", "send the key that its order was made with"};
   job.key = key;
-  if (job.phase != JobPhase::consent) {
-    state.put(job);
-    return {};
-  }
-  for (size_t i = 0; i < job.checks.size(); i++)
+  for (size_t i = 0; i < job.checks.size(); i++)  // those that have revealed already
     if (job.checks[i].state == CheckState::differs) open_from_check(state, context.block, job, i);
-  open_window(state, context.block, job);
+  if (job.phase == JobPhase::consent) {
+    open_window(state, context.block, job);
+  } else {
+    state.put(job);
+  }
   return {};
 }
 

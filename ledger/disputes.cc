@@ -14,10 +14,13 @@ using attest::Party;
 
 Hash id_of(const Dispute& dispute) { return dispute.id.as<HashTag>(); }
 
-GameId game_id(const Job& job, uint64_t segment, const AccountId& challenger) {
-  const Bytes place = encode(segment);
-  const Bytes attempt = encode(job.tries);
-  return tagged_hash("cairn.game.id.v1", {job.id.span(), place, attempt, challenger.span()}).as<GameIdTag>();
+// A verifier may challenge a segment that it is drawn for, too: then it has two games about it.
+enum class Origin { challenge, check };
+
+GameId game_id(const Job& job, uint64_t segment, const AccountId& challenger, Origin origin) {
+  const Bytes place = encode(segment), attempt = encode(job.tries);
+  const std::string_view tag = origin == Origin::check ? "cairn.game.check.v1" : "cairn.game.challenge.v1";
+  return tagged_hash(tag, {job.id.span(), place, attempt, challenger.span()}).as<GameIdTag>();
 }
 
 attest::GameTerms terms_of(const Job& job, uint64_t segment, const Hash& start_root, const Hash& end_root,
@@ -155,8 +158,11 @@ Result<> check(const SegmentRoots& roots, const attest::JobSpec& spec, const att
   return attest::check_path(commitment.checkpoint_root, segments, segment, roots.end_root, roots.end_path);
 }
 
-Result<> check(const DrawnCall& drawn, const Hash& plan_root, uint64_t work_offset) {
-  TRY(attest::check_call(plan_root, drawn.head, drawn.index, drawn.call, drawn.path));
+Result<> check(const DrawnCall& drawn, const attest::JobSpec& spec, uint64_t work_offset) {
+  TRY(attest::check_call(spec.plan_root, drawn.head, drawn.index, drawn.call, drawn.path));
+  if (drawn.head.calls != spec.calls)
+    return Error{Code::proof, "the plan has " + std::to_string(drawn.head.calls) + " calls, the job says " + std::to_string(spec.calls),
+                 "reveal without the call: no game can be about it"};
   u128 before = 0;
   uint64_t index = drawn.index;
   for (const auto& group : drawn.path.groups) {
@@ -178,7 +184,7 @@ void open_from_check(State& state, BlockContext& block, Job& job, size_t index) 
     terms.claim = attest::CallClaim{draw.step, *from.call, from.record.provider->call_id, from.record.knowledge->call_id};
   }
   Dispute dispute;
-  dispute.id = game_id(job, draw.segment, draw.verifier);
+  dispute.id = game_id(job, draw.segment, draw.verifier, Origin::check);
   dispute.challenger = draw.verifier;
   dispute.check = index;
   dispute.claimed_seq = from.seq;
@@ -202,7 +208,7 @@ Result<> open_challenge(State& state, const TxContext& context, const JobId& id,
   if (job->spec.viewers && !job->key)
     return Error{Code::wrong_state, "a game opens what the job keeps private", "consent to that first"};
   Dispute dispute;
-  dispute.id = game_id(*job, segment, context.sender);
+  dispute.id = game_id(*job, segment, context.sender, Origin::challenge);
   if (state.dispute(dispute.id))
     return Error{Code::already, "there is a game of this challenger about this segment", "play that one"};
   TRY(check(roots, job->spec, *job->commitment, segment));

@@ -162,7 +162,7 @@ struct Validator {
   uint64_t votes = 0;       // as last told to the engine; in force two blocks later
   uint64_t absent = 0;      // blocks in a row without its vote
   bool resigned = false;    // the record goes when its stake is free
-  bool equivocated = false; // it signed two blocks of one height: never again a validator
+  bool equivocated = false; // it signed two blocks of one height: no votes before it has resigned, its stake is free and it joins anew
   std::optional<ChainTime> jailed_until;
   static constexpr auto fields() {
     using V = Validator;
@@ -315,7 +315,7 @@ struct DrawnCall {
   }
 };
 // Error: proof.
-Result<> check(const DrawnCall& call, const Hash& plan_root, uint64_t work_offset);
+Result<> check(const DrawnCall& call, const attest::JobSpec& spec, uint64_t work_offset);
 
 // The roots at both ends of a segment, with their paths in the commitment's checkpoint tree. Segment 0 starts at the
 // job's initial state and needs no start path.

@@ -38,6 +38,7 @@ TEST(Set, JoiningTable) {
   EXPECT_EQ(tries(join(genesis, who, who, 3, who)), "ok 2=8");                              // adds to its stake
   EXPECT_EQ(tries(join(genesis, who, "A", 3, "A")), "invalid");                             // other keys
   EXPECT_EQ(tries(LeaveJail{}), "invalid");
+  EXPECT_EQ(tries(ReportFork{}), "invalid");                                                // CometBFT itself says who signed twice
   EXPECT_EQ(tries(ResignValidator{}), "ok 2=0");
   EXPECT_EQ(tries(ResignValidator{}), "already");
   EXPECT_EQ(tries(join(genesis, who, who, 5, who)), "already");                             // its stake is not free yet

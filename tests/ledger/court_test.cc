@@ -87,7 +87,7 @@ class Court {
 
   void let_verifier_lie(Lie lie) { verifier_lie_ = lie; }
   // Verdicts, answers, reveals; what the provider answers may be a lie of its own.
-  void checks(Lie answer_lie = {}, bool show_call = true) {
+  void checks(Lie answer_lie = {}, bool show_call = true, const std::function<void()>& before_reveals = {}) {
     const Hash salt = hash_named("salt");
     const auto drawn = job().checks;
     std::vector<attest::Knowledge> known;
@@ -102,6 +102,7 @@ class Court {
       Trial own = rerun(draw.segment, answer_lie.kind == Lie::none ? provider_lie_ : answer_lie);
       scene.expect("P", AnswerCheck{id, draw.segment, knowledge(draw, own).call_id, roots(draw.segment)});
     }
+    if (before_reveals) before_reveals();
     for (size_t i = 0; i < drawn.size(); i++) {
       const auto& draw = drawn[i].record.draw;
       std::optional<DrawnCall> call;
@@ -259,9 +260,37 @@ TEST(Court, AFalseCallIdWithoutItsProofCountsForNothing) {
 TEST(Court, TheDrawnCallIsTheOneThatDoesTheDrawnWork) {
   Court court(41, attest::Policy::standard, {});
   const auto draw = court.job().checks.at(0).record.draw;
-  const Hash root = court.job().spec.plan_root;
-  for (uint32_t call = 0; call < court.job().spec.calls; call++)
-    EXPECT_EQ(static_cast<bool>(check(court.drawn_call(call), root, draw.work_offset)), call == court.call_of(draw));
+  auto spec = court.job().spec;
+  for (uint32_t call = 0; call < spec.calls; call++)
+    EXPECT_EQ(static_cast<bool>(check(court.drawn_call(call), spec, draw.work_offset)), call == court.call_of(draw));
+  spec.calls--;  // a job that says less than its plan has: no call of it may become the claim of a game
+  EXPECT_EQ(check(court.drawn_call(court.call_of(draw)), spec, draw.work_offset).error().code, Code::proof);
+}
+
+// A drawn verifier challenges its segment and reveals that it differs, too: two games, each with its own fee and its own clock.
+TEST(Court, AVerifierThatAlsoChallengesHasTwoGames) {
+  for (const bool provider_lies : {true, false}) {
+    const Lie lie = lie_in(3, 5);
+    Court court(42, attest::Policy::all, provider_lies ? lie : Lie{}, provider_lies ? Lie{} : lie);
+    const Amount bond = court.scene.bond("V");
+    size_t differs = 0;
+    court.checks({}, true, [&] { court.challenge("V", 1, provider_lies ? Lie{} : lie); });
+    for (const Check& check : court.job().checks) differs += check.state == CheckState::differs;
+    const auto games = court.job().games;
+    ASSERT_EQ(games.size(), 1 + differs);
+    EXPECT_EQ(std::set(games.begin(), games.end()).size(), games.size());
+    court.play();
+    if (provider_lies) {
+      EXPECT_EQ(court.scene.receipts().back().state, attest::Ended::slashed);
+    } else {
+      for (int i = 0; i < 100 && court.job().state != JobState::settled; i++) court.scene.block({}, 200);
+      EXPECT_EQ(name(court.job().state), "settled");
+      EXPECT_EQ(court.scene.stake("P"), crn(1000));
+      EXPECT_EQ(court.scene.bond("V").pebbles, bond.pebbles - differs * court.scene.params().verifier_silence);
+    }
+    court.scene.pass(court.scene.params().receipt_keep_ms + 1'000);  // what is kept of games goes, once each
+    for (const GameId& game : games) EXPECT_FALSE(court.scene.state().dispute(game));
+  }
 }
 
 // The verifier says what the provider wants. Anybody who has run the segment disputes it, and both pay.

@@ -1,4 +1,6 @@
 // Jobs that are not the usual kind: native, private, with a named harm; and what a settled job says of a machine.
+#include <functional>
+
 #include "tests/ledger/market_scene.h"
 
 namespace cairn::ledger {
@@ -191,7 +193,7 @@ class Private : public Market {
     honest = std::make_unique<Claim>(secret);
   }
   // Verdicts by name; reveals of those that committed.
-  void say(const JobId& id, const std::map<std::string, const Claim*>& verdicts, const Claim& committed) {
+  void say(const JobId& id, const std::map<std::string, const Claim*>& verdicts, const Claim& committed, const std::function<void()>& after_each_reveal = {}) {
     until(id, JobPhase::verdicts);
     ASSERT_EQ(job(id).checks.size(), 2u) << "two of the jury for the one segment";
     const auto checks = job(id).checks;
@@ -209,10 +211,12 @@ class Private : public Market {
     scene.expect("P", AnswerCheck{id, draw.segment, committed.call_id(draw), committed.segment(draw.segment)});
     scene.expect("P", AnswerCheck{id, draw.segment, committed.call_id(draw), committed.segment(draw.segment)},
                  Code::wrong_state);  // one answer serves both, and the reveals have begun
-    for (const Check& check : checks)
+    for (const Check& check : checks) {
       if (const Claim* theirs = verdicts.at(scene.name_of(check.record.draw.verifier)))
         scene.expect(scene.name_of(check.record.draw.verifier),
                      RevealVerdict{id, draw.segment, salt, theirs->knowledge(check.record.draw), std::nullopt});
+      if (after_each_reveal) after_each_reveal();
+    }
   }
   const Hash key = hash_named("key");
   attest::JobSpec secret;
@@ -298,6 +302,20 @@ TEST_F(Private, ConsentGivenBeforehandMakesAGameOfWhatDiffers) {
   EXPECT_EQ(job(id).games.size(), 1u);
   say(id, {{"V", honest.get()}, {"W", &lie}}, lie);
   EXPECT_EQ(job(id).games.size(), 2u);
+}
+
+// What was revealed before the owner consents counts as much as what is revealed after.
+TEST_F(Private, ConsentBetweenTwoRevealsOpensWhatDiffersAlready) {
+  const Claim lie(secret, "lie");
+  const JobId id = open(secret);
+  run(id, lie);
+  size_t reveals = 0;
+  say(id, {{"V", honest.get()}, {"W", honest.get()}}, lie, [&] {
+    if (reveals++ == 0) scene.expect("A", Consent{id, key});
+    EXPECT_EQ(job(id).games.size(), reveals);
+  });
+  scene.pass(3'200);  // the provider has nothing to show
+  EXPECT_EQ(scene.receipts().back().state, attest::Ended::slashed);
 }
 
 TEST_F(Private, WhatIsRefusedAtSubmit) {
