@@ -34,7 +34,8 @@ const Waiting* Mempool::find(const TransactionId& id) const {
 Waiting Mempool::remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at) {
   Waiting out = std::move(at->second);
   lane->second.waiting.erase(at);
-  lane->second.fees -= out.fee.pebbles;
+  const auto fees = fees_.find(out.signer.account);
+  if ((fees->second -= out.fee.pebbles) == 0) fees_.erase(fees);
   if (out.is_move) {
     lane->second.moves--;
     moves_--;
@@ -59,6 +60,18 @@ void Mempool::note_head(Lanes::iterator lane) {
   if (waiting.empty()) lanes_.erase(lane);
 }
 
+size_t Mempool::escorted(const Lane& lane) const {
+  size_t seen = 0, with_move = 0, others = 0, bytes = 0;
+  if (lane.moves == 0) return 0;
+  for (const auto& [nonce, waiting] : lane.waiting) {
+    if (nonce != lane.next + seen) break;  // what is missing may never come
+    seen++;
+    if (waiting.is_move) with_move = seen;
+    else if (++others > limits_.escort || (bytes += waiting.bytes.size()) > limits_.escort_bytes) break;
+  }
+  return with_move;
+}
+
 Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& sender, ChainTime now) {
   if (holds(transaction.id)) return Error{Code::already, "this transaction waits for a block already", "wait for it"};
   if (transaction.expiry <= now)
@@ -72,9 +85,10 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
   const auto found = lanes_.find(transaction.signer);
   const Waiting* rival = nullptr;
   u128 fees = transaction.fee.pebbles;
+  if (const auto others = fees_.find(transaction.signer.account); others != fees_.end()) fees += others->second;
   if (found != lanes_.end()) {
-    fees += found->second.fees;
     if (const auto at = found->second.waiting.find(transaction.nonce); at != found->second.waiting.end()) rival = &at->second;
+    if (found->second.moves - (rival && rival->is_move ? 1 : 0) >= limits_.lane_moves) transaction.is_move = false;
   }
   if (rival) {
     fees -= rival->fee.pebbles;
@@ -99,19 +113,22 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
     const size_t freed = rival && !rival->is_move ? 1 : 0;
     size_t count = ranks_.size() - freed, bytes = bytes_ - (freed ? rival->bytes.size() : 0);
     std::vector<TransactionId> evicted;
-    auto lanes_end = std::map<Signer, size_t>();  // evicted from each lane's end
+    auto lanes_end = std::map<Signer, size_t>();  // how far each lane's end has been looked through
     for (auto worst = ranks_.begin(); lacks_room(count, bytes); ++worst) {
       if (worst == ranks_.end() || !(worst->first < rank_of(transaction)) || worst->second == transaction.signer) return full;
       // Whoever pays least gives way from the end of its lane, so that what stays can still be used.
       const Lane& lane = lanes_.at(worst->second);
-      if (lane.moves > 0) continue;
       const auto& waiting = lane.waiting;
-      size_t& skipped = lanes_end[worst->second];
-      if (skipped >= waiting.size()) continue;
-      const Waiting& last = std::prev(waiting.end(), static_cast<ptrdiff_t>(++skipped))->second;
-      evicted.push_back(last.id);
-      count--;
-      bytes -= last.bytes.size();
+      const size_t behind = waiting.size() - escorted(lane);
+      size_t& passed = lanes_end[worst->second];
+      while (passed < behind) {
+        const Waiting& last = std::prev(waiting.end(), static_cast<ptrdiff_t>(++passed))->second;
+        if (last.is_move) continue;  // it has its own room
+        evicted.push_back(last.id);
+        count--;
+        bytes -= last.bytes.size();
+        break;
+      }
     }
     for (const auto& id : evicted) {
       const auto [owner, nonce] = ids_.at(id);
@@ -126,7 +143,7 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
 
   const auto lane = lanes_.try_emplace(transaction.signer).first;
   lane->second.next = sender.nonce;
-  lane->second.fees += transaction.fee.pebbles;
+  fees_[transaction.signer.account] += transaction.fee.pebbles;
   ids_.emplace(transaction.id, std::pair(transaction.signer, transaction.nonce));
   expiries_.emplace(std::pair(transaction.expiry, transaction.arrival), std::pair(transaction.signer, transaction.nonce));
   if (transaction.is_move) {
@@ -145,21 +162,20 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
 
 std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
   struct Turn {
-    bool first;  // a move stands in this lane
+    size_t escorted;  // of this lane, from here on: they go first
     Rank rank;
     const Lane* lane;
     std::map<uint64_t, Waiting>::const_iterator at;
-    bool operator<(const Turn& other) const { return first != other.first ? first < other.first : rank < other.rank; }
+    bool operator<(const Turn& other) const {
+      const bool first = escorted > 0, other_first = other.escorted > 0;
+      return first != other_first ? first < other_first : rank < other.rank;
+    }
   };
   std::priority_queue<Turn> turns;
-  const auto queue = [&](const Lane& lane, std::map<uint64_t, Waiting>::const_iterator at, size_t moves_left) {
-    turns.push({moves_left > 0, rank_of(at->second), &lane, at});
-  };
-  std::map<const Lane*, size_t> moves_left;  // looked up, never walked
   for (const auto& sender : heads_) {
     const Lane& lane = lanes_.at(sender);
-    if (lane.moves > 0) moves_left[&lane] = lane.moves;
-    queue(lane, lane.waiting.begin(), lane.moves);
+    const auto head = lane.waiting.begin();
+    turns.push({escorted(lane), rank_of(head->second), &lane, head});
   }
   std::vector<const Waiting*> out;
   size_t bytes = 0;
@@ -170,10 +186,9 @@ std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
     if (bytes + next.bytes.size() > max_bytes) continue;  // its lane waits; a smaller one may still fit
     bytes += next.bytes.size();
     out.push_back(&next);
-    size_t left = 0;
-    if (const auto moves = moves_left.find(turn.lane); moves != moves_left.end()) left = moves->second -= next.is_move ? 1 : 0;
     const auto after = std::next(turn.at);
-    if (after != turn.lane->waiting.end() && after->first == turn.at->first + 1) queue(*turn.lane, after, left);
+    if (after != turn.lane->waiting.end() && after->first == turn.at->first + 1)
+      turns.push({turn.escorted - (turn.escorted > 0 ? 1 : 0), rank_of(after->second), turn.lane, after});
   }
   return out;
 }

@@ -1,8 +1,9 @@
 // Transactions that wait for a block.
 //
-// A signer's transactions (an account's own, or those of one of its hot keys) stand in a lane, by nonce. A block takes lanes' heads by fee per byte, so that a sender is always
-// served in its order and senders compete by fee; dispute moves, and whatever stands before one in its lane, go first and have
-// room that others cannot fill. Bounded in count, bytes and length of a lane.
+// A signer's transactions (an account's own, or those of one of its hot keys) stand in a lane, by nonce. A block takes lanes' heads by
+// fee per byte, so that a sender is always served in its order and senders compete by fee. Dispute moves have room that others cannot
+// fill; they, and the few that stand before one in its lane, go first and give way to nobody. How few is bounded, since a game with
+// oneself is cheap. Bounded in count, bytes and length of a lane.
 //
 // Signatures are the caller's: what is added here has been verified, once. Nothing here reads the state; the caller says what
 // it knows of the sender. One thread.
@@ -22,6 +23,9 @@ struct MempoolLimits {
   size_t moves_count = 4'096;  // on top of the above, for dispute moves alone
   size_t moves_bytes = 16u << 20;
   size_t lane = 4'096;         // waiting transactions of one sender
+  size_t lane_moves = 16;      // of these, moves; what is more waits like anything else
+  size_t escort = 16;          // others that may stand before a move and go with it
+  size_t escort_bytes = 64u << 10;
 };
 
 // Of ids that are hashes; salted by the process, so that nobody can choose ids that collide.
@@ -60,7 +64,7 @@ class Mempool {
   //   expired       of no use at `now`
   //   wrong_nonce   below the account's next, or further ahead than a lane is long
   //   fee_too_low   it would replace one of the same nonce, for less than a tenth more fee per byte
-  //   insufficient  the fees in the lane come to more than the balance
+  //   insufficient  the fees of all that waits for the account come to more than the balance
   //   mempool_full  no room, and nothing here pays less
   Result<std::vector<Waiting>> add(Waiting transaction, const Standing& sender, ChainTime now);
 
@@ -94,7 +98,6 @@ class Mempool {
   struct Lane {
     uint64_t next = 0;                   // the account's
     std::map<uint64_t, Waiting> waiting;
-    u128 fees = 0;
     size_t moves = 0;
   };
   using Lanes = std::map<Signer, Lane>;
@@ -102,9 +105,12 @@ class Mempool {
   static Rank rank_of(const Waiting& w) { return {w.fee.pebbles, w.bytes.size(), w.arrival}; }
   Waiting remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at);
   void note_head(Lanes::iterator lane);
+  // How many at a lane's front go with a move.
+  size_t escorted(const Lane& lane) const;
 
   MempoolLimits limits_;
   Lanes lanes_;
+  std::map<AccountId, u128> fees_;                             // of all that waits for an account, whoever signs
   std::unordered_map<TransactionId, std::pair<Signer, uint64_t>, IdHash> ids_;
   std::map<Rank, Signer> ranks_;                               // every one that is no move
   std::map<std::pair<ChainTime, uint64_t>, std::pair<Signer, uint64_t>> expiries_;  // by expiry and arrival

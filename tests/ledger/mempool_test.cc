@@ -102,6 +102,37 @@ TEST(Mempool, WhoPaysLeastGivesWayFromTheEndOfItsLane) {
              });
 }
 
+// What a game with oneself gives is little: a few places, and none behind a gap.
+TEST(Mempool, AMoveShieldsFew) {
+  Mempool pool({.count = 5, .bytes = 10'000, .moves_count = 9, .moves_bytes = 1'000, .lane = 9, .lane_moves = 2, .escort = 2, .escort_bytes = 250});
+  play(pool, {
+                 {"A0 A 0 10 100 1000", "ok", "A0"},
+                 {"A1 A 1 10 100 1000", "ok", "A0 A1"},
+                 {"A2 A 2 10 100 1000", "ok", "A0 A1 A2"},
+                 {"A3 A 3 1 100 1000 move", "ok", "A0 A1 A2 A3"},        // three before it: it goes when its turn comes
+                 {"B0 B 0 50 100 1000", "ok", "B0 A0 A1 A2 A3"},
+                 {"C1 C 1 10 100 1000", "ok", "B0 A0 A1 A2 A3"},         // five wait
+                 {"C2 C 2 1 100 1000 move", "ok", "B0 A0 A1 A2 A3"},     // behind a gap
+                 {"D0 D 0 20 100 1000", "ok: C1", "B0 D0 A0 A1 A2 A3"},
+                 {"D1 D 1 20 100 1000", "ok: A2", "B0 D0 D1 A0 A1"},     // the move stays, and goes nowhere without A2
+                 {"A2b A 2 1 100 1000 move", "ok", "A0 A1 A2b A3 B0 D0 D1"},
+                 {"E0 E 0 21 100 1000", "ok: D1", "A0 A1 A2b A3 B0 E0 D0"},  // A0 and A1 pay less, and go with a move
+                 {"A4 A 4 1 100 1000 move", "mempool_full", "A0 A1 A2b A3 B0 E0 D0"},  // its third waits like anything else
+             });
+}
+
+// Fees are an account's, whichever of its keys signs.
+TEST(Mempool, AllKeysOfAnAccountPayFromOneBalance) {
+  Mempool pool;
+  auto hot = waiting("H0", 'A', 0, 600);
+  hot.signer.hot_key.v[0] = 1;
+  EXPECT_TRUE(pool.add(hot, {0, Amount{1000}}, ChainTime{10}));
+  EXPECT_EQ(pool.add(waiting("A0", 'A', 0, 401), {0, Amount{1000}}, ChainTime{10}).error().code, Code::insufficient);
+  EXPECT_TRUE(pool.add(waiting("A0", 'A', 0, 400), {0, Amount{1000}}, ChainTime{10}));
+  pool.drop(hot.id);
+  EXPECT_TRUE(pool.add(waiting("A1", 'A', 1, 600), {0, Amount{1000}}, ChainTime{10}));
+}
+
 TEST(Mempool, ABlockAndTimeTakeThingsOut) {
   Mempool pool;
   play(pool, {
