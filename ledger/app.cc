@@ -51,12 +51,18 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
   }
 }
 
-// Everything that time does, before any transaction: draws first, then deadlines, both in order, a bounded number. What has come
-// goes, and what is put into a queue meanwhile comes later than it, so each search begins where the last one ended.
+// Everything that time does, before any transaction: draws first, then deadlines, both in order, a bounded number with a bounded
+// weight: what would come to more waits for the next block. What has come goes, and what is put into a queue meanwhile comes later
+// than it, so each search begins where the last one ended.
 void let_time_pass(State& state, BlockContext& block) {
+  constexpr size_t kChangesMax = 65'536;           // of records
+  constexpr size_t kCandidateBytesMax = 8u << 20;  // in the records of draws
+  constexpr size_t kCandidateBytes = 40;
   uint32_t left = block.params().max_deadlines_per_block;
+  const size_t begin = state.mark(), drawn = kCandidateBytes * (state.any('q') ? state.count('v') : 0);
+  size_t candidates = 0;
   Bytes from;
-  for (; left > 0; left--) {
+  for (; left > 0 && candidates < kCandidateBytesMax; left--, candidates += drawn) {
     const auto draw = first_of<DueDraw>(state, 'q', from);
     if (!draw || number(draw->height) > number(block.height)) break;
     from = key_of(*draw);
@@ -64,7 +70,7 @@ void let_time_pass(State& state, BlockContext& block) {
     draw_checks(state, block, *state.job(draw->job));
   }
   from.clear();
-  for (; left > 0; left--) {
+  for (; left > 0 && state.mark() - begin < kChangesMax; left--) {
     const auto deadline = first_of<Deadline>(state, 'd', from);
     if (!deadline || ms(deadline->timer.due) > ms(block.now)) break;
     from = key_of(*deadline);
@@ -84,7 +90,7 @@ Result<> App::init() {
   for (const auto& entry : genesis_.accounts)
     TRY(state_.move(Holder::mint(), Holder::account(entry.account), entry.balance));
   state_.put(attest::first_rules(genesis_));
-    TRY(found_validators(state_, genesis_));
+  TRY(found_validators(state_, genesis_));
   read_rules();
   floor_ = state_.mark();
   return {};

@@ -21,7 +21,25 @@ Bytes waiting_in(const attest::OfferClass& klass) {
   return make_key('w', static_cast<uint8_t>(klass.device), static_cast<uint8_t>(klass.numeric));
 }
 
-void seek(State& state, BlockContext& block, Sought what, const Hash& id) { state.put(Seeking{block.next_seq(), what, id, {}}); }
+constexpr size_t kSliceLooks = 256;       // that one search has before the next one's turn
+constexpr size_t kLookBytes = 16u << 10;  // of a job's record; a larger one costs a look for each
+
+void queue(State& state, BlockContext& block, const Seeking& search) {
+  const uint64_t seq = block.next_seq();
+  state.put(PlaceInQueue{search.what, search.id, seq});
+  state.put(Seeking{seq, search.what, search.id, search.from});
+}
+
+void leave_queue(State& state, const Seeking& search) {
+  state.erase(PlaceInQueue{search.what, search.id, search.seq});
+  state.erase(search);
+}
+
+// From its beginning, at the queue's end: what seeks already begins anew there, so that nobody has two places.
+void seek(State& state, BlockContext& block, Sought what, const Hash& id) {
+  if (const auto place = state.find<PlaceInQueue>(key_of(PlaceInQueue{what, id, 0}))) state.erase(Seeking{place->seq, what, id, {}});
+  queue(state, block, {0, what, id, {}});
+}
 
 void match(State& state, BlockContext& block, Job job, Offer offer, const MatchTerms& terms) {
   unlist_job(state, job);
@@ -92,9 +110,9 @@ bool seek_jobs(State& state, BlockContext& block, Seeking& search, size_t& looks
     state.scan<WaitingJob>(waiting_in(offer->klass), [&](const WaitingJob& entry) {
       from = key_of(entry);
       if (looks == 0) return over = false;
-      looks--;
       auto job = state.job(entry.job);
       CHECK(job.has_value());
+      looks -= std::min(looks, 1 + state.bytes(key_of(*job))->size() / kLookBytes);
       terms = fits(state, block.params(), block.now, *job, *offer);
       if (terms) next = std::move(job);
       return !next;
@@ -182,8 +200,12 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
   for (const auto& input : spec.inputs) TRY(check_content(input.asset, input.id, "input " + input.name));
   const auto assets = assets_of(spec);
   if (assets.size() > kMaxAssets) return Error{Code::limit, "a job may use 64 assets", "use fewer"};
+  size_t shares = 0;
   for (const AssetId& id : assets) {
-    const auto sum = add(out.assets, state.asset(id)->price);
+    const auto asset = state.asset(id);
+    if ((shares += asset->split.size()) > kMaxShares)
+      return Error{Code::limit, "more than 512 shares would be paid out of one job", "use assets of fewer owners"};
+    const auto sum = add(out.assets, asset->price);
     if (!sum) return too_large("the assets' price");
     out.assets = *sum;
   }
@@ -284,12 +306,15 @@ void run_searches(State& state, BlockContext& block) {
     if (oldest.empty()) return;
     for (Seeking& search : oldest) {
       if (looks == 0) return;
-      const bool over = search.what == Sought::offer  ? seek_offer(state, block, search, looks)
-                        : search.what == Sought::jobs ? seek_jobs(state, block, search, looks)
-                                                      : seek_jobs_of_all(state, block, search, looks);
-      if (!over) return state.put(search);
-      state.erase(search);
-      looks -= std::min<size_t>(looks, 1);  // one that finds nothing to look at is no work for nothing either
+      if (!state.bytes(key_of(search))) continue;  // it has begun anew meanwhile
+      size_t left = std::min(looks, kSliceLooks);
+      looks -= left;
+      const bool over = search.what == Sought::offer  ? seek_offer(state, block, search, left)
+                        : search.what == Sought::jobs ? seek_jobs(state, block, search, left)
+                                                      : seek_jobs_of_all(state, block, search, left);
+      looks += left - std::min<size_t>(over ? left : 0, 1);  // one that finds nothing to look at is no work for nothing either
+      leave_queue(state, search);
+      if (!over) queue(state, block, search);
     }
   }
 }

@@ -62,6 +62,15 @@ struct Seeking {
     return std::tuple{field("seq", &Seeking::seq), field("what", &Seeking::what), field("id", &Seeking::id), field("from", &Seeking::from)};
   }
 };
+// The place in the queue of what seeks already.
+struct PlaceInQueue {
+  Sought what = Sought::offer;
+  Hash id;
+  uint64_t seq = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("what", &PlaceInQueue::what), field("id", &PlaceInQueue::id), field("seq", &PlaceInQueue::seq)};
+  }
+};
 struct OwnedOffer {
   AccountId owner;
   uint64_t seq = 0;
@@ -135,6 +144,7 @@ inline Bytes key_of(const WaitingJob& r) {
 }
 inline Bytes key_of(const OwnedOffer& r) { return make_key('p', r.owner, r.seq); }
 inline Bytes key_of(const Seeking& r) { return make_key('m', r.seq); }
+inline Bytes key_of(const PlaceInQueue& r) { return make_key('M', static_cast<uint8_t>(r.what), r.id); }
 inline Bytes key_of(const DueDraw& r) { return make_key('q', number(r.height), r.job); }
 inline Bytes key_of(const Job& r) { return make_key('j', r.id); }
 inline Bytes key_of(const Dispute& r) { return make_key('g', r.id); }

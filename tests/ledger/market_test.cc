@@ -66,6 +66,51 @@ TEST(Matching, WorkPerBlockIsBoundedAmongAHundredThousandOffers) {
   EXPECT_EQ(scene.state().count('m'), 200u);  // not even the first is over: it has looked at a few thousand offers
 }
 
+// Who asks again begins anew at the end, and a search has its turn like any other.
+TEST(Matching, NobodyHasTwoPlacesAndALongSearchLetsOthersPass) {
+  constexpr uint64_t kOffers = 20'000;
+  Scene scene;
+  auto offer = scene.offer();
+  offer.klass.numeric = attest::NumericClass::int3;
+  scene.expect("P", Stake{crn(100)});
+  scene.expect("P", offer);
+  load_offers(scene, "Q", kOffers, 500'000'000'000'000);
+  const JobId longest = scene.expect("A", OpenJob{scene.spec()}).as<JobIdTag>();  // nobody who offers has stake
+  EXPECT_EQ(scene.state().count('m'), 1u);
+  auto spec = scene.spec();
+  spec.klass = offer.klass;
+  const JobId other = scene.expect("B", OpenJob{spec}).as<JobIdTag>();
+  EXPECT_EQ(name(scene.job(other.as<HashTag>()).state), "matched") << "it waited for the whole of a search before it";
+  EXPECT_EQ(name(scene.job(longest.as<HashTag>()).state), "open");
+  EXPECT_EQ(scene.state().count('m'), 1u);
+  std::vector<int> often(50);
+  scene.all_at_once(often, [&](int) { return std::pair<std::string, Body>("C", Stake{{1}}); });  // no offers: nothing to look at
+  scene.all_at_once(often, [&](int) { return std::pair<std::string, Body>("P", Stake{{1}}); });
+  EXPECT_LE(scene.state().count('m'), 3u);
+  EXPECT_EQ(scene.state().count('m'), scene.state().count('M'));
+  blocks_until_quiet(scene);
+  EXPECT_EQ(scene.state().count('M'), 0u);
+}
+
+// What a settlement pays to is bounded by how many own what a job uses.
+TEST(Matching, AJobPaysToSoManyShares) {
+  Scene scene;
+  auto spec = scene.spec();
+  const auto publish = [&](const Hash& content, uint64_t owners) {
+    Asset asset;
+    asset.id = content.as<AssetIdTag>();
+    asset.content = content;
+    for (uint64_t i = 0; i < owners; i++) asset.split.push_back({hash_of("owner", i).as<AccountIdTag>(), 1});
+    scene.state().put(asset);
+    return asset.id;
+  };
+  spec.program_asset = publish(spec.program, 256);
+  spec.inputs.at(0).asset = publish(spec.inputs[0].id, 256);
+  EXPECT_TRUE(quote(scene.state(), scene.params(), spec));
+  publish(spec.inputs[0].id, 257);
+  EXPECT_EQ(quote(scene.state(), scene.params(), spec).error().code, Code::limit);
+}
+
 TEST(Matching, FullOffersAreNoLongerLookedAt) {
   Scene scene;
   scene.expect("P", Stake{crn(100)});

@@ -163,6 +163,42 @@ TEST_F(Native, MajorityOfJudgesDecidesPayAndNeverStake) {
   }
 }
 
+// Eighty deadlines of one block, each of which pays to 512 owners: some wait for the next.
+TEST_F(Native, WhatTimeChangesInABlockIsBounded) {
+  const auto publish = [&](const Hash& content) {
+    Asset asset;
+    asset.id = content.as<AssetIdTag>();
+    asset.content = content;
+    asset.price = Amount{256'000};
+    for (uint64_t i = 0; i < 256; i++) asset.split.push_back({hash_of(content.hex(), i).as<AccountIdTag>(), 1});
+    scene.state().put(asset);
+    return asset.id;
+  };
+  native.program_asset = publish(native.program);
+  native.inputs.at(0).asset = publish(native.inputs[0].id);
+  scene.app().committed(scene.app().head());
+  auto wide = scene.offer(1);
+  wide.native = true;
+  wide.jobs_max = 80;
+  scene.expect("R", Stake{crn(100)});
+  scene.expect("R", wide);
+
+  std::vector<JobId> jobs(80);
+  const auto all = [&](const std::string& who, auto body) {
+    scene.all_at_once(jobs, [&](const JobId& id) { return std::pair(who, Body(body(id))); });
+  };
+  all("A", [&](const JobId&) { return OpenJob{native}; });
+  for (size_t i = 0; i < jobs.size(); i++) jobs[i] = scene.blocks().back().results.at(i).id.as<JobIdTag>();
+  all("R", [](const JobId& id) { return Accept{id}; });
+  all("R", [&](const JobId& id) { return Commit{Claim(native).commitment(id)}; });
+  const auto settled = [&] { return std::ranges::count_if(jobs, [&](const JobId& id) { return state(id) == JobState::settled; }); };
+  for (int i = 0; i < 60 && settled() == 0; i++) scene.block({}, 200);
+  EXPECT_GE(settled(), 40);
+  EXPECT_LT(settled(), 80);
+  scene.block({}, 200);
+  EXPECT_EQ(settled(), 80);
+}
+
 TEST_F(Native, WhatIsRefusedAtSubmit) {
   const auto refused = [&](auto change) {
     auto s = native;
