@@ -77,8 +77,9 @@ std::string row(const std::string& label, const std::string& text);
 
 void add_net_verbs(CLI::App& app, Cli& cli);
 void add_wallet_verbs(CLI::App& app, Cli& cli);
-void add_node_verbs(CLI::App& app, Cli& cli);
-void add_chain_verbs(CLI::App& app, Cli& cli);  // node, offer, verifier
+void add_node_verbs(CLI::App& app, Cli& cli);  // node, offer, verifier
+void add_chain_verbs(CLI::App& app, Cli& cli);
+void add_stake_verbs(CLI::App& app, Cli& cli);  // stake, validator, and a verb of verifier: after add_node_verbs
 void add_job_verbs(CLI::App& app, Cli& cli);
 void add_asset_verbs(CLI::App& app, Cli& cli);
 void add_program_verbs(CLI::App& app, Cli& cli);

@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   agent::add_wallet_verbs(app, cli);
   agent::add_node_verbs(app, cli);
   agent::add_chain_verbs(app, cli);
+  agent::add_stake_verbs(app, cli);
   agent::add_job_verbs(app, cli);
   agent::add_asset_verbs(app, cli);
   agent::add_program_verbs(app, cli);

@@ -83,6 +83,17 @@ void DraftWish::add_to(CLI::App& verb) {
   verb.add_option("--keys", keys, "key set file of an account that has never signed");
 }
 
+Result<AccountId> sender_of(const Cli& cli, const DraftWish& draft) {
+  if (!draft.file.empty() && !draft.keys.empty()) {
+    TRY_LET(set, read_wrapped<KeySet>(draft.keys, kSetMagic));
+    return account_of(set);
+  }
+  if (!draft.file.empty() && !draft.account.empty()) return cli.account(draft.account);
+  TRY_LET(config, cli.settings());
+  TRY_LET(facts, key_file_facts(config.key));
+  return facts.account;
+}
+
 Result<> act(const Cli& cli, const DraftWish& draft, const ledger::Body& body, const std::function<void(const ledger::TxResult&)>& done) {
   TRY_LET(config, cli.settings());
   NodeClient node(config.node, config.folder);
@@ -100,18 +111,13 @@ Result<> act(const Cli& cli, const DraftWish& draft, const ledger::Body& body, c
   tx.genesis = attest::genesis_hash(genesis);
   tx.body = body;
   tx.expiry = after(status.time, draft.hours * kHourMs);
+  TRY_LET(account, sender_of(cli, draft));
+  tx.sender = account;
   size_t threshold = 1;
   if (!draft.keys.empty()) {
     TRY_LET(set, read_wrapped<KeySet>(draft.keys, kSetMagic));
-    tx.sender = account_of(set);
     threshold = set.threshold;
     tx.founding = set;
-  } else if (!draft.account.empty()) {
-    TRY_LET(named, cli.account(draft.account));
-    tx.sender = named;
-  } else {
-    TRY_LET(facts, key_file_facts(config.key));
-    tx.sender = facts.account;
   }
   const auto view = node.account(tx.sender);
   if (!view && view.error().code != Code::unknown_account && view.error().code != Code::not_found) return view.error();

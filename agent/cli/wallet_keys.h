@@ -14,6 +14,8 @@ struct DraftWish {
   void add_to(CLI::App& verb);
 };
 
+// Whose transaction it becomes: that of --keys or --account with --draft, else the wallet's.
+Result<AccountId> sender_of(const Cli& cli, const DraftWish& draft);
 // Sends `body` for the wallet's account and tells `done`; or writes a draft of it.
 Result<> act(const Cli& cli, const DraftWish& draft, const ledger::Body& body, const std::function<void(const ledger::TxResult&)>& done);
 

@@ -76,7 +76,8 @@ TEST(Cli, EveryVerbSaysThatTheNodeIsAway) {
   const std::string key = terminal.path("k").string();
   ASSERT_EQ(terminal.run("wallet new --key " + key).status, 0);
   for (const std::string words :
-       {"node status", "node supply", "offer list", "verifier list", "asset list", "asset show ID", "wallet show ID", "wallet show",
+       {"node status", "node supply", "offer list", "verifier list", "stake withdraw --amount \"1 CRN\"", "validator resign",
+        "asset list", "asset show ID", "wallet show ID", "wallet show",
         "wallet send --to ID --amount \"1 CRN\"", "asset publish --id ID --kind model --title t", "job show ID", "job list", "job list --all",
         "job watch ID", "job fetch ID", "job cancel ID", "job quote examples/digits/job.yaml", "job run examples/digits/job.yaml",
         "job submit examples/digits/job.yaml"}) {
@@ -184,6 +185,29 @@ TEST(Cli, KeysOfAnAccount) {
   ok(pay + at("new"));
   ok("wallet hot revoke --hot " + at("hot") + " --key " + at("new") + config);
   expect_error(terminal.run(pay + at("hot")), 4, "unauthorised");
+}
+
+// What is put at risk comes back by the same program. On a chain of its own.
+TEST(Cli, StakeAndBondComeBack) {
+  Terminal terminal;
+  ASSERT_EQ(terminal.run("net up --providers 0 --verifiers 0").status, 0);
+  const std::string key = " --key " + terminal.path("own").string(), config = " --config " + terminal.path("net/requester.yaml").string();
+  EXPECT_EQ(terminal.run("wallet new" + key).status, 0);
+  EXPECT_EQ(terminal.run("wallet faucet --amount \"10 CRN\"" + key + config).status, 0);
+  EXPECT_EQ(terminal.run("stake add --amount \"5 CRN\"" + key + config).status, 0);
+  const Said said = terminal.run("stake withdraw --amount \"2 CRN\"" + key + config);
+  EXPECT_EQ(said.status, 0) << said.err;
+  EXPECT_EQ(said.json["unbonding_ms"], 600'000);  // a devnet's
+  const auto holds = terminal.run("wallet show" + key + config).json;
+  EXPECT_EQ(holds["stake"]["pebbles"], "3000000");
+  EXPECT_EQ(holds["unbonding"]["pebbles"], "2000000");
+  expect_error(terminal.run("stake withdraw --amount \"4 CRN\"" + key + config), 5, "insufficient");
+  expect_error(terminal.run("verifier unbond --amount \"1 CRN\"" + key + config), 5, "insufficient");
+  EXPECT_EQ(terminal.run("wallet new --key " + terminal.path("vrf").string()).status, 0);
+  const std::string keys = " --producer-key " + terminal.path("own").string() + " --vrf-key " + terminal.path("vrf").string();
+  expect_error(terminal.run("validator join --amount \"1 CRN\"" + keys + key + config), 2, "invalid");  // the chain has one producer
+  expect_error(terminal.run("validator resign" + key + config), 6, "not_found");
+  expect_error(terminal.run("validator leave-jail" + key + config), 6, "not_found");
 }
 
 // Who may announce other rules, when, and which; then they hold from their block on. On a chain of its own.
