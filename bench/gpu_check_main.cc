@@ -653,7 +653,13 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; i++) {
     if (std::string_view(argv[i]) == "--host-only") options.host_only = true;
     else if (std::string_view(argv[i]) == "--only" && i + 1 < argc) options.only.insert(argv[++i]);
-    else options.file = argv[i];
+    else if (argv[i][0] != '-') options.file = argv[i];
+    else {
+      const cairn::Error unknown{cairn::Code::usage, "cairn-gpu-check knows no such option: " + std::string(argv[i]),
+                                 "cairn-gpu-check [--host-only] [--only PART]... [OUT.json]"};
+      std::fprintf(stderr, "%s\n", unknown.message().c_str());
+      return cairn::exit_status(unknown.code);
+    }
   }
   try {
     return cairn::kernels::run(options);
