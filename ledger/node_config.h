@@ -1,4 +1,4 @@
-// configs/node.yaml, for cairnd; a flag of the same name (--producer-key for producer_key) goes before it.
+// configs/node.yaml, for cairnd; the flags --genesis, --folder, --listen, --producer-key, --vrf-key and --log-level go before it.
 #pragma once
 
 #include "base/config.h"
@@ -13,7 +13,7 @@ struct NodeConfig {
   std::string listen = "127.0.0.1:7700";                                           // HTTP, loopback alone; port 0 takes a free one
   std::filesystem::path producer_key = "/var/lib/cairn/node/producer.key";         // signs headers; mode 0600
   std::filesystem::path vrf_key = "/var/lib/cairn/node/producer-vrf.key";          // makes the beacon; mode 0600
-  Within<uint32_t, 0, 1024> verify_threads{0};                                     // that check signatures; 0: one a core
+  Within<uint32_t, 0, 1024> verify_threads{0};                                     // solo chains: that check signatures; 0: one a core
   Within<uint32_t, 1, 10'000'000> mempool_transactions{65'536};                    // that may wait for a block
   Within<uint32_t, 1, 65'536> mempool_mib{64};
   Within<uint32_t, 16, 100'000> http_connections{2048};                            // open at once; then the slowest gives way
