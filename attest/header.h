@@ -229,7 +229,7 @@ Result<> check_double_signing(const Genesis& genesis, const SignedHeader& one, c
 // itself, and no more chain time apart than the unbonding time, after which old keys have nothing left to lose.
 // Errors: those of check_header, proof, too_old.
 Result<> check_anchored(const Genesis& genesis, const SignedHeader& anchor, const SignedHeader& header);
-// A header after its predecessor: height, previous id, chain time by rule R2, VRF and beacon. Error: proof.
+// A header after its predecessor: height, previous id, chain time by rule R2 (ARCHITECTURE.md), VRF and beacon. Error: proof.
 // `params` are those in force at its height; `previous` is null at height 1; `vrf` is the key that the header's producer has registered.
 Result<> check_successor(const Genesis& genesis, const ChainParams& params, const Header* previous, const Header& header, const PublicKey& vrf);
 // The beacon entry alone, for a block of this height after that beacon. Error: proof.

@@ -1,4 +1,4 @@
-// ed25519 keys and the one way to sign (rule R9): every signature, on chain or off, covers
+// ed25519 keys and the one way to sign (rule R9 of ARCHITECTURE.md): every signature, on chain or off, covers
 // (genesis hash, kind, account, bytes), so none can be replayed on another chain, as another thing, or for another account.
 #pragma once
 

@@ -4,8 +4,8 @@
 //                  body:variant signatures:vector of (public_key, 64 bytes)
 //
 // Its id is the hash of these bytes. Whether the signatures cover them is checked without the state, and beside it; whether
-// the account's keys, or a hot key, ask for these signatures is judged in the block that holds it (R9). To add one: a header in ledger/tx/ and a word in `Body`; codec, JSON, command line
-// and the decoder's fuzzing follow from its fields().
+// the account's keys, or a hot key, ask for these signatures is judged in the block that holds it (R9).
+// To add one: a header in ledger/tx/ and a word in `Body`; codec, JSON and the decoder's fuzzing follow from its fields().
 #pragma once
 
 #include <variant>
