@@ -19,7 +19,7 @@
 //   opening  OpenBlock: slices of what the block reads         (decided by the referee)
 //
 // A phase with nothing to narrow (one step, one block) is skipped. A game of 10^5 steps, 10^5 calls, 10^4 chunks and 512
-// blocks takes 18 moves a side.
+// blocks takes 18 moves of the provider and 17 of the challenger.
 //
 // Source: refereed delegation, Canetti, Riva & Rothblum 2011.
 #pragma once
