@@ -255,7 +255,7 @@ std::vector<Row> leaves() {
   const std::vector<WorstLeaf> all = worst_leaves();
   const WorstLeaf slowest = std::ranges::max(all, {}, [](const WorstLeaf& one) { return one.worst.ms; });
   const WorstLeaf widest = std::ranges::max(all, {}, [](const WorstLeaf& one) { return one.worst.kib; });
-  const std::string of = ", worst of " + std::to_string(all.size()) + " operators at their largest (";
+  const std::string of = ", worst of " + std::to_string(all.size()) + " calls, every operator at its largest (";
   return {figure("leaf in the ledger: time" + of + slowest.op + ")", slowest.worst.ms, "ms", 10, 4),
           figure("leaf in the ledger: bytes" + of + widest.op + ")", widest.worst.kib / 1024, "MiB", 1, 0.6)};
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Programs as people export them, run by `cairn program` on both tiers and compared with PyTorch.
 
-    zoo.py [--bin build/release/bin] [--keep FOLDER] [NAME...]      every program, or those whose name begins so
+    zoo.py [--bin build/release/bin] [--keep FOLDER] [--tier 'exact native'] [NAME...]   every program, or those whose name begins so
 
 A row of the table in a family's file (moves.py, vision.py, ...) is a module with example inputs. As `run` its outputs are
 compared, as `train` (its forward gives the loss) the losses of some steps of SGD and the weights after them: the largest
