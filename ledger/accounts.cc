@@ -30,6 +30,14 @@ Amount HotKey::left(ChainTime now) const {
   return over ? limit : subtract(limit, spent).value_or(Amount{});
 }
 
+Standing standing_of(const State& state, const Signer& signer, ChainTime now) {
+  Standing out{state.nonce(signer), state.balance(Holder::account(signer.account))};
+  if (signer.hot_key.is_zero()) return out;
+  const auto hot = state.hot_key(signer);
+  out.limit = hot ? hot->left(now) : Amount{};
+  return out;
+}
+
 Result<> check_signers(const State& state, const Transaction& tx, ChainTime now) {
   const auto short_id = tx.sender.hex().substr(0, 16);
   if (tx.by == SignedBy::hot_key) {

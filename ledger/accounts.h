@@ -13,6 +13,14 @@ namespace cairn::ledger {
 
 struct Transaction;  // transaction.h
 
+// What the state says of a signer: to wait for a block, and to stand in one.
+struct Standing {
+  uint64_t nonce = 0;                // of its next transaction
+  Amount balance;                    // of its account, whoever signs
+  Amount limit{UINT64_MAX};          // that a hot key may lose
+};
+Standing standing_of(const State& state, const Signer& signer, ChainTime now);
+
 inline constexpr size_t kMaxHotKeys = 16;     // of one account
 inline constexpr size_t kAccountBytes = 256;  // of state that an account takes: its record, its balance, their places in the tree
 inline constexpr size_t kHotKeyBytes = 256;

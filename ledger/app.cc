@@ -229,48 +229,52 @@ Result<> App::check_rest(const Ground& ground, const Transaction& transaction, s
   return ladder(ground, transaction, size_bytes, id, [](const TransactionId&) { return true; }, true);
 }
 
-TxResult App::apply(BlockContext& block, ByteSpan bytes, const Known& known) {
-  const TransactionId id = transaction_id(bytes);
-  const auto refused = [&](const Error& error) {
-    return TxResult{id, block.height, static_cast<uint16_t>(error.code), error.text};
-  };
-  if (bytes.size() > kMaxTransactionBytes) return refused({Code::limit, "the transaction is too large", "say it in fewer bytes, or in several transactions"});
-  const auto transaction = decode<Transaction>(bytes);
-  if (!transaction) return refused(transaction.error());
-  if (auto passed = ladder(ground(block.now), *transaction, bytes.size(), id, known, false); !passed) return refused(passed.error());
-
-  const size_t paid = state_.mark();
-  const auto applied = execute(block, *transaction, id, bytes.size());
-  state_.keep(paid);
-  return applied ? TxResult{id, block.height, 0, ""} : refused(applied.error());
+// The ladder, and the fee. What is refused stands in the block, costs nothing and does nothing.
+Result<Transaction> App::charge(const BlockContext& block, ByteSpan bytes, const TransactionId& id, const Known& known) {
+  if (bytes.size() > kMaxTransactionBytes)
+    return Error{Code::limit, "the transaction is too large", "say it in fewer bytes, or in several transactions"};
+  TRY_LET(transaction, decode<Transaction>(bytes));
+  TRY(ladder(ground(block.now), transaction, bytes.size(), id, known, false));
+  take_fee(block, transaction);
+  return transaction;
 }
 
-// What the ladder has passed: takes the fee, and does what the body says, or nothing of it.
-Result<> App::execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes) {
+// Of what the ladder has passed.
+void App::take_fee(const BlockContext& block, const Transaction& transaction) {
   const AccountId& sender = transaction.sender;
-  std::optional<HotKey> hot;
   if (transaction.by == SignedBy::hot_key) {
-    hot = in_period(*state_.hot_key(signer_of(transaction)), block.now);
-    hot->nonce++;
+    HotKey hot = in_period(*state_.hot_key(signer_of(transaction)), block.now);
+    hot.nonce++;
+    hot.spent = *add(hot.spent, transaction.fee);
+    state_.put(hot);
   } else {
     const auto before = state_.account(sender);
     const Account account{sender, keys_after(before, transaction), before ? before->nonce + 1 : 1};
     state_.put(account);
     if (!before) must(settle_key_deposit(state_, block.params(), sender, {}, account.keys));
   }
-  const u128 held = hot ? purse(state_, sender) : 0;
   must(state_.move(Holder::account(sender), Holder::fees(), transaction.fee));
+}
+
+// Does what the body says, or nothing of it.
+Result<> App::execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes) {
+  const AccountId& sender = transaction.sender;
+  if (!check_signers(state_, transaction, block.now))
+    return Error{Code::wrong_state, "another transaction of its block took its keys away", "sign it again with those that the account has now"};
+  std::optional<HotKey> hot;
+  if (transaction.by == SignedBy::hot_key) hot = state_.hot_key(signer_of(transaction));
+  const u128 held = hot ? purse(state_, sender) : 0;
 
   const size_t mark = state_.mark();
   const size_t events = block.events.size();
   const size_t receipts = block.receipts.size();
   const TxContext context{block, sender, id, block.next_seq(), size_bytes, hot.has_value()};
   auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction.body);
-  Amount lost = transaction.fee;
   if (applied && hot) {
     const auto sum = exposed(transaction, block.params(), held, purse(state_, sender));
     if (sum <= hot->left(block.now).pebbles) {
-      lost = Amount{static_cast<uint64_t>(sum)};
+      hot->spent = *add(hot->spent, Amount{static_cast<uint64_t>(sum)});
+      state_.put(*hot);
     } else {
       applied = Error{Code::limit, "the hot key may lose " + pretty(hot->left(block.now)) + " more in its period",
                       "wait for its next period, or raise its limit with the account's own keys"};
@@ -280,10 +284,6 @@ Result<> App::execute(BlockContext& block, const Transaction& transaction, const
     state_.undo(mark);
     block.events.resize(events);
     block.receipts.resize(receipts);
-  }
-  if (hot) {
-    hot->spent = *add(hot->spent, lost);
-    state_.put(*hot);
   }
   return applied;
 }
@@ -308,8 +308,8 @@ Simulation App::simulate(const Transaction& transaction) {
   std::vector<attest::ReceiptBody> receipts;
   BlockContext block{genesis_, rules_, chain_, next_height(), head_.header.time, beacon(), out.events, receipts};
   const size_t before = state_.mark();
-  const auto applied = execute(block, transaction, id, bytes.size());
-  ended(applied);
+  take_fee(block, transaction);
+  ended(execute(block, transaction, id, bytes.size()));
   std::map<Holder, Amount> holders;  // before
   for (size_t i = before; i < state_.journal().size(); i++) {
     const auto& change = state_.journal()[i];
@@ -367,9 +367,17 @@ class App::Admission {
     TRY_LET(tx, decode<Transaction>(bytes));
     TRY(ladder(app_.ground(now_), tx, bytes.size(), transaction_id(bytes), known_, true));
     const Signer signer = signer_of(tx);
-    uint64_t& next = next_.try_emplace(signer, app_.state_.nonce(signer)).first->second;
-    if (tx.nonce != next) return Error{Code::wrong_nonce, "a sender's transactions are out of order", "report the proposer"};
-    next++;
+    const auto [at, first] = signers_.try_emplace(signer, standing_of(app_.state_, signer, now_));
+    Standing& standing = at->second;
+    if (tx.nonce != standing.nonce) return Error{Code::wrong_nonce, "a sender's transactions are out of order", "report the proposer"};
+    const auto account = balances_.try_emplace(tx.sender, standing.balance).first;
+    Amount cost = tx.fee;
+    if (tx.founding && !app_.state_.account(tx.sender)) cost = add(cost, key_deposit(app_.rules().params, *tx.founding)).value_or(Amount{UINT64_MAX});
+    const auto balance = subtract(account->second, cost), limit = subtract(standing.limit, tx.fee);
+    if (!balance || !limit) return Error{Code::insufficient, "a sender's transactions cost more than it has", "report the proposer"};
+    account->second = *balance;
+    standing.limit = *limit;
+    standing.nonce++;
     return {};
   }
   void leave_out(ByteSpan bytes) { bytes_ -= bytes.size(); }
@@ -379,7 +387,8 @@ class App::Admission {
   const ChainTime now_;
   const Known& known_;
   size_t bytes_ = 0;
-  std::map<Signer, uint64_t> next_;
+  std::map<Signer, Standing> signers_;      // after those that were admitted
+  std::map<AccountId, Amount> balances_;
 };
 
 std::vector<Bytes> App::prepare(uint64_t wall_ms, const PublicKey& producer, const SecretKey& vrf, std::span<const Bytes> transactions,
@@ -437,10 +446,22 @@ Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, c
   for (const auto& equivocation : proposal.equivocations) punish(state_, block, equivocation);
   let_time_pass(state_, block);
   state_.keep(floor_);
+  // All fees before any body, so that none can take away what the ones after it pay from.
+  const auto entries = std::span(proposal.entries).subspan(1);
   std::vector<Hash> ids;
-  for (const Bytes& bytes : std::span(proposal.entries).subspan(1)) {
-    out.results.push_back(apply(block, bytes, signature_known));
-    ids.push_back(out.results.back().id);
+  std::vector<Result<Transaction>> charged;
+  const size_t uncharged = state_.mark();
+  for (const Bytes& bytes : entries) {
+    ids.push_back(transaction_id(bytes));
+    charged.push_back(charge(block, bytes, ids.back(), signature_known));
+  }
+  state_.keep(uncharged);
+  for (size_t i = 0; i < entries.size(); i++) {
+    const size_t mark = state_.mark();
+    const Result<> applied = charged[i] ? execute(block, *charged[i], ids[i], entries[i].size()) : Result<>(charged[i].error());
+    state_.keep(mark);
+    const uint16_t code = applied ? uint16_t{0} : static_cast<uint16_t>(applied.error().code);
+    out.results.push_back({ids[i], block.height, code, applied ? "" : applied.error().text});
   }
   run_searches(state_, block);
   out.votes = update_votes(state_, block);

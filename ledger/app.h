@@ -109,12 +109,12 @@ class App {
   std::vector<Bytes> prepare(uint64_t wall_ms, const PublicKey& producer, const SecretKey& vrf, std::span<const Bytes> transactions,
                              size_t max_bytes, const Overhead& overhead = {}, const Known& signature_known = {}) const;
   // Whether an honest node votes for it: the beacon is the proposer's, and every transaction passes the ladder on the last
-  // block's state but for the balance, with its sender's nonces in order. Errors: malformed, proof, limit, and the ladder's.
+  // block's state, with its sender's nonces in order and its fees together covered. Errors: malformed, proof, limit, and the ladder's.
   Result<> process(const Proposal& proposal, const Known& signature_known = {}) const;
   attest::BeaconEntry make_beacon(const PublicKey& producer, const SecretKey& vrf) const;
 
-  // Applies a block that was decided. Transactions that the ladder refuses stand in the block, cost nothing and change
-  // nothing. Errors: halted (the producer has forked), malformed, proof (height or beacon do not follow); the state is then as
+  // Applies a block that was decided: all fees, then all bodies, in order. Transactions that the ladder refuses stand in the block,
+  // cost nothing and change nothing. Errors: halted (the producer has forked), malformed, proof (height or beacon do not follow); the state is then as
   // before. Throws Fault when value was made or lost: the node must halt.
   Result<Finalized> finalize(const Proposal& proposal, uint64_t next_event = 1, const Known& signature_known = {});
   // What the finalized block leaves behind, to be stored before it is committed.
@@ -146,7 +146,8 @@ class App {
   static Result<> ladder(const Ground& ground, const Transaction& transaction, size_t size_bytes, const TransactionId& id, const Known& known,
                          bool nonce_may_lead);
   Ground ground(ChainTime now) const { return {state_, rules().params, chain_, now}; }
-  TxResult apply(BlockContext& block, ByteSpan bytes, const Known& known);
+  Result<Transaction> charge(const BlockContext& block, ByteSpan bytes, const TransactionId& id, const Known& known);
+  void take_fee(const BlockContext& block, const Transaction& transaction);
   Result<> execute(BlockContext& block, const Transaction& transaction, const TransactionId& id, size_t size_bytes);
   void check_moves() const;
   Result<attest::BeaconEntry> beacon_of(const Proposal& proposal, PublicKey& vrf) const;

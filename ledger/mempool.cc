@@ -23,6 +23,8 @@ Waiting Waiting::of(const Transaction& transaction, const TransactionId& id, Byt
   out.fee = transaction.fee;
   out.expiry = transaction.expiry;
   out.is_move = std::holds_alternative<PlayMove>(transaction.body);
+  out.of_keys = std::holds_alternative<RotateKey>(transaction.body) || std::holds_alternative<GrantKey>(transaction.body) ||
+                std::holds_alternative<RevokeKey>(transaction.body);
   return out;
 }
 
@@ -34,6 +36,7 @@ const Waiting* Mempool::find(const TransactionId& id) const {
 Waiting Mempool::remove(Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at) {
   Waiting out = std::move(at->second);
   lane->second.waiting.erase(at);
+  lane->second.fees -= out.fee.pebbles;
   const auto fees = fees_.find(out.signer.account);
   if ((fees->second -= out.fee.pebbles) == 0) fees_.erase(fees);
   if (out.is_move) {
@@ -84,14 +87,16 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
   std::vector<Waiting> left;
   const auto found = lanes_.find(transaction.signer);
   const Waiting* rival = nullptr;
-  u128 fees = transaction.fee.pebbles;
+  u128 fees = transaction.fee.pebbles, lane_fees = fees;
   if (const auto others = fees_.find(transaction.signer.account); others != fees_.end()) fees += others->second;
   if (found != lanes_.end()) {
+    lane_fees += found->second.fees;
     if (const auto at = found->second.waiting.find(transaction.nonce); at != found->second.waiting.end()) rival = &at->second;
     if (found->second.moves - (rival && rival->is_move ? 1 : 0) >= limits_.lane_moves) transaction.is_move = false;
   }
   if (rival) {
     fees -= rival->fee.pebbles;
+    lane_fees -= rival->fee.pebbles;
     const u128 needed = static_cast<u128>(rival->fee.pebbles) * 11 * transaction.bytes.size();
     if (static_cast<u128>(transaction.fee.pebbles) * 10 * rival->bytes.size() < needed)
       return Error{Code::fee_too_low, "another transaction with nonce " + std::to_string(transaction.nonce) + " waits already",
@@ -100,6 +105,9 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
   if (fees > sender.balance.pebbles)
     return Error{Code::insufficient, "the fees of this account's waiting transactions come to more than it holds, " + pretty(sender.balance),
                  "add funds, or wait for a block"};
+  if (lane_fees > sender.limit.pebbles)
+    return Error{Code::insufficient, "the fees of this hot key's waiting transactions come to more than it may lose, " + pretty(sender.limit),
+                 "wait for its next period, or raise its limit"};
 
   const Error full{Code::mempool_full, "too many transactions wait", "offer a higher fee, or try again after a block"};
   transaction.arrival = ++arrivals_;
@@ -143,6 +151,7 @@ Result<std::vector<Waiting>> Mempool::add(Waiting transaction, const Standing& s
 
   const auto lane = lanes_.try_emplace(transaction.signer).first;
   lane->second.next = sender.nonce;
+  lane->second.fees += transaction.fee.pebbles;
   fees_[transaction.signer.account] += transaction.fee.pebbles;
   ids_.emplace(transaction.id, std::pair(transaction.signer, transaction.nonce));
   expiries_.emplace(std::pair(transaction.expiry, transaction.arrival), std::pair(transaction.signer, transaction.nonce));
@@ -193,23 +202,38 @@ std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
   return out;
 }
 
-std::vector<Waiting> Mempool::settle(const std::map<Signer, uint64_t>& nonces, ChainTime now) {
-  std::vector<Waiting> left;
-  for (const auto& [sender, next] : nonces) {
-    auto lane = lanes_.find(sender);
-    if (lane == lanes_.end()) continue;
-    lane->second.next = next;
-    while (lane != lanes_.end() && lane->second.waiting.begin()->first < next) {
-      const bool last = lane->second.waiting.size() == 1;
-      left.push_back(remove(lane, lane->second.waiting.begin()));
-      if (last) lane = lanes_.end();
+std::vector<std::pair<Waiting, Error>> Mempool::settle(const std::map<Signer, Standing>& senders, const std::set<AccountId>& rekeyed,
+                                                      ChainTime now) {
+  std::vector<std::pair<Waiting, Error>> left;
+  const Error passed{Code::wrong_nonce, "another transaction with its nonce was in a block first", "sign it again"};
+  const Error unpaid{Code::insufficient, "its account no longer covers the fees of what waits", "add funds, and sign it again"};
+  const Error strange{Code::bad_signature, "the keys of its account have changed", "sign it with those that it has now"};
+  const Error expired{Code::expired, "it expired before a block could take it", "sign it again"};
+  const auto take_out = [&](Lanes::iterator lane, std::map<uint64_t, Waiting>::iterator at, const Error& why) { left.emplace_back(remove(lane, at), why); };
+  const auto lane_of = [&](const Signer& signer) { return lanes_.find(signer); };
+  const auto any_lane_of = [&](const AccountId& account) {
+    const auto lane = lanes_.lower_bound(Signer{account, {}});
+    return lane != lanes_.end() && lane->first.account == account ? lane : lanes_.end();
+  };
+  for (const auto& [signer, standing] : senders) {
+    for (auto lane = lane_of(signer); lane != lanes_.end(); lane = lane_of(signer)) {
+      lane->second.next = standing.nonce;
+      if (lane->second.waiting.begin()->first < standing.nonce) take_out(lane, lane->second.waiting.begin(), passed);
+      else if (lane->second.fees > standing.limit.pebbles) take_out(lane, std::prev(lane->second.waiting.end()), unpaid);
+      else break;
     }
-    if (lane != lanes_.end()) note_head(lane);
+    if (const auto lane = lane_of(signer); lane != lanes_.end()) note_head(lane);
+    for (auto fees = fees_.find(signer.account); fees != fees_.end() && fees->second > standing.balance.pebbles; fees = fees_.find(signer.account)) {
+      const auto lane = any_lane_of(signer.account);
+      take_out(lane, std::prev(lane->second.waiting.end()), unpaid);
+    }
   }
+  for (const AccountId& account : rekeyed)
+    for (auto lane = any_lane_of(account); lane != lanes_.end(); lane = any_lane_of(account)) take_out(lane, lane->second.waiting.begin(), strange);
   while (!expiries_.empty() && expiries_.begin()->first.first <= now) {
     const auto [sender, nonce] = expiries_.begin()->second;
     const auto lane = lanes_.find(sender);
-    left.push_back(remove(lane, lane->second.waiting.find(nonce)));
+    take_out(lane, lane->second.waiting.find(nonce), expired);
   }
   return left;
 }

@@ -13,6 +13,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "ledger/accounts.h"
 #include "ledger/transaction.h"
 
 namespace cairn::ledger {
@@ -41,15 +42,10 @@ struct Waiting {
   Amount fee;
   ChainTime expiry{};
   bool is_move = false;  // in a dispute; the caller clears it where no game waits for it
+  bool of_keys = false;  // changes who signs for its account
   uint64_t arrival = 0;
 
   static Waiting of(const Transaction& transaction, const TransactionId& id, Bytes bytes);
-};
-
-// What the state says of a signer.
-struct Standing {
-  uint64_t nonce = 0;  // of its next transaction
-  Amount balance;
 };
 
 class Mempool {
@@ -64,15 +60,16 @@ class Mempool {
   //   expired       of no use at `now`
   //   wrong_nonce   below the account's next, or further ahead than a lane is long
   //   fee_too_low   it would replace one of the same nonce, for less than a tenth more fee per byte
-  //   insufficient  the fees of all that waits for the account come to more than the balance
+  //   insufficient  the fees of all that waits for the account come to more than the balance, or a hot key's to more than its limit
   //   mempool_full  no room, and nothing here pays less
   Result<std::vector<Waiting>> add(Waiting transaction, const Standing& sender, ChainTime now);
 
   // The next block: at most `max_bytes`, in order. They stay until settle().
   std::vector<const Waiting*> take(size_t max_bytes) const;
 
-  // After a block: `nonces` are the next ones of every signer in it. Gives what left: below its sender's nonce, or expired.
-  std::vector<Waiting> settle(const std::map<Signer, uint64_t>& nonces, ChainTime now);
+  // After a block: `senders` are all signers in it as they stand now, `rekeyed` the accounts whose keys it changed. Gives what left:
+  // expired, below its sender's nonce, no longer paid for, signed by keys that may have gone.
+  std::vector<std::pair<Waiting, Error>> settle(const std::map<Signer, Standing>& senders, const std::set<AccountId>& rekeyed, ChainTime now);
   // Takes one out, e.g. what a block could not use.
   void drop(const TransactionId& id);
 
@@ -98,6 +95,7 @@ class Mempool {
   struct Lane {
     uint64_t next = 0;                   // the account's
     std::map<uint64_t, Waiting> waiting;
+    u128 fees = 0;
     size_t moves = 0;
   };
   using Lanes = std::map<Signer, Lane>;

@@ -230,7 +230,7 @@ void Solo::admit(std::vector<Checked> checked) {
     for (auto& [arrived, transaction] : checked) {
       const auto admitted = [&, &arrived = arrived, &transaction = *transaction]() -> Result<> {
         TRY(app.check_rest(transaction, arrived.bytes.size(), arrived.id));
-        const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
+        const Standing standing = standing_of(app.state(), signer_of(transaction), now);
         Waiting waiting = Waiting::of(transaction, arrived.id, std::move(arrived.bytes));
         if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(app.state(), move->game, transaction.sender);
         TRY_LET(gone, mempool_.add(std::move(waiting), standing, now));
@@ -279,9 +279,9 @@ void Solo::make_block() {
 
   const size_t room = chain_.read([](const App& app) { return app.rules().params.max_block_bytes; });
   const auto taken = mempool_.take(room);
-  std::map<Signer, uint64_t> nonces;
+  std::map<Signer, Standing> senders;
   for (const Waiting* waiting : taken) {
-    nonces[waiting->signer] = 0;
+    senders[waiting->signer] = {};
     proposal.entries.push_back(waiting->bytes);
   }
   const uint64_t begun_ns = clock_.steady_ns();
@@ -306,19 +306,17 @@ void Solo::make_block() {
   finish(std::move(ended));  // at once: what follows is for the next block
   if (on_block_) on_block_(block);
 
-  for (const auto& result : block.results) mempool_.drop(result.id);
+  std::set<AccountId> rekeyed;
+  for (const auto& result : block.results) {
+    if (const Waiting* done = mempool_.find(result.id); done && done->of_keys && result.code == 0) rekeyed.insert(done->signer.account);
+    mempool_.drop(result.id);
+  }
   const ChainTime now = block.header.header.time;
   chain_.read([&](const App& app) {
-    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
+    for (auto& [signer, standing] : senders) standing = standing_of(app.state(), signer, now);
   });
-  const auto left = mempool_.settle(nonces, now);
   std::vector<Ended> passed_over;
-  for (const auto& gone : left) {
-    const bool expired = gone.expiry <= now;
-    passed_over.push_back({gone.id, {}, Error{expired ? Code::expired : Code::wrong_nonce,
-                                              expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first",
-                                              "sign it again"}});
-  }
+  for (const auto& [gone, why] : mempool_.settle(senders, rekeyed, now)) passed_over.push_back({gone.id, {}, why});
   {
     std::lock_guard lock(mutex_);
     figures_.full_block_fee = mempool_.fee_of_full_block(room);

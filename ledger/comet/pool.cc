@@ -81,7 +81,7 @@ Result<std::vector<Waiting>> Pool::admit(const App::Ground& ground, const Transa
   TRY(App::check_rest(ground, transaction, bytes.size(), id));
   Waiting waiting = Waiting::of(transaction, id, {bytes.begin(), bytes.end()});
   if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(ground.state, move->game, transaction.sender);
-  const Standing standing{ground.state.nonce(waiting.signer), ground.state.balance(Holder::account(transaction.sender))};
+  const Standing standing = standing_of(ground.state, waiting.signer, ground.now);
   return waiting_.add(std::move(waiting), standing, ground.now);
 }
 
@@ -149,23 +149,24 @@ Pool::Gone Pool::settle(const Block& block, std::span<const RecordChange> change
   } else {
     stand_on_last();
   }
-  std::map<Signer, uint64_t> nonces;
+  std::map<Signer, Standing> senders;
+  std::set<AccountId> rekeyed;
+  const auto note = [&](const Signer& signer, bool of_keys, size_t i) {
+    senders[signer] = {};
+    if (of_keys && block.results[i].code == 0) rekeyed.insert(signer.account);
+  };
   for (size_t i = 0; i < block.results.size(); i++) {
     const TransactionId& id = block.results[i].id;
     if (const Waiting* here = waiting_.find(id)) {
-      nonces[here->signer] = 0;
+      note(here->signer, here->of_keys, i);
       waiting_.drop(id);
     } else if (const auto transaction = decode<Transaction>(block.transactions[i])) {
-      nonces[signer_of(*transaction)] = 0;
+      note(signer_of(*transaction), Waiting::of(*transaction, id, {}).of_keys, i);
     }
   }
-  for (auto& [signer, nonce] : nonces) nonce = state_->nonce(signer);
+  for (auto& [signer, standing] : senders) standing = standing_of(*state_, signer, now_);
   Gone out;
-  for (const Waiting& gone : waiting_.settle(nonces, now_)) {
-    const bool expired = gone.expiry <= now_;
-    out.emplace_back(gone.id, Error{expired ? Code::expired : Code::wrong_nonce,
-                                    expired ? "it expired before a block could take it" : "another transaction with its nonce was in a block first", "sign it again"});
-  }
+  for (const auto& [gone, why] : waiting_.settle(senders, rekeyed, now_)) out.emplace_back(gone.id, why);
   return out;
 }
 

@@ -340,8 +340,13 @@ TEST(Rotation, WhatWasSignedBeforeIsJudgedByTheKeysOfItsBlock) {
   sign(late, secret("A"), 1);
   sign(by_new, secret("new"), 1);
   const auto results = desk.block({encode(rotate), encode(late), encode(by_new)});
-  EXPECT_EQ(code_name(results[1].code), "bad_signature");
-  EXPECT_EQ(code_name(results[2].code), "ok");
+  EXPECT_EQ(code_name(results[1].code), "wrong_state");    // it has paid, by the keys that the block began with
+  EXPECT_EQ(code_name(results[2].code), "bad_signature");  // too early
+  EXPECT_EQ(desk.state().account(desk.id("A"))->nonce, 2u);
+  by_new.nonce = 2;
+  by_new.signatures.clear();
+  sign(by_new, secret("new"), 1);
+  EXPECT_EQ(code_name(desk.block({encode(by_new)})[0].code), "ok");
 }
 
 TEST(Expiry, EveryEdge) {

@@ -374,7 +374,7 @@ TEST(Court, AFloodInMidDisputeTakesNobodysTurn) {
     const TransactionId id = transaction_id(bytes);
     Waiting one = Waiting::of(tx, id, std::move(bytes));
     if (const auto* move = std::get_if<PlayMove>(&tx.body)) one.is_move = awaits_move(scene.state(), move->game, tx.sender);
-    static_cast<void>(pool.add(std::move(one), {scene.state().nonce(signer_of(tx)), scene.balance(scene.name_of(tx.sender))}, scene.now()));
+    static_cast<void>(pool.add(std::move(one), standing_of(scene.state(), signer_of(tx), scene.now()), scene.now()));
     return id;
   };
   attest::JobSpec bulky = scene.spec();
@@ -393,15 +393,15 @@ TEST(Court, AFloodInMidDisputeTakesNobodysTurn) {
     const TransactionId id = add(tx);
     std::vector<Bytes> taken;
     for (const Waiting* one : pool.take(room)) taken.push_back(one->bytes);
-    std::map<Signer, uint64_t> nonces;
+    std::map<Signer, Standing> senders;
     TxResult mine{id, Height{}, static_cast<uint16_t>(Code::not_found), "no block took it"};
     size_t bytes = 0;
     for (const Bytes& one : taken) bytes += one.size();
     for (const TxResult& result : scene.block(taken))
       if (result.id == id) mine = result;
     crowded += bytes > room - (512u << 10);
-    for (const char* name : {"B", "C", "Q", "R", "P", "V"}) nonces[Signer{scene.id(name), {}}] = scene.state().nonce(Signer{scene.id(name), {}});
-    pool.settle(nonces, scene.now());
+    for (const char* name : {"B", "C", "Q", "R", "P", "V"}) senders[Signer{scene.id(name), {}}] = standing_of(scene.state(), Signer{scene.id(name), {}}, scene.now());
+    pool.settle(senders, {}, scene.now());
     EXPECT_EQ(code_name(mine.code), "ok") << mine.text;
     return mine;
   };

@@ -28,6 +28,11 @@ std::string ids_of(const std::vector<Waiting>& list) {
   for (const auto& w : list) out += (out.empty() ? "" : " ") + id_of(w);
   return out;
 }
+std::string gone(const std::vector<std::pair<Waiting, Error>>& list) {
+  std::string out;
+  for (const auto& [w, why] : list) out += (out.empty() ? "" : ", ") + id_of(w) + " " + std::string(name(why.code));
+  return out;
+}
 std::string taken(const Mempool& pool, size_t max_bytes = 1'000'000) {
   std::string out;
   for (const auto* w : pool.take(max_bytes)) out += (out.empty() ? "" : " ") + id_of(*w);
@@ -133,6 +138,31 @@ TEST(Mempool, AllKeysOfAnAccountPayFromOneBalance) {
   EXPECT_TRUE(pool.add(waiting("A1", 'A', 1, 600), {0, Amount{1000}}, ChainTime{10}));
 }
 
+// What its account no longer pays for, or whose keys may have gone, leaves: from the end, so that what stays can still be used.
+TEST(Mempool, WhatIsNoLongerPaidForLeaves) {
+  const auto hot = [](const char* id, uint64_t nonce, uint64_t fee) {
+    auto out = waiting(id, 'A', nonce, fee);
+    out.signer.hot_key.v[0] = 1;
+    return out;
+  };
+  const Signer account = sender('A'), key = hot("", 0, 0).signer;
+  Mempool pool;
+  const auto fill = [&] {
+    for (uint64_t n : {1, 2, 3}) {
+      ASSERT_TRUE(pool.add(waiting("A" + std::to_string(n), 'A', n, 100), {1, Amount{1000}}, ChainTime{10}));
+      ASSERT_TRUE(pool.add(hot(("H" + std::to_string(n)).c_str(), n, 50), {1, Amount{1000}, Amount{150}}, ChainTime{10}));
+    }
+    ASSERT_TRUE(pool.add(waiting("B0", 'B', 0, 10), {0, Amount{1000}}, ChainTime{10}));
+  };
+  fill();
+  EXPECT_EQ(pool.add(hot("H4", 4, 1), {1, Amount{1000}, Amount{150}}, ChainTime{10}).error().code, Code::insufficient);
+  EXPECT_EQ(gone(pool.settle({{account, {1, Amount{450}}}, {key, {1, Amount{450}, Amount{150}}}}, {}, ChainTime{20})), "");
+  EXPECT_EQ(gone(pool.settle({{account, {1, Amount{350}}}}, {}, ChainTime{20})), "A3 insufficient");
+  EXPECT_EQ(gone(pool.settle({{key, {1, Amount{350}, Amount{120}}}}, {}, ChainTime{20})), "H3 insufficient");
+  EXPECT_EQ(gone(pool.settle({}, {account.account}, ChainTime{20})), "A1 bad_signature, A2 bad_signature, H1 bad_signature, H2 bad_signature");
+  EXPECT_EQ(taken(pool), "B0");
+}
+
 TEST(Mempool, ABlockAndTimeTakeThingsOut) {
   Mempool pool;
   play(pool, {
@@ -141,12 +171,13 @@ TEST(Mempool, ABlockAndTimeTakeThingsOut) {
                  {"A2 A 2 100 100 90", "ok", "A0 A1 A2"},
                  {"B0 B 0 90 100 50", "ok", "A0 A1 A2 B0"},
              });
-  EXPECT_EQ(ids_of(pool.settle({{sender('A'), 1}}, ChainTime{20})), "A0");
+  const Amount enough{1000};
+  EXPECT_EQ(gone(pool.settle({{sender('A'), {1, enough}}}, {}, ChainTime{20})), "A0 wrong_nonce");
   EXPECT_EQ(taken(pool), "A1 A2 B0");
-  EXPECT_EQ(ids_of(pool.settle({{sender('A'), 1}}, ChainTime{60})), "B0 A1");  // expired
+  EXPECT_EQ(gone(pool.settle({{sender('A'), {1, enough}}}, {}, ChainTime{60})), "B0 expired, A1 expired");
   EXPECT_EQ(taken(pool), "");                                                // A2 waits for another with nonce 1
   EXPECT_FALSE(pool.ready());
-  EXPECT_EQ(ids_of(pool.settle({{sender('A'), 3}}, ChainTime{60})), "A2");
+  EXPECT_EQ(gone(pool.settle({{sender('A'), {3, enough}}}, {}, ChainTime{60})), "A2 wrong_nonce");
   EXPECT_EQ(pool.size(), 0u);
   EXPECT_EQ(pool.bytes(), 0u);
 }

@@ -52,6 +52,32 @@ TEST(Ladder, AFailureInApplyPaysItsFeeAndChangesNothingElse) {
   EXPECT_EQ(scene.state().account(scene.id("A"))->nonce, 1u);
 }
 
+// A block is not filled for nothing: what the first gives away, or locks out, the others have paid already.
+TEST(Ladder, AllFeesAreTakenBeforeAnyBody) {
+  Scene scene;
+  const uint64_t fee = scene.signed_tx("A", Transfer{scene.id("B"), crn(1)}).size() * scene.params().fee_per_byte;
+  const auto all_but = [&](uint64_t fees) { return Transfer{scene.id("B"), Amount{scene.balance("A").pebbles - fees * fee}}; };
+  const auto codes = [&](const std::vector<Bytes>& block) {
+    std::string out;
+    for (const auto& result : scene.block(block)) out += (out.empty() ? "" : " ") + code_name(result.code);
+    return out;
+  };
+  // It would give away the second's fee.
+  EXPECT_EQ(codes({scene.signed_tx("A", all_but(1)), scene.signed_tx("A", Transfer{scene.id("B"), crn(1)}, 1)}), "insufficient ok");
+  EXPECT_EQ(scene.balance("A").pebbles, 999'999 * Amount::kPerCrn - 2 * fee);
+  EXPECT_EQ(codes({scene.signed_tx("A", all_but(2)), scene.signed_tx("A", Transfer{scene.id("B"), crn(1)}, 1)}), "ok insufficient");
+  EXPECT_EQ(scene.balance("A").pebbles, 0u);
+  EXPECT_EQ(codes({scene.signed_tx("A", Transfer{scene.id("B"), {1}})}), "insufficient");
+
+  // The second is signed by keys that the first takes away: it pays, and does nothing.
+  const Amount before = scene.balance("C");
+  const Bytes rotate = scene.signed_tx("C", RotateKey{KeySet::of(SecretKey::from_seed(seed_named("fresh")).public_key()), false});
+  const Bytes late = scene.signed_tx("C", Transfer{scene.id("B"), crn(5)}, 1);
+  EXPECT_EQ(codes({rotate, late}), "ok wrong_state");
+  EXPECT_EQ(scene.balance("C").pebbles, before.pebbles - (rotate.size() + late.size()) * scene.params().fee_per_byte);
+  EXPECT_EQ(scene.state().account(scene.id("C"))->nonce, 2u);
+}
+
 TEST(Ladder, CheckLooksAheadOfTheNonce) {
   Scene scene;
   scene.block();

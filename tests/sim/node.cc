@@ -58,7 +58,7 @@ void Node::receive(const Bytes& bytes, const Answer& answer) {
     if (bytes.size() > kMaxTransactionBytes) return Error{Code::limit, "too large", ""};
     return chain_->read([&](const App& app) -> Result<> {
       TRY_LET(transaction, app.check(bytes));
-      const Standing standing{app.state().nonce(signer_of(transaction)), app.state().balance(Holder::account(transaction.sender))};
+      const Standing standing = standing_of(app.state(), signer_of(transaction), app.head().header.time);
       Waiting waiting = Waiting::of(transaction, id, bytes);
       if (const auto* move = std::get_if<PlayMove>(&transaction.body)) waiting.is_move = awaits_move(app.state(), move->game, transaction.sender);
       const Signer signer = waiting.signer;
@@ -158,25 +158,29 @@ bool Node::commit(const Proposal& proposal) {
   note_pending();
   audit_.committed(*chain_, block);
 
-  std::map<Signer, uint64_t> nonces;
-  for (const Bytes& bytes : proposal.transactions)
-    if (const auto transaction = decode<Transaction>(bytes)) nonces[signer_of(*transaction)] = 0;
+  std::map<Signer, Standing> senders;
+  std::set<AccountId> rekeyed;
+  for (size_t i = 0; i < proposal.transactions.size(); i++) {
+    const auto transaction = decode<Transaction>(proposal.transactions[i]);
+    if (!transaction) continue;
+    senders[signer_of(*transaction)] = {};
+    if (Waiting::of(*transaction, {}, {}).of_keys && block.results[i].code == 0) rekeyed.insert(transaction->sender);
+  }
   const ChainTime now = block.header.header.time;
   chain_->read([&](const App& app) {
-    for (auto& [signer, nonce] : nonces) nonce = app.state().nonce(signer);
+    for (auto& [signer, standing] : senders) standing = standing_of(app.state(), signer, now);
     return 0;
   });
   for (const auto& result : block.results) {
     mempool_->drop(result.id);
     note_gone(result.id);
   }
-  const auto left = mempool_->settle(nonces, now);
-  for (const Waiting& gone : left) note_gone(gone.id);
+  const auto left = mempool_->settle(senders, rekeyed, now);
+  for (const auto& [gone, why] : left) note_gone(gone.id);
   for (const auto& result : block.results)
     if (const auto waiter = waiting_.extract(result.id)) waiter.mapped()(result.id, result.height, result.code);
-  for (const Waiting& gone : left)
-    if (const auto waiter = waiting_.extract(gone.id))
-      waiter.mapped()(gone.id, {}, static_cast<uint16_t>(gone.expiry <= now ? Code::expired : Code::wrong_nonce));
+  for (const auto& [gone, why] : left)
+    if (const auto waiter = waiting_.extract(gone.id)) waiter.mapped()(gone.id, {}, static_cast<uint16_t>(why.code));
   return true;
 }
 
