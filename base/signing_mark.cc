@@ -47,7 +47,7 @@ Result<std::unique_ptr<SigningMark>> SigningMark::open(const std::filesystem::pa
     Slot found;
     Reader reader(body);
     if (!reader.get(found.height) || !reader.get(found.released) || !reader.get(found.id)) continue;
-    if (any && found.height < mark->slot_.height) continue;
+    if (any && std::pair(found.height, found.released) < std::pair(mark->slot_.height, mark->slot_.released)) continue;
     any = true;
     mark->slot_ = found;
     mark->place_ = place;

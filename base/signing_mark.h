@@ -1,7 +1,7 @@
 // The last thing that a key signed of what it must not sign twice, in a file beside the key and not in the data folder: so that
 // neither an old copy of that folder nor a second program can lead the key to sign another thing of the same height.
 //
-//   file := two slots of 64 bytes, written in turn; the valid one that is further on counts
+//   file := two slots of 64 bytes, written in turn; the valid one that is further on counts, of one height what was released
 //   slot := height:u64 released:u64 id:32 bytes check:first 16 bytes of the BLAKE3 of what is before
 //
 // A signature is released once whoever asks for it may have it, and never before the mark is on disk. One that was made and not

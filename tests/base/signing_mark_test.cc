@@ -32,6 +32,10 @@ TEST_F(Mark, Table) {
       {2, 2, false, false},                       // never back
       {3, 4, false, true},                        // what was not released may be made again
       {3, 3, true, true},   {3, 4, false, false}, {4, 4, true, true}, {3, 3, false, false},
+      {5, 5, false, true},  {5, 6, true, true},   // of two slots of one height
+      {5, 5, false, false}, {5, 6, false, true},  // the released one counts,
+      {6, 6, true, true},   {7, 7, false, true},  // whichever of the two it is
+      {7, 8, true, true},   {7, 7, false, false},
   };
   for (const bool reopened : {false, true}) {  // the same table, in one life and with a new one before every row
     std::filesystem::remove(file_);
@@ -48,7 +52,7 @@ TEST_F(Mark, Table) {
       }
       if (rows[i].release) mark->release();
     }
-    EXPECT_EQ(mark->height(), 4u);
+    EXPECT_EQ(mark->height(), 7u);
   }
 }
 
