@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace cairn {
@@ -21,6 +22,38 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
+
+// The bytes, synced, under a name that no other thread or process writes to.
+Result<std::filesystem::path> write_beside(const std::filesystem::path& path, ByteSpan bytes, unsigned mode) {
+  static std::atomic<uint64_t> count{0};
+  const std::filesystem::path part = path.string() + ".part." + std::to_string(::getpid()) + "." + std::to_string(count++);
+  ::unlink(part.c_str());  // of a process that had our number and died
+  Descriptor file{::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)};
+  if (file.fd < 0) return io_error(part, "cannot create");
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const ssize_t put = ::write(file.fd, bytes.data() + at, bytes.size() - at);
+    if (put < 0) {
+      Error error = io_error(part, "cannot write");
+      ::unlink(part.c_str());
+      return error;
+    }
+    at += static_cast<size_t>(put);
+  }
+  if (::fsync(file.fd) != 0) {
+    Error error = io_error(part, "cannot sync");
+    ::unlink(part.c_str());
+    return error;
+  }
+  return part;
+}
+
+Result<> sync_folder_of(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd < 0 || ::fsync(directory.fd) != 0) return io_error(folder, "cannot sync");
+  return {};
+}
 
 }  // namespace
 
@@ -62,35 +95,23 @@ Result<std::string> read_text(const std::filesystem::path& path, size_t max_byte
 }
 
 Result<> write_file(const std::filesystem::path& path, ByteSpan bytes, unsigned mode) {
-  const std::filesystem::path part = path.string() + ".part." + std::to_string(::getpid());
-  {
-    Descriptor file{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
-    if (file.fd < 0) return io_error(part, "cannot create");
-    size_t at = 0;
-    while (at < bytes.size()) {
-      const ssize_t put = ::write(file.fd, bytes.data() + at, bytes.size() - at);
-      if (put < 0) {
-        Error error = io_error(part, "cannot write");
-        ::unlink(part.c_str());
-        return error;
-      }
-      at += static_cast<size_t>(put);
-    }
-    if (::fsync(file.fd) != 0) {
-      Error error = io_error(part, "cannot sync");
-      ::unlink(part.c_str());
-      return error;
-    }
-  }
+  TRY_LET(part, write_beside(path, bytes, mode));
   if (::rename(part.c_str(), path.c_str()) != 0) {
     Error error = io_error(path, "cannot replace");
     ::unlink(part.c_str());
     return error;
   }
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.fd < 0 || ::fsync(directory.fd) != 0) return io_error(folder, "cannot sync");
-  return {};
+  return sync_folder_of(path);
+}
+
+Result<> create_file(const std::filesystem::path& path, ByteSpan bytes, unsigned mode) {
+  TRY_LET(part, write_beside(path, bytes, mode));
+  Result<> named;
+  if (::link(part.c_str(), path.c_str()) != 0)
+    named = errno == EEXIST ? Error{Code::exists, path.string() + " exists already", "name another file"} : io_error(path, "cannot create");
+  ::unlink(part.c_str());
+  TRY(named);
+  return sync_folder_of(path);
 }
 
 }  // namespace cairn

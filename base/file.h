@@ -14,5 +14,7 @@ Result<std::string> read_text(const std::filesystem::path& path, size_t max_byte
 
 // Writes beside, syncs, renames over `path`, syncs the folder. After an error `path` is what it was.
 Result<> write_file(const std::filesystem::path& path, ByteSpan bytes, unsigned mode = 0644);
+// The same where there is nothing yet. Error: exists (nothing is overwritten).
+Result<> create_file(const std::filesystem::path& path, ByteSpan bytes, unsigned mode = 0644);
 
 }  // namespace cairn

@@ -163,20 +163,12 @@ Result<std::string> passphrase_of_service(const std::filesystem::path& key_file)
 
 Result<> save_key(const std::filesystem::path& path, const StoredKey& stored, const std::optional<std::string>& passphrase, SealCost cost) {
   TRY_LET(text, written(path, stored, passphrase, cost));
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) {
-    if (errno == EEXIST)
-      return Error{Code::exists, path.string() + " exists already", "choose another file, or use the key that is there"};
-    return key_error(path, std::string("cannot be created: ") + std::strerror(errno), "check the folder");
-  }
-  const bool done = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-  ::close(fd);
+  const auto done = create_file(path, as_bytes(text), 0600);
   sodium_memzero(text.data(), text.size());
-  if (!done) {
-    ::unlink(path.c_str());
-    return key_error(path, "could not be written", "check free space");
-  }
-  return {};
+  if (done) return {};
+  if (done.error().code == Code::exists)
+    return Error{Code::exists, path.string() + " exists already", "choose another file, or use the key that is there"};
+  return key_error(path, "could not be written: " + done.error().text, done.error().next);
 }
 
 Result<> replace_key(const std::filesystem::path& path, const StoredKey& stored, const std::optional<std::string>& passphrase,

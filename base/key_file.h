@@ -44,7 +44,7 @@ struct SealCost {
   uint32_t passes = 3;
 };
 
-// Writes a new file, sealed where there is a passphrase. Errors: exists (nothing is overwritten), key_file, invalid (an empty
+// Writes a new file, whole or not at all, sealed where there is a passphrase. Errors: exists (nothing is overwritten), key_file, invalid (an empty
 // passphrase).
 Result<> save_key(const std::filesystem::path& path, const StoredKey& stored, const std::optional<std::string>& passphrase = {},
                   SealCost cost = {});

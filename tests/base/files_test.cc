@@ -1,9 +1,14 @@
 // Key files and whole writes: modes, damage, refusals, and that a failed write leaves what was there.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
+#include <set>
+#include <thread>
 
 #include "base/file.h"
 #include "base/key_file.h"
@@ -19,6 +24,14 @@ class Files : public testing::Test {
     struct stat info {};
     return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : 0;
   }
+  // Of all that lies in the folder, sorted.
+  std::string names() const {
+    std::set<std::string> sorted;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) sorted.insert(entry.path().filename());
+    std::string out;
+    for (const auto& name : sorted) out += (out.empty() ? "" : " ") + name;
+    return out;
+  }
   const Scratch scratch_;
   const std::filesystem::path folder_ = scratch_.path;
 };
@@ -32,6 +45,7 @@ TEST_F(Files, KeysAreSavedOnceAndForTheirOwner) {
   EXPECT_EQ(loaded->public_key(), key.public_key());
   EXPECT_EQ(save_key(path("key"), key).error().code, Code::exists);
   EXPECT_EQ(save_key(path("no/such/folder"), key).error().code, Code::key_file);
+  EXPECT_EQ(names(), "key");
   EXPECT_EQ(load_key(path("none")).error().code, Code::key_file);
   for (const unsigned open : {0640u, 0604u, 0660u, 0644u, 0700u, 0200u, 04600u}) {
     ASSERT_EQ(::chmod(path("key").c_str(), open), 0);
@@ -162,9 +176,48 @@ TEST_F(Files, WholeWritesAndBoundedReads) {
   std::filesystem::create_directory(path("folder"));
   EXPECT_FALSE(write_file(path("folder"), Bytes{1}));  // cannot take a folder's place
   EXPECT_FALSE(write_file(path("no/such"), Bytes{1}));
-  size_t left = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) left += entry.path().string().find(".part.") != std::string::npos;
-  EXPECT_EQ(left, 0u);
+  EXPECT_EQ(create_file(path("a"), Bytes{2}).error().code, Code::exists);
+  EXPECT_EQ(create_file(path("folder"), Bytes{2}).error().code, Code::exists);
+  EXPECT_EQ(create_file(path("no/such"), Bytes{2}).error().code, Code::not_found);
+  EXPECT_EQ(*read_file(path("a"), 10), Bytes{1});
+  ASSERT_TRUE(create_file(path("b"), Bytes{2}, 0640));
+  EXPECT_EQ(mode(path("b")), 0640u);
+  EXPECT_EQ(*read_file(path("b"), 10), Bytes{2});
+  EXPECT_EQ(names(), "a b empty folder");
+}
+
+TEST_F(Files, ThreadsMayWriteOnePath) {
+  std::vector<std::thread> threads;
+  for (uint8_t n = 0; n < 4; n++)
+    threads.emplace_back([&, n] {
+      for (int i = 0; i < 50; i++) {
+        const auto done = write_file(path("a"), Bytes(1 + n * 1'000u, n));
+        EXPECT_TRUE(done) << done.error().text;
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  const Bytes last = must(read_file(path("a"), 10'000));
+  EXPECT_EQ(last, Bytes(1 + last[0] * 1'000u, last[0]));
+  EXPECT_EQ(names(), "a");
+}
+
+// A process that dies at the first byte that it writes leaves no key without one.
+TEST_F(Files, ACutLeavesNoHalfOfAKey) {
+  const SecretKey key = SecretKey::generate();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+    ::setrlimit(RLIMIT_CORE, &none);
+    (void)save_key(path("key"), key);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+  EXPECT_FALSE(std::filesystem::exists(path("key")));
+  ASSERT_TRUE(save_key(path("key"), key));
+  EXPECT_EQ(must(load_key(path("key"))).seed(), key.seed());
 }
 
 TEST(Keys, SignaturesCoverChainKindAndAccount) {
