@@ -24,9 +24,10 @@ Code code_named(const std::string& word) {
   return Code::internal;
 }
 
+// Nothing where a node says more than a word: to write what is nested costs stack.
 std::string text_of(const nlohmann::json& object, const char* key) {
   const auto found = object.find(key);
-  if (found == object.end()) return "";
+  if (found == object.end() || !found->is_primitive()) return "";
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 

@@ -139,6 +139,29 @@ TEST_F(LyingNode, WhatWasSeenIsRememberedOverRuns) {
   EXPECT_EQ(code_of(again.account(a)), Code::too_old);
 }
 
+// Whatever stands where an error's words should.
+TEST_F(LyingNode, RefusalsOfAnyShapeAreRead) {
+  const std::string deep = std::string(4 << 20, '[') + std::string(4 << 20, ']');
+  const struct {
+    std::string body;
+    Code code;
+    const char* text;
+  } rows[] = {
+      {R"({"code":"limit","text":"later","next":"wait"})", Code::limit, "later"},
+      {R"({"code":"limit","text":5})", Code::limit, "5"},
+      {R"({"code":"limit","text":{"a":["b"]}})", Code::limit, ""},
+      {R"({"code":"limit","text":)" + deep + "}", Code::limit, ""},
+      {R"({"code":)" + deep + R"(,"text":"x"})", Code::internal, "x"},
+  };
+  for (const auto& row : rows) {
+    const auto server = must(HttpServer::start({}, [&](const HttpRequest&, std::shared_ptr<HttpReply> reply) { reply->send({400, "application/json", row.body}); }));
+    const auto answer = NodeClient("http://127.0.0.1:" + std::to_string(server->port())).status();
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, row.code) << row.body.substr(0, 60);
+    EXPECT_EQ(answer.error().text, row.text) << row.body.substr(0, 60);
+  }
+}
+
 TEST_F(LyingNode, AnotherChainIsRefused) {
   must(client.account(account_named("A")));
   const auto other_genesis = ledger::devnet_genesis({"A", "B"}, 20, "devnet-other");
