@@ -150,6 +150,8 @@ Result<> Node::post(const std::string& noun, const HttpRequest& request, const R
     return {};
   }
   if (noun == "simulate") {
+    if (request.body.size() > kMaxTransactionBytes)
+      return Error{Code::limit, "a transaction may have " + std::to_string(kMaxTransactionBytes) + " bytes", "make it smaller"};
     TRY_LET(transaction, decode<Transaction>(request.body));
     TRY_LET(simulated, simulate(transaction));
     return send_view(request, reply, simulated);

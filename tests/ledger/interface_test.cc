@@ -173,6 +173,8 @@ TEST_F(InterfaceTest, ASimulationSaysWhatABlockWouldAndChangesNothing) {
     }
   }
   EXPECT_EQ(post(port(), "/v1/simulate", Bytes{1, 2, 3}).at("code"), "malformed");
+  EXPECT_EQ(post(port(), "/v1/simulate", Bytes(kMaxTransactionBytes)).at("code"), "malformed");
+  EXPECT_EQ(post(port(), "/v1/simulate", Bytes(kMaxTransactionBytes + 1)).at("code"), "limit");
 }
 
 TEST_F(InterfaceTest, SearchGoesBackPageByPage) {
