@@ -12,11 +12,13 @@ Result<> check(const attest::ChainParams& params) {
   if (params.max_deadlines_per_block == 0 || params.max_looks_per_block == 0)
     return invalid("let a block do nothing by itself", "set max_deadlines_per_block and max_looks_per_block to 1 or more");
   if (params.validator_stake < Amount::kPerCrn) return invalid("let validators in without a vote", "set validator_stake to 1 CRN or more");
+  if (params.max_validators > kMaxValidators)
+    return invalid("let in more validators than a seal may name", "set max_validators to " + std::to_string(kMaxValidators) + " or less");
   if (params.unbonding_ms / 10 < params.interval_ms)
     return invalid("free stake before it could be slashed", "set unbonding_ms to ten block intervals or more");
   if (params.upgrade_notice_blocks == 0) return invalid("let the rules change at once", "set upgrade_notice_blocks to 1 or more");
-  if (uint64_t{params.slash_burn_permille} + params.slash_requester_permille > 1000 || params.late_permille > 1000)
-    return invalid("take more than the whole of a stake", "keep each split within 1000 thousandths");
+  if (uint64_t{params.slash_burn_permille} + params.slash_requester_permille > 1000 || params.late_permille > 1000 || params.equivocation_permille > 1000)
+    return invalid("take more than the whole of a stake", "keep each share and split within 1000 thousandths");
   return {};
 }
 

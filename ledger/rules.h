@@ -8,6 +8,9 @@
 
 namespace cairn::ledger {
 
+// As many as CometBFT names in one answer, of which a node makes its seals.
+inline constexpr uint32_t kMaxValidators = 100;
+
 // Rules that no chain could live by. Error: invalid.
 Result<> check(const attest::ChainParams& params);
 

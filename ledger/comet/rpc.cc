@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ledger/comet/base64.h"
+#include "ledger/rules.h"
 
 namespace cairn::ledger::comet {
 namespace {
@@ -35,7 +36,7 @@ attest::CometTime time_at(const json& object, const char* key) {
   const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
   if (!rest) throw std::invalid_argument("no time");
   const time_t seconds = ::timegm(&parts);
-  if (seconds < 0) return {};  // of an absent vote: the year 1
+  if (seconds < 0) return {};  // before 1970 nobody has signed: such a vote does not hold
   std::string nanos = *rest == '.' ? std::string(rest + 1, std::strcspn(rest + 1, "Z")) : "";
   nanos.resize(9, '0');
   return {static_cast<uint64_t>(seconds), static_cast<uint32_t>(std::stoul(nanos))};
@@ -183,7 +184,7 @@ Result<std::pair<attest::CometHeader, attest::CometCommit>> Rpc::commit(Height h
 }
 
 Result<std::vector<attest::CometValidator>> Rpc::validators(Height height) {
-  TRY_LET(answer, call("validators", R"({"height":")" + std::to_string(number(height)) + R"(","per_page":"100"})"));
+  TRY_LET(answer, call("validators", R"({"height":")" + std::to_string(number(height)) + R"(","per_page":")" + std::to_string(kMaxValidators) + R"("})"));
   return validators_in(answer);
 }
 

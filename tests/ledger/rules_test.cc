@@ -25,6 +25,8 @@ TEST(Upgrade, Table) {
   scene.expect("A", with([](Upgrade& u) { u.params.upgrade_notice_blocks = 0; }), Code::invalid);
   scene.expect("A", with([](Upgrade& u) { u.params.slash_burn_permille = 800; }), Code::invalid);
   scene.expect("A", with([](Upgrade& u) { u.params.late_permille = 1001; }), Code::invalid);
+  scene.expect("A", with([](Upgrade& u) { u.params.equivocation_permille = 1001; }), Code::invalid);
+  scene.expect("A", with([](Upgrade& u) { u.params.max_validators = kMaxValidators + 1; }), Code::invalid);
   scene.expect("A", with([](Upgrade& u) { u.params.work.fixed_ns++; }), Code::invalid);
   EXPECT_EQ(scene.app().all_rules().size(), 1u);
 
