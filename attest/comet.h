@@ -139,10 +139,12 @@ Hash set_hash(std::span<const CometValidator> sorted);
 Hash header_hash(const CometHeader& header);
 Bytes vote_bytes(const std::string& chain_id, Height height, const CometCommit& commit, const CometTime& time);
 
-// That more than two thirds of the set's votes stand behind the header. Errors: proof, bad_signature.
-Result<> check_commit(const CometHeader& header, const CometCommit& commit, std::span<const CometValidator> sorted);
-// The same, whoever's set it is: `set`, or the known one where that is empty; and more than two thirds of the known set's votes
-// stand behind the header too. Gives the header's set, sorted. Errors: as above.
+// Makes votes absent that CometBFT counts and a check refuses: it takes more signatures (ZIP-215 of ed25519) and times before 1970.
+// No hash covers what is left out.
+void drop_unsigned(const CometHeader& header, CometCommit& commit, std::span<const CometValidator> sorted);
+
+// That more than two thirds of the votes of the header's set, which is `set` or the known one where that is empty, and more than
+// two thirds of the known set's votes stand behind the header. Gives the header's set, sorted. Errors: proof, bad_signature.
 Result<std::vector<CometValidator>> check_led(std::span<const CometValidator> known, const CometHeader& header, const CometCommit& commit,
                                               std::vector<CometValidator> set);
 // Where a change leads. Errors: as above.

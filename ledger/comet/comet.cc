@@ -260,15 +260,18 @@ void Comet::seal(std::vector<attest::SignedHeader> headers, Sealed sealed) {
   seal_wake_.notify_all();
 }
 
-// The header of a height with its votes, and its set unless that is the known one. Leads from `known`, or not.
+// The header of a height with those of its votes that a client counts, and its set unless that is the known one. Leads from
+// `known`, or not.
 Result<attest::CometSeal> Comet::voted(Rpc& rpc, Height height, std::span<const attest::CometValidator> known) {
   attest::CometSeal out;
   TRY_LET(voted, rpc.commit(height));
   std::tie(out.header, out.commit) = std::move(voted);
   if (attest::set_hash(known) != out.header.validators) {
     TRY_LET(set, rpc.validators(height));
+    attest::sort_set(set);
     out.set = std::move(set);
   }
+  attest::drop_unsigned(out.header, out.commit, out.set.empty() ? known : out.set);
   return out;
 }
 

@@ -142,6 +142,58 @@ TEST(Seal, WhoLeadsOnTable) {
   }
 }
 
+// A node leaves out what no client counts; no more than that.
+TEST(Seal, OddVotesAreLeftOut) {
+  const auto known = set_of("a100 b100 c100 d100");
+  CometHeader header;
+  header.chain_id = "cairn-seal";
+  header.height = Height{7};
+  header.validators = header.next_validators = set_hash(known);
+  const auto led = [&](const CometCommit& commit) {
+    const auto done = check_led(known, header, commit, {});
+    return done ? "ok" : name(done.error().code);
+  };
+  struct Row {
+    const char* what;
+    std::vector<void (*)(CometVote&)> odd;  // the first vote, the second
+    const char* before;
+    const char* after;
+  };
+  const auto signature = [](CometVote& vote) { vote.signature.v[5] ^= 1; };
+  const auto time = [](CometVote& vote) { vote.time = {}; };  // it stands before 1970 in what was signed
+  const auto absent = [](CometVote& vote) { vote = {}; };
+  const auto nil = [](CometVote& vote) { vote.flag = CometVoteFlag::nil; };
+  for (const Row& row : {Row{"none", {}, "ok", "ok"},
+                         {"a signature", {signature}, "bad_signature", "ok"},
+                         {"a time", {time}, "bad_signature", "ok"},
+                         {"two", {signature, time}, "bad_signature", "proof"},
+                         {"beside one that is absent", {absent, time}, "bad_signature", "proof"},
+                         {"one that is absent", {absent}, "ok", "ok"},
+                         {"one for no block", {nil}, "ok", "ok"}}) {
+    CometCommit commit = commit_of(header, known, "abcd");
+    for (size_t i = 0; i < row.odd.size(); i++) row.odd[i](commit.votes[i]);
+    const CometCommit before = commit;
+    EXPECT_EQ(led(commit), row.before) << row.what;
+    drop_unsigned(header, commit, known);
+    EXPECT_EQ(led(commit), row.after) << row.what;
+    for (size_t i = 0; i < known.size(); i++)
+      if (i >= row.odd.size() || before.votes[i].flag != CometVoteFlag::commit) {
+        EXPECT_EQ(encode(commit.votes[i]), encode(before.votes[i])) << row.what;
+      }
+  }
+}
+
+// Votes are counted before any signature is looked at: else strangers would say how many a client verifies.
+TEST(Seal, StrangersCostNoVerification) {
+  const auto known = set_of("a100 b100 c100 d100"), strangers = set_of("e900 f900 a1");
+  CometHeader header;
+  header.height = Height{7};
+  header.validators = set_hash(strangers);
+  CometCommit commit = commit_of(header, strangers, "efa");
+  for (auto& vote : commit.votes) vote.signature = {};
+  EXPECT_EQ(check_led(known, header, commit, strangers).error().code, Code::proof);
+}
+
 // A chain that a, b, c and d began, and in which e, f, g and h have had the votes since block 6.
 class Handover {
  public:
