@@ -95,7 +95,7 @@ Result<> LightClient::believe(const SignedHeader& header, uint64_t now_wall_ms) 
   if (seen_ && height == number(seen_->header.height) && header_id(header.header) != header_id(seen_->header))
     return Error{Code::proof, "two different headers of height " + std::to_string(height) + ": the producer signed twice",
                  "stop, keep both, and report the fork"};
-  seen_ = header;
+  if (!seen_ || height > number(seen_->header.height)) seen_ = header;  // of one header there are several seals
   return {};
 }
 

@@ -45,7 +45,8 @@ class LightClient {
   explicit LightClient(Genesis genesis, std::optional<SignedHeader> seen = std::nullopt);
 
   // Errors: too_old (the highest header seen is older than the unbonding time; or this one's height is below it); those of
-  // check_header_after; proof (another header of a height already seen: the producer signed twice).
+  // check_header_after; proof (another header of a height already seen: the producer signed twice). The seal first seen of a header
+  // stays, whoever brings another: what follows is judged by its validators.
   Result<> believe(const SignedHeader& header, uint64_t now_wall_ms);
   // The records at `keys` in their order, none for those that are proven absent. Errors: those of believe, proof.
   Result<std::vector<std::optional<Bytes>>> read(std::span<const Bytes> keys, const ProvenState& answer, uint64_t now_wall_ms);

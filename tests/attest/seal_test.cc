@@ -284,6 +284,19 @@ TEST(Seal, ATrustedNameIsOfASet) {
   EXPECT_EQ(client.believe(chain.sealed(30, {}, chain.kFirst, "abcd", chain.kFirst), 0).error().code, Code::proof);
 }
 
+// The genesis's validators, who have left, seal anew what was seen, and go on from there.
+TEST(Seal, AnotherSealOfWhatWasSeenLeadsNowhere) {
+  const Handover chain;
+  const SignedHeader seen = chain.sealed(10, {chain.over()}, chain.kNow, "efgh", chain.kNow);
+  const SignedHeader another = chain.sealed(10, {}, chain.kFirst, "abcd", chain.kFirst);
+  ASSERT_EQ(header_id(another.header), header_id(seen.header));
+  LightClient client(chain.genesis, seen);
+  EXPECT_TRUE(client.believe(another, 0));  // it is the header that was seen
+  EXPECT_EQ(encode(*client.seen()), encode(seen));
+  EXPECT_EQ(client.believe(chain.sealed(30, {}, chain.kFirst, "abcd", chain.kFirst), 0).error().code, Code::proof);
+  EXPECT_TRUE(client.believe(chain.sealed(20, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
+}
+
 // The highest header seen is of use for the unbonding time; then somebody trusted names another.
 TEST(Seal, AnOldAnchorIsRefused) {
   const Golden golden;
