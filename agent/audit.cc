@@ -30,7 +30,7 @@ class Audit {
         wish_(wish),
         stop_(stop_on_signals()),
         key_(must(load_stored_key(wish.party.key))),
-        node_(wish.party.node),
+        node_(wish.party.node, wish.party.folder),
         store_(wish.party.folder / "artefacts"),
         steps_(out) {}
 

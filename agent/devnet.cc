@@ -258,7 +258,7 @@ Result<> Devnet::start_nodes(DevnetState& state, const DevnetWish& wish, uint16_
 
 Result<> Devnet::prepare(DevnetState& state, const DevnetWish& wish, const OnStage& stage) {
   TRY_LET(faucet, load_stored_key(folder_ / "faucet" / "faucet.key"));
-  NodeClient client(state.node);
+  NodeClient client(state.node, folder_ / "requester");
   TRY_LET(sender, Sender::make(client, faucet));
   const auto fund = [&](const std::string& account, uint64_t pebbles) -> Result<> {
     TRY(sender.send(ledger::Transfer{*AccountId::from_hex(account), Amount::of_pebbles(pebbles)}));

@@ -32,8 +32,8 @@ std::atomic<bool>& reload_on_hangup() {
   return reload_flag;
 }
 
-Follower::Follower(const std::string& node, const StoredKey& key, const std::atomic<bool>& stop)
-    : node_address_(node), stop_(stop), send_node_(node) {
+Follower::Follower(const std::string& node, const std::filesystem::path& folder, const StoredKey& key, const std::atomic<bool>& stop)
+    : node_address_(node), stop_(stop), send_node_(node, folder) {
   for (int attempt = 0; !sender_; attempt++) {
     if (stop_) throw Fault({Code::cancelled, "asked to stop before the node answered", ""});
     auto made = Sender::make(send_node_, key);
@@ -53,7 +53,7 @@ Follower::~Follower() {
 
 void Follower::listen() {
   constexpr uint32_t kPollMs = 1000;
-  NodeClient node(node_address_);
+  NodeClient node(node_address_);  // events wake, and are believed of nothing
   uint64_t next = 0;
   bool away = false;
   while (!stop_) {

@@ -19,8 +19,8 @@ namespace cairn::agent {
 
 class Follower {
  public:
-  // Waits for the node; returns when it answers, or throws Fault (cancelled) when `stop` becomes true.
-  Follower(const std::string& node, const StoredKey& key, const std::atomic<bool>& stop);
+  // Waits for the node; returns when it answers, or throws Fault (cancelled) when `stop` becomes true. `folder` remembers the chain.
+  Follower(const std::string& node, const std::filesystem::path& folder, const StoredKey& key, const std::atomic<bool>& stop);
   ~Follower();
 
   const AccountId& account() const { return sender_->account(); }

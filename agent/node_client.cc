@@ -1,5 +1,6 @@
 #include "agent/node_client.h"
 
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@ constexpr int kNonceAttempts = 20;
 constexpr size_t kAnswerMaxBytes = 256u << 20;
 constexpr size_t kMemoryMaxBytes = 4u << 20;  // a header with the votes of many validators
 constexpr size_t kKeysAtOnce = 32;             // what a node answers at once
+constexpr uint64_t kMemoriesPerUnbonding = 20;  // so much younger than what is too old is what kill -9 and power cuts leave
 
 Code code_named(const std::string& word) {
   for (unsigned n = 1; n < 1000; n++)
@@ -38,6 +40,19 @@ struct Memory {
   static constexpr auto fields() { return std::tuple{field("chain", &Memory::chain), field("seen", &Memory::seen)}; }
 };
 
+std::mutex memory_mutex;  // a daemon's clients write one file
+
+Result<std::optional<Memory>> recall(const std::filesystem::path& file) {
+  std::error_code fault;
+  if (file.empty() || !std::filesystem::exists(file, fault)) return std::optional<Memory>();
+  TRY_LET(bytes, read_file(file, kMemoryMaxBytes));
+  auto memory = decode<Memory>(bytes);
+  if (!memory) return Error{Code::malformed, "the file " + file.string() + " is damaged", "remove it, if you trust this node to name your chain"};
+  return std::optional(*std::move(memory));
+}
+
+uint64_t memory_ms(const attest::Genesis& genesis) { return genesis.params.unbonding_ms / kMemoriesPerUnbonding; }
+
 }  // namespace
 
 NodeClient::NodeClient(std::string address, const std::filesystem::path& folder)
@@ -46,11 +61,21 @@ NodeClient::NodeClient(std::string address, const std::filesystem::path& folder)
   while (address_.ends_with('/')) address_.pop_back();
 }
 NodeClient::~NodeClient() {
-  if (memory_.empty() || !light_ || !light_->seen()) return;
+  if (const auto kept = remember(false); !kept) log_warning("chain.forgotten", {{"file", memory_.string()}, {"text", kept.error().text}});
+}
+
+Result<> NodeClient::remember(bool anew) {
+  if (memory_.empty() || !light_ || !light_->seen()) return {};
+  const attest::Header& seen = light_->seen()->header;
+  remembered_wall_ms_ = seen.wall_ms;
+  const std::lock_guard lock(memory_mutex);
+  if (const auto there = recall(memory_); there && *there && !anew) {
+    const Memory& memory = **there;
+    if (memory.chain != light_->chain() || (memory.seen && number(memory.seen->header.height) >= number(seen.height))) return {};
+  }
   std::error_code ignored;
   std::filesystem::create_directories(memory_.parent_path(), ignored);
-  if (const auto kept = write_file(memory_, encode(Memory{light_->chain(), light_->seen()})); !kept)
-    log_warning("chain.forgotten", {{"file", memory_.string()}, {"text", kept.error().text}});
+  return write_file(memory_, encode(Memory{light_->chain(), light_->seen()}));
 }
 
 Result<std::string> NodeClient::request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms) {
@@ -79,21 +104,24 @@ Result<Bytes> NodeClient::raw(const std::string& path) {
 
 // ---- state, with proof --------------------------------------------------------------------------------------------
 
+// A client that has long asked nothing goes on from what the others have seen meanwhile, or from what somebody trusted has named.
 Result<attest::LightClient*> NodeClient::light() {
-  if (light_) return &*light_;
-  std::optional<Memory> memory;
-  if (!memory_.empty() && std::filesystem::exists(memory_)) {
-    TRY_LET(bytes, read_file(memory_, kMemoryMaxBytes));
-    const auto held = decode<Memory>(bytes);
-    if (!held) return Error{Code::malformed, "the file " + memory_.string() + " is damaged", "remove it, if you trust this node to name your chain"};
-    memory = *held;
+  const auto is_fresh = [&](const attest::SignedHeader& seen) { return SystemClock().wall_ms() < seen.header.wall_ms + memory_ms(light_->genesis()); };
+  if (light_ && (memory_.empty() || !light_->seen() || is_fresh(*light_->seen()))) return &*light_;
+  TRY_LET(memory, recall(memory_));
+  if (!light_) {
+    TRY_LET(genesis, record<attest::Genesis>("/v1/genesis"));
+    const Hash chain = attest::genesis_hash(genesis);
+    if (memory && memory->chain != chain)
+      return Error{Code::wrong_chain, "the node at " + address_ + " is of chain " + chain.hex().substr(0, 16) + "; here is remembered " + memory->chain.hex().substr(0, 16),
+                   "name a node of your chain, or remove " + memory_.string() + " to follow the other one"};
+    light_.emplace(std::move(genesis), memory ? memory->seen : std::nullopt);
+  } else if (memory && memory->chain == light_->chain() && memory->seen && number(memory->seen->header.height) > number(light_->seen()->header.height)) {
+    light_.emplace(light_->genesis(), memory->seen);
+  } else {
+    return &*light_;
   }
-  TRY_LET(genesis, record<attest::Genesis>("/v1/genesis"));
-  const Hash chain = attest::genesis_hash(genesis);
-  if (memory && memory->chain != chain)
-    return Error{Code::wrong_chain, "the node at " + address_ + " is of chain " + chain.hex().substr(0, 16) + "; here is remembered " + memory->chain.hex().substr(0, 16),
-                 "name a node of your chain, or remove " + memory_.string() + " to follow the other one"};
-  light_.emplace(std::move(genesis), memory ? memory->seen : std::nullopt);
+  if (light_->seen()) remembered_wall_ms_ = light_->seen()->header.wall_ms;
   return &*light_;
 }
 
@@ -110,7 +138,8 @@ Result<attest::SignedHeader> NodeClient::header(Height height) {
 
 Result<> NodeClient::trust(const attest::SignedHeader& header, const Hash& name) {
   TRY_LET(client, light());
-  return client->begin(header, name);
+  TRY(client->begin(header, name));
+  return remember(true);
 }
 
 Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<Bytes>& keys) {
@@ -124,6 +153,8 @@ Result<std::vector<std::optional<Bytes>>> NodeClient::state(const std::vector<By
     TRY_LET(values, client->read(some, answer, SystemClock().wall_ms()));
     std::move(values.begin(), values.end(), std::back_inserter(out));
   }
+  if (const auto& seen = client->seen(); seen && seen->header.wall_ms > remembered_wall_ms_ + memory_ms(client->genesis()))
+    if (const auto kept = remember(false); !kept) log_warning("chain.forgotten", {{"file", memory_.string()}, {"text", kept.error().text}});
   return out;
 }
 

@@ -25,7 +25,8 @@ namespace cairn::agent {
 
 class NodeClient {
  public:
-  // "http://127.0.0.1:7700". `folder` remembers the chain and its highest header from one run to the next; empty: this object does.
+  // "http://127.0.0.1:7700". `folder` remembers the chain and its highest header from one run to the next, for all clients that name it;
+  // empty: this object does. Whoever signs, or lets somebody in, names it.
   explicit NodeClient(std::string address, const std::filesystem::path& folder = {});
   ~NodeClient();
   NodeClient(const NodeClient&) = delete;
@@ -79,6 +80,8 @@ class NodeClient {
  private:
   Result<std::string> request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms);
   Result<attest::LightClient*> light();
+  // Leaves in the memory file what was seen, unless a higher header of the chain lies there; `anew`: even then.
+  Result<> remember(bool anew);
   Result<std::vector<std::optional<Bytes>>> state(const std::vector<Bytes>& keys);
 
   template <class T>
@@ -106,6 +109,7 @@ class NodeClient {
   std::string address_;
   std::filesystem::path memory_;
   std::optional<attest::LightClient> light_;
+  uint64_t remembered_wall_ms_ = 0;  // of the header that is known to lie in the memory file
   HttpClient http_;
 };
 

@@ -65,7 +65,7 @@ class VerifierDaemon {
         journal_(config.folder / "journal"),
         store_(config.folder / "artefacts"),
         desk_(store_),
-        chain_(config.node, must(load_stored_key(config.key)), stop_),
+        chain_(config.node, config.folder, must(load_stored_key(config.key)), stop_),
         node_(config.node, config.folder),
         server_(config.listen, transport_keys(chain_.key()), [this](const CurveKey& key) { return desk_.allow(key); },
                 [this](const AccountId& client, const Ask& ask) { return desk_.answer(client, ask); }),

@@ -12,8 +12,8 @@ constexpr auto kOpening = std::chrono::seconds(5);   // a provider may hear of t
 constexpr auto kAskEvery = std::chrono::milliseconds(50);
 }  // namespace
 
-Counter::Counter(const std::string& node, const SecretKey& key, const std::string& listen, const ArtifactStore& store)
-    : node_(node),
+Counter::Counter(const std::string& node, const std::filesystem::path& folder, const SecretKey& key, const std::string& listen, const ArtifactStore& store)
+    : node_(node, folder),
       desk_(store,
             [this](const AccountId&, const TellProgress& told) {
               const std::lock_guard lock(mutex_);

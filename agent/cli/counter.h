@@ -13,8 +13,8 @@ namespace cairn::agent {
 
 class Counter {
  public:
-  // Listens at once, since the address is part of the job; answers from open() on. Throws Fault: io.
-  Counter(const std::string& node, const SecretKey& key, const std::string& listen, const ArtifactStore& store);
+  // Listens at once, since the address is part of the job; answers from open() on. `folder` remembers the chain. Throws Fault: io.
+  Counter(const std::string& node, const std::filesystem::path& folder, const SecretKey& key, const std::string& listen, const ArtifactStore& store);
 
   const std::string& endpoint() const { return server_.endpoint(); }
   void open(const JobId& job, std::vector<Hash> artefacts, const ContentKey& key);

@@ -227,7 +227,7 @@ Result<> run_verb(const Cli& cli, const Wish& wish, bool submit_only) {
   TRY_LET(job, file_of(wish));
   TRY_LET(desktop, Desktop::open(cli));
   TRY(desktop->node.status());
-  Counter counter(desktop->settings.node, desktop->wallet.key, job.listen.empty() ? desktop->settings.listen : job.listen, desktop->store);
+  Counter counter(desktop->settings.node, desktop->settings.folder, desktop->wallet.key, job.listen.empty() ? desktop->settings.listen : job.listen, desktop->store);
   TRY_LET(quoted, quote_of(cli, *desktop, job, counter.endpoint()));
   attest::JobSpec& spec = quoted.order.spec;
   quote_lines(cli.out, quoted);
@@ -294,7 +294,7 @@ Result<> watch_verb(const Cli& cli, const Wish& wish) {
   std::optional<Sender> sender;
   Watch watch(cli.out, desktop->node, id, 1);
   if (note && job.requester == desktop->wallet.account && !ledger::is_terminal(job.state)) {
-    counter = std::make_unique<Counter>(desktop->settings.node, desktop->wallet.key, job.spec.endpoint, desktop->store);
+    counter = std::make_unique<Counter>(desktop->settings.node, desktop->settings.folder, desktop->wallet.key, job.spec.endpoint, desktop->store);
     counter->open(id, note->artefacts, note->key);
     TRY_LET(made, Sender::make(desktop->node, desktop->wallet));
     sender = std::move(made);

@@ -72,8 +72,8 @@ Result<> show(const Cli& cli, const std::string& whose) {
   return {};
 }
 
-Result<> pay(const Cli& cli, const std::string& node_address, const StoredKey& from, const AccountId& to, Amount amount) {
-  NodeClient node(node_address);
+Result<> pay(const Cli& cli, const RequesterConfig& config, const StoredKey& from, const AccountId& to, Amount amount) {
+  NodeClient node(config.node, config.folder);
   TRY_LET(sender, Sender::make(node, from));
   TRY_LET(done, sender.send(ledger::Transfer{to, amount}));
   TRY_LET(view, view_of(node, to));
@@ -102,7 +102,7 @@ Result<> faucet(const Cli& cli, const std::string& to, const std::string& sum) {
     return Error{Code::not_found, "there is no faucet: no devnet lies in " + cli.devnet_folder().string(),
                  "a faucet exists only in a devnet: cairn net up, or name its folder by --dir or CAIRN_NET"};
   TRY_LET(key, load_stored_key(tap->key));
-  return pay(cli, config.node, key, receiver, amount);
+  return pay(cli, config, key, receiver, amount);
 }
 
 Result<> send(const Cli& cli, const DraftWish& draft, const std::string& to, const std::string& sum) {
@@ -111,7 +111,7 @@ Result<> send(const Cli& cli, const DraftWish& draft, const std::string& to, con
   TRY_LET(config, cli.settings());
   if (!draft.file.empty()) return act(cli, draft, ledger::Transfer{receiver, amount}, {});
   TRY_LET(wallet, cli.wallet());
-  return pay(cli, config.node, wallet, receiver, amount);
+  return pay(cli, config, wallet, receiver, amount);
 }
 
 }  // namespace

@@ -228,7 +228,7 @@ Result<> grant(const Cli& cli, const HotWish& wish) {
   body.limit = limit;
   body.period_ms = wish.period_hours * kHourMs;
   TRY_LET(config, cli.settings());
-  TRY_LET(status, NodeClient(config.node).status());
+  TRY_LET(status, NodeClient(config.node, config.folder).status());
   body.expiry = after(status.time, wish.hours * kHourMs);
   return act(cli, wish.draft, body, [&](const ledger::TxResult& result) {
     cli.out.line("hot key " + brief(body.key) + " may " + to_json(body.scopes) + " and lose at most " + pretty(body.limit) +

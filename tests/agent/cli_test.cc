@@ -8,15 +8,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "agent/cli/job_file.h"
 #include "agent/devnet.h"
-#include "attest/light_client.h"
 #include "base/file.h"
-#include "base/http.h"
 #include "base/scratch.h"
 #include "ledger/state.h"
+#include "tests/agent/played_node.h"
 
 namespace cairn::agent {
 namespace {
@@ -353,42 +351,19 @@ TEST(JobFile, TheSampleIsTheManual) {
   EXPECT_GE(job.steps / job.interval, 20u);
 }
 
-// A node that answers with records from a table, for what a real one does only in time. Its state is proven like any other.
-struct PlayedNode {
-  std::map<std::string, Bytes> records;
-  std::map<Bytes, Bytes> state;
-  std::unique_ptr<HttpServer> server;
-  PlayedNode() {
-    server = must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
-      const auto send = [&](const Bytes& bytes) { reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}); };
-      const SecretKey producer = SecretKey::from_seed({1});
-      attest::Genesis genesis;
-      genesis.validators = {{{}, producer.public_key(), {}, {}}};
-      if (request.path == "/v1/genesis") return send(encode(genesis));
-      if (request.path.starts_with("/v1/state/")) return send(encode(proven(request.path.substr(10), genesis, producer)));
-      const auto found = records.find(request.path);
-      if (found == records.end()) return reply->send(error_response({Code::not_found, "nothing is at " + request.path, "ask for less"}));
-      send(found->second);
-    }));
+// What pays or signs goes to the chain that was met first, whatever the node answers.
+TEST(Cli, NothingIsSignedForAnotherChain) {
+  Terminal terminal;
+  PlayedNode ours, theirs;
+  theirs.genesis.name = "theirs";
+  const std::string key = terminal.path("k").string(), by = " --key " + key + theirs.option();
+  ASSERT_EQ(terminal.run("wallet new --key " + key).status, 0);
+  ASSERT_EQ(terminal.run("wallet show --key " + key + ours.option()).status, 0);
+  for (const auto& words : std::vector<std::string>{"wallet show", "wallet send --to " + kId + " --amount \"1 CRN\"", "wallet hot revoke --hot " + kId, "wallet rotate --new-key " + terminal.path("new").string(), "job cancel " + kId}) {
+    SCOPED_TRACE(words);
+    expect_error(terminal.run(words + by), 1, "wrong_chain");
   }
-  attest::ProvenState proven(std::string keys, const attest::Genesis& genesis, const SecretKey& producer) const {
-    std::vector<attest::MapEntry> sorted;
-    for (const auto& [key, value] : state) sorted.push_back({blake3(key), blake3(value)});
-    std::sort(sorted.begin(), sorted.end());
-    attest::Header header;
-    header.genesis = attest::genesis_hash(genesis);
-    header.height = Height{1};
-    header.state_root = attest::map_root(sorted);
-    attest::ProvenState out{attest::sign_header(producer, header), {}};
-    for (std::stringstream split(keys); std::getline(split, keys, ',');) {
-      const Bytes key = *from_hex(keys);
-      const auto at = state.find(key);
-      out.records.push_back({at == state.end() ? std::nullopt : std::optional(at->second), attest::map_prove(sorted, blake3(key))});
-    }
-    return out;
-  }
-  std::string option() const { return " --node 127.0.0.1:" + std::to_string(server->port()); }
-};
+}
 
 TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   Terminal terminal;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/node_client.h"
+#include "base/file.h"
 #include "tests/ledger/devnet.h"
 
 namespace cairn::agent {
@@ -160,6 +161,26 @@ TEST_F(LyingNode, RefusalsOfAnyShapeAreRead) {
     EXPECT_EQ(answer.error().code, row.code) << row.body.substr(0, 60);
     EXPECT_EQ(answer.error().text, row.text) << row.body.substr(0, 60);
   }
+}
+
+// As a daemon's clients do: whoever saw the most is what the next run begins with, and who has been idle goes on from there.
+TEST_F(LyingNode, ClientsOfOneFolderShareTheirMemory) {
+  const AccountId a = account_named("A");
+  const auto folder = scratch.path / "shared";
+  const auto remembered = [&] { return must(read_file(folder / "chain.seen", 1 << 20)); };
+  auto early = std::make_unique<NodeClient>(liar.address(), folder);
+  must(early->account(a));
+  const Bytes first = remembered();  // at once: nobody knows when kill -9 comes
+  const std::string before = liar.last;
+  pay();
+  { NodeClient late(liar.address(), folder); must(late.account(a)); }
+  const Bytes last = remembered();
+  EXPECT_NE(last, first);
+  early.reset();
+  EXPECT_EQ(remembered(), last);
+  liar.replay = before;
+  NodeClient again(liar.address(), folder);
+  EXPECT_EQ(code_of(again.account(a)), Code::too_old);
 }
 
 TEST_F(LyingNode, AnotherChainIsRefused) {
