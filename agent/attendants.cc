@@ -35,11 +35,13 @@ void Attendants::leave() {
 void Attendants::attend(const JobId& id) {
   NodeClient node(place_.node, place_.folder);
   Computer computer(place_.worker, place_.threads, place_.chain.params().work, folder_of(id), place_.store, place_.stop);
+  Outage outage(node);
   uint64_t seen = 0;
   while (!place_.stop) {
     try {
       const auto job = node.job(id);
-      if (job ? !look_(node, computer, *job) : job.error().code == Code::not_found) break;
+      if (!job && job.error().code == Code::not_found) break;
+      if (outage.over(job) && !look_(node, computer, *job)) break;
     } catch (const Fault& fault) {
       log_error("job.fault", {{"job", id}, {"error", fault.what()}});
       for (int i = 0; i < 10 && !place_.stop; i++) std::this_thread::sleep_for(std::chrono::milliseconds(100));

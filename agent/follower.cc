@@ -32,17 +32,23 @@ std::atomic<bool>& reload_on_hangup() {
   return reload_flag;
 }
 
+void Outage::tell(const Error* error) {
+  if (error ? told_ == error->code : !told_) return;
+  told_ = error ? std::optional(error->code) : std::nullopt;
+  if (!error) return log_info("chain.back", {{"node", node_.address()}});
+  log(error->code == Code::unreachable ? LogLevel::warning : LogLevel::error, "chain.not_read",
+      {{"node", node_.address()}, {"folder", node_.folder().string()}, {"code", name(error->code)}, {"text", error->text}, {"next", error->next}});
+}
+
 Follower::Follower(const std::string& node, const std::filesystem::path& folder, const StoredKey& key, const std::atomic<bool>& stop)
     : node_address_(node), stop_(stop), send_node_(node, folder) {
-  for (int attempt = 0; !sender_; attempt++) {
+  for (Outage outage(send_node_); !sender_; pause_ms(100)) {
     if (stop_) throw Fault({Code::cancelled, "asked to stop before the node answered", ""});
     auto made = Sender::make(send_node_, key);
-    if (made) {
+    if (outage.over(made)) {
       sender_ = *std::move(made);
       break;
     }
-    if (attempt % 50 == 0) log_warning("chain.unreachable", {{"node", node}, {"error", made.error().text}});
-    pause_ms(100);
   }
   listener_ = std::thread([this] { listen(); });
 }
@@ -54,23 +60,20 @@ Follower::~Follower() {
 void Follower::listen() {
   constexpr uint32_t kPollMs = 1000;
   NodeClient node(node_address_);  // events wake, and are believed of nothing
+  Outage outage(node);
   uint64_t next = 0;
-  bool away = false;
   while (!stop_) {
+    if (next == 0)
+      if (const auto status = node.status(); outage.over(status)) next = status->next_event;
     if (next == 0) {
-      const auto status = node.status();
-      if (status) next = status->next_event;
-    }
-    const auto events = next == 0 ? Result<std::vector<ledger::Event>>(Error{Code::unreachable, "", ""})
-                                  : node.events(next, kPollMs);
-    if (!events) {
-      if (!away) log_warning("chain.unreachable", {{"node", node_address_}, {"error", events.error().text}});
-      away = true;
       pause_ms(200);
       continue;
     }
-    if (away) log_info("chain.back", {{"node", node_address_}});
-    away = false;
+    const auto events = node.events(next, kPollMs);
+    if (!outage.over(events)) {
+      pause_ms(200);
+      continue;
+    }
     if (events->empty()) continue;
     next = events->back().seq + 1;
     {

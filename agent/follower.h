@@ -17,6 +17,22 @@
 
 namespace cairn::agent {
 
+// What keeps a thread from reading the chain: told in the log when it begins or changes, and when it is over.
+class Outage {
+ public:
+  explicit Outage(const NodeClient& node) : node_(node) {}
+  template <class T>
+  bool over(const Result<T>& answer) {
+    tell(answer ? nullptr : &answer.error());
+    return static_cast<bool>(answer);
+  }
+
+ private:
+  void tell(const Error* error);
+  const NodeClient& node_;
+  std::optional<Code> told_;
+};
+
 class Follower {
  public:
   // Waits for the node; returns when it answers, or throws Fault (cancelled) when `stop` becomes true. `folder` remembers the chain.

@@ -33,6 +33,7 @@ class NodeClient {
   NodeClient& operator=(const NodeClient&) = delete;
 
   const std::string& address() const { return address_; }
+  std::filesystem::path folder() const { return memory_.parent_path(); }
 
   Result<ledger::Status> status() { return record<ledger::Status>("/v1/status"); }
   // Errors of this and of what follows, too: wrong_chain (the node is of another chain), and those of LightClient::read.

@@ -111,11 +111,12 @@ class Provider {
                              {"crn_per_hour", pretty(config_.price)},
                              {"pebbles_per_1e9_reference_seconds", price_.pebbles}});
     notify_ready("offers this machine for " + pretty(config_.price) + " an hour");
+    Outage outage(node_);
     uint64_t seen = 0;
     while (!stop_) {
       notify_alive();
       if (reload_.exchange(false)) reload();
-      if (const auto jobs = node_.jobs()) {
+      if (const auto jobs = node_.jobs(); outage.over(jobs)) {
         for (const auto& job : *jobs)
           if (job.provider == chain_.account() && !ledger::is_terminal(job.state)) jobs_.take(job.id);
         forget_pruned(*jobs);

@@ -76,11 +76,12 @@ class VerifierDaemon {
   void run() {
     log_info("verifier.ready", {{"account", chain_.account().hex()}, {"endpoint", server_.endpoint()}});
     notify_ready("verifies with a bond of " + pretty(config_.bond));
+    Outage outage(node_);
     uint64_t seen = 0;
     while (!stop_) {
       notify_alive();
       keep_bond();
-      if (const auto jobs = node_.jobs()) {
+      if (const auto jobs = node_.jobs(); outage.over(jobs)) {
         for (const auto& job : *jobs) {
           if (concerns_us(job)) jobs_.take(job.id);
           hold(node_, job);
@@ -96,7 +97,8 @@ class VerifierDaemon {
  private:
   void keep_bond() {
     if (bonded_) return;
-    const auto view = node_.account(chain_.account());
+    auto view = node_.account(chain_.account());
+    if (!view && view.error().code == Code::unknown_account) view = ledger::AccountView{};
     if (!view) return;
     if (view->bond >= config_.bond) {
       bonded_ = true;

@@ -17,6 +17,7 @@ struct UpgradeWish {
   bool withdraw = false;
   uint64_t block = 0;  // to trust; 0: the last
   std::string header;  // its id, as somebody else names it
+  std::string folder;  // whose memory
 };
 
 // Gives the number at a path, "interval_ms" or "standard.segments", another value. False: there is none, or it is too large for it.
@@ -88,7 +89,7 @@ Result<> list_rules(const Cli& cli, const UpgradeWish&) {
 // The last header seen is of no use once those who signed it may have left with their stakes: somebody who is trusted names another.
 Result<> trust(const Cli& cli, const UpgradeWish& wish) {
   TRY_LET(config, cli.settings());
-  NodeClient node(config.node, config.folder);
+  NodeClient node(config.node, wish.folder.empty() ? config.folder : std::filesystem::path(wish.folder));
   TRY_LET(genesis, node.genesis());
   TRY_LET(header, node.header(Height{wish.block}));
   TRY_LET(name, attest::trusted_name(genesis, header));
@@ -120,6 +121,7 @@ void add_chain_verbs(CLI::App& app, Cli& cli) {
   verb("rules", "Those in force, those before, and those announced", list_rules);
   auto* anchor = verb("trust", "Begin anew from a header that somebody you trust names, when the last one seen is too old", trust);
   anchor->add_option("--block", wish->block, "its height; otherwise the last");
+  anchor->add_option("--folder", wish->folder, "of a daemon whose memory it is; otherwise this command's");
   anchor->add_option("--header", wish->header, "its name, as they see it; without it, it is shown");
   auto* sub = verb("upgrade", "Announce other rules, with the governor's key", upgrade);
   auto* at = sub->add_option("--at", wish->at, "first block under them");

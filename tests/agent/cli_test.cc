@@ -310,6 +310,8 @@ TEST(Cli, ATrustedHeaderBeginsAnew) {
   EXPECT_EQ(terminal.run("chain rules").status, 0);
 }
 
+  EXPECT_EQ(terminal.run("chain trust --block 1 --header " + name + " --folder " + terminal.path("daemon").string()).status, 0);
+  EXPECT_EQ(must(read_text(terminal.path("daemon/chain.seen"), 1 << 20)), remembered());
 TEST(Cli, AWrongFileNamesItsLineAndColumn) {
   Terminal terminal;
   const std::string file = terminal.path("job.yaml").string();

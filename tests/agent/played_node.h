@@ -18,6 +18,9 @@ struct PlayedNode {
   PlayedNode() {
     const SecretKey producer = SecretKey::from_seed({1});
     genesis.validators = {{{}, producer.public_key(), {}, {}}};
+    const attest::Rules rules = attest::first_rules(genesis);
+    records["/v1/rules"] = encode(std::vector{rules});
+    state[attest::rules_key(1)] = encode(rules);
     server = must(HttpServer::start({}, [this, producer](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
       const auto send = [&](const Bytes& bytes) { reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}); };
       if (request.path == "/v1/genesis") return send(encode(genesis));
@@ -43,7 +46,8 @@ struct PlayedNode {
     }
     return out;
   }
-  std::string option() const { return " --node 127.0.0.1:" + std::to_string(server->port()); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(server->port()); }
+  std::string option() const { return " --node " + address(); }
 };
 
 }  // namespace cairn::agent
