@@ -201,9 +201,29 @@ Result<std::vector<attest::Rules>> NodeClient::rules() {
     if (!value) return Error{Code::proof, "the node names rules that the state does not hold", "ask another node"};
     TRY_LET(rules, decode<attest::Rules>(*value));
     out.push_back(rules);
+    if (rules.number != out.size()) return Error{Code::proof, "the node leaves out rules, or tells them in another order", "ask another node"};
   }
   if (out.empty()) return Error{Code::proof, "the node names no rules", "ask another node"};
   return out;
+}
+
+Result<attest::Header> NodeClient::head() {
+  TRY(light());
+  const auto read = state({attest::rules_key(1)});
+  if (!read && (read.error().code != Code::not_found || light_->seen())) return read.error();
+  return read ? light_->seen()->header : attest::Header{};
+}
+
+Result<attest::Rules> NodeClient::rules_in_force() {
+  TRY_LET(last, head());
+  if (number(last.height) == 0) return attest::first_rules(light_->genesis());
+  TRY_LET(all, rules());
+  return ledger::rules_at(all, Height{number(last.height) + 1});
+}
+
+Result<ChainTime> NodeClient::time() {
+  TRY_LET(last, head());
+  return last.time;
 }
 
 Result<std::vector<ledger::VerifierView>> NodeClient::verifiers() {
@@ -246,8 +266,7 @@ Sender::Sender(NodeClient& node, const StoredKey& key, attest::Genesis genesis)
     : node_(&node),
       stored_(key),
       genesis_(std::move(genesis)),
-      chain_(attest::genesis_hash(genesis_)),
-      fee_per_byte_(genesis_.params.fee_per_byte) {}
+      chain_(attest::genesis_hash(genesis_)) {}
 
 namespace {
 Result<std::optional<ledger::AccountView>> known(NodeClient& node, const AccountId& id) {
@@ -266,11 +285,8 @@ const ledger::HotKey* hot_key_in(const ledger::AccountView& view, const PublicKe
 Result<Sender> Sender::make(NodeClient& node, const StoredKey& key) {
   TRY_LET(genesis, node.genesis());
   Sender out(node, key, std::move(genesis));
-  TRY_LET(status, node.status());
-  if (status.rules > 1) {
-    TRY_LET(rules, node.rules());
-    out.fee_per_byte_ = rules.at(status.rules - 1).params.fee_per_byte;
-  }
+  TRY_LET(rules, node.rules_in_force());
+  out.fee_per_byte_ = rules.params.fee_per_byte;
   TRY_LET(view, known(node, key.account));
   const PublicKey own = key.key.public_key();
   if (view && hot_key_in(*view, own)) {
@@ -283,12 +299,12 @@ Result<Sender> Sender::make(NodeClient& node, const StoredKey& key) {
 }
 
 Result<ledger::Transaction> Sender::prepared() const {
-  TRY_LET(status, node_->status());
+  TRY_LET(now, node_->time());
   ledger::Transaction transaction;
   transaction.genesis = chain_;
   transaction.sender = stored_.account;
   transaction.by = by_;
-  transaction.expiry = after(status.time, kExpiryMs);
+  transaction.expiry = after(now, kExpiryMs);
   TRY_LET(view, known(*node_, stored_.account));
   if (!view) return transaction;
   const ledger::HotKey* hot = hot_key_in(*view, stored_.key.public_key());

@@ -50,6 +50,10 @@ class NodeClient {
   Result<std::vector<ledger::VerifierView>> verifiers();
   // All there have been, by number, the last of them perhaps announced only.
   Result<std::vector<attest::Rules>> rules();
+  // Those of the block after the last one that was proven.
+  Result<attest::Rules> rules_in_force();
+  // Chain time of the last block, proven. A status's is the node's word: nothing that is signed may expire by it.
+  Result<ChainTime> time();
   Result<ledger::Quote> quote(const attest::JobSpec& spec);
 
   // The sealed header of a late block, or of the last one (0), as the node tells it. Errors: not_found, too_old.
@@ -84,6 +88,9 @@ class NodeClient {
   // Leaves in the memory file what was seen, unless a higher header of the chain lies there; `anew`: even then.
   Result<> remember(bool anew);
   Result<std::vector<std::optional<Bytes>>> state(const std::vector<Bytes>& keys);
+
+  // The last header, proven; of a chain that is said to have no block yet, and of which none was seen, an empty one: time begins there.
+  Result<attest::Header> head();
 
   template <class T>
   Result<T> proven(const Bytes& key, const char* what, const std::string& id) {

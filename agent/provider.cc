@@ -175,9 +175,10 @@ class Provider {
   // The offer stands on the book at our price and endpoint, and enough is staked. One step a look.
   void keep_offer() {
     const auto offers = node_.offers();
-    const auto status = node_.status();
-    const auto view = node_.account(chain_.account());
-    if (!offers || !status || !view) return;
+    const auto now = node_.time();
+    auto view = node_.account(chain_.account());
+    if (!view && view.error().code == Code::unknown_account) view = ledger::AccountView{};
+    if (!offers || !now || !view) return;
     if (computes_wrong()) {
       for (const auto& offer : *offers)
         if (offer.owner == chain_.account()) chain_.try_send(ledger::WithdrawOffer{offer.id}, {});
@@ -195,7 +196,7 @@ class Provider {
     offer.policies = config_.policies;
     std::sort(offer.policies.begin(), offer.policies.end());
     offer.native = config_.native;
-    offer.expiry = after(status->time, uint64_t{config_.offer_hours} * kHourMs);
+    offer.expiry = after(*now, uint64_t{config_.offer_hours} * kHourMs);
     if (ours && (ours->price != offer.price || ours->endpoint != offer.endpoint || ours->memory_bytes != offer.memory_bytes ||
                  ours->jobs_max != offer.jobs_max || ours->policies != offer.policies || ours->native != offer.native)) {
       chain_.try_send(ledger::WithdrawOffer{ours->id}, {});  // jobs that it was matched with go on

@@ -291,9 +291,9 @@ class VerifierDaemon {
   // A quarter of the time for verdicts is gone, by the chain's clock: a restart of ours does not forget it, and what is left is
   // enough for another to be drawn in.
   bool asked_long_enough(NodeClient& node, const ledger::Job& job) const {
-    const auto status = node.status();
+    const auto now = node.time();
     const auto& params = chain_.params();
-    return status && ms(status->time) + ledger::rerun_ms(params, job.spec) + params.verdict_ms / 4 * 3 >= ms(job.timer.due);
+    return now && ms(*now) + ledger::rerun_ms(params, job.spec) + params.verdict_ms / 4 * 3 >= ms(job.timer.due);
   }
 
   // Errors: what the worker said.

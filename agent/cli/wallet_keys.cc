@@ -105,12 +105,12 @@ Result<> act(const Cli& cli, const DraftWish& draft, const ledger::Body& body, c
     return {};
   }
   TRY_LET(genesis, node.genesis());
-  TRY_LET(status, node.status());
-  TRY_LET(rules, node.rules());
+  TRY_LET(now, node.time());
+  TRY_LET(rules, node.rules_in_force());
   ledger::Transaction tx;
   tx.genesis = attest::genesis_hash(genesis);
   tx.body = body;
-  tx.expiry = after(status.time, draft.hours * kHourMs);
+  tx.expiry = after(now, draft.hours * kHourMs);
   TRY_LET(account, sender_of(cli, draft));
   tx.sender = account;
   size_t threshold = 1;
@@ -126,7 +126,7 @@ Result<> act(const Cli& cli, const DraftWish& draft, const ledger::Body& body, c
     tx.founding.reset();
     tx.nonce = view->account.nonce;
   }
-  ledger::set_fee(tx, rules.at(status.rules - 1).params.fee_per_byte, threshold);
+  ledger::set_fee(tx, rules.params.fee_per_byte, threshold);
   TRY(write_wrapped(draft.file, kTransactionMagic, tx));
   tell(cli, tx, draft.file);
   cli.out.line(row("next", "cairn wallet multisig sign " + draft.file + ", with " + std::to_string(threshold) + " of its keys"));
@@ -228,12 +228,13 @@ Result<> grant(const Cli& cli, const HotWish& wish) {
   body.limit = limit;
   body.period_ms = wish.period_hours * kHourMs;
   TRY_LET(config, cli.settings());
-  TRY_LET(status, NodeClient(config.node, config.folder).status());
-  body.expiry = after(status.time, wish.hours * kHourMs);
+  TRY_LET(now, NodeClient(config.node, config.folder).time());
+  body.expiry = after(now, wish.hours * kHourMs);
   return act(cli, wish.draft, body, [&](const ledger::TxResult& result) {
     cli.out.line("hot key " + brief(body.key) + " may " + to_json(body.scopes) + " and lose at most " + pretty(body.limit) +
-                 (body.period_ms ? " in " + std::to_string(wish.period_hours) + " h" : " in all"));
-    cli.out.object(JsonObject().add("transaction", result.id).add("height", result.height).add("public_key", body.key).add("limit", body.limit));
+                 (body.period_ms ? " in " + std::to_string(wish.period_hours) + " h" : " in all") + ", until chain time " + std::to_string(ms(body.expiry)) + " ms");
+    cli.out.object(JsonObject().add("transaction", result.id).add("height", result.height).add("public_key", body.key).add("limit", body.limit)
+                       .add("expiry", body.expiry));
   });
 }
 

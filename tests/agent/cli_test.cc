@@ -173,7 +173,8 @@ TEST(Cli, KeysOfAnAccount) {
   ok("wallet hot new --hot " + at("hot") + " --account " + own + away);
   const std::string pay = "wallet send --to requester --amount \"1 CRN\"" + config + " --key ";
   expect_error(terminal.run(pay + at("hot")), 4, "bad_signature");  // nothing is granted
-  ok("wallet hot grant --hot " + at("hot") + " --for provide --for pay --limit \"1.5 CRN\" --key " + at("own") + config);
+  const Json granted = ok("wallet hot grant --hot " + at("hot") + " --for provide --for pay --limit \"1.5 CRN\" --key " + at("own") + config);
+  EXPECT_GT(granted["expiry"], 365 * 24 * 3'600'000ull);
   ok(pay + at("hot"));
   expect_error(terminal.run(pay + at("hot")), 1, "limit");
   expect_error(terminal.run("wallet rotate --new-key " + at("thief") + " --key " + at("hot") + config), 4, "unauthorised");
@@ -361,7 +362,8 @@ TEST(Cli, NothingIsSignedForAnotherChain) {
   const std::string key = terminal.path("k").string(), by = " --key " + key + theirs.option();
   ASSERT_EQ(terminal.run("wallet new --key " + key).status, 0);
   ASSERT_EQ(terminal.run("wallet show --key " + key + ours.option()).status, 0);
-  for (const auto& words : std::vector<std::string>{"wallet show", "wallet send --to " + kId + " --amount \"1 CRN\"", "wallet hot revoke --hot " + kId, "wallet rotate --new-key " + terminal.path("new").string(), "job cancel " + kId}) {
+  for (const auto& words : std::vector<std::string>{"wallet show", "wallet send --to " + kId + " --amount \"1 CRN\"", "wallet hot grant --hot " + kId + " --for pay",
+                                  "wallet hot revoke --hot " + kId, "wallet rotate --new-key " + terminal.path("new").string(), "job cancel " + kId}) {
     SCOPED_TRACE(words);
     expect_error(terminal.run(words + by), 1, "wrong_chain");
   }
@@ -369,6 +371,65 @@ TEST(Cli, NothingIsSignedForAnotherChain) {
 
 TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   Terminal terminal;
+// What the node says that the time is counts for nothing.
+TEST(Cli, DraftsAndHotKeysExpireByTheProvenTime) {
+  Terminal terminal;
+  PlayedNode node;
+  ledger::Status status;
+  status.time = ChainTime{1'000'000'000'000'000};
+  node.records["/v1/status"] = encode(status);
+  const std::string draft = " --account " + kId + " --draft " + terminal.path("draft").string() + node.option();
+  const Said sent = terminal.run("wallet send --to " + kId + " --amount \"1 CRN\"" + draft);
+  ASSERT_EQ(sent.status, 0) << sent.err;
+  EXPECT_EQ(sent.json["expiry"], 7 * 24 * 3'600'000) << sent.out;
+  const Said granted = terminal.run("wallet hot grant --hot " + kId + " --for pay --hours 5" + draft);
+  ASSERT_EQ(granted.status, 0) << granted.err;
+  EXPECT_NE(granted.json["body"].dump().find("\"expiry\":18000000"), std::string::npos) << granted.out;
+}
+
+TEST(Cli, AmountsAndPricesAreShownInBothForms) {
+  Terminal terminal;
+// What the node says that the time is counts for nothing.
+TEST(Cli, DraftsAndHotKeysExpireByTheProvenTime) {
+  Terminal terminal;
+  PlayedNode node;
+  ledger::Status status;
+  status.time = ChainTime{1'000'000'000'000'000};
+  node.records["/v1/status"] = encode(status);
+  const std::string draft = " --account " + kId + " --draft " + terminal.path("draft").string() + node.option();
+  const Said sent = terminal.run("wallet send --to " + kId + " --amount \"1 CRN\"" + draft);
+  ASSERT_EQ(sent.status, 0) << sent.err;
+  EXPECT_EQ(sent.json["expiry"], 7 * 24 * 3'600'000) << sent.out;
+  const Said granted = terminal.run("wallet hot grant --hot " + kId + " --for pay --hours 5" + draft);
+  ASSERT_EQ(granted.status, 0) << granted.err;
+  EXPECT_NE(granted.json["body"].dump().find("\"expiry\":18000000"), std::string::npos) << granted.out;
+}
+
+// A true receipt of another job, or of another attempt, is a lie; and who gives a false one is asked for no more.
+TEST(Cli, AReceiptIsOfTheJobAndTheAttemptThatWereAsked) {
+  PlayedNode node;
+  node.genesis = must(ledger::load_genesis("examples/genesis.json"));
+  const Bytes truth = must(read_file("examples/receipt.cairn", 1 << 26));
+  auto receipt = must(decode<attest::Receipt>(truth));
+  NodeClient client(node.address());
+  const auto told = [&](const JobId& job, const Bytes& answer) {
+    node.records["/v1/receipts/" + job.hex()] = answer;  // whichever attempt is asked
+    return attempts_of(client, job, {}, "");
+  };
+  const JobId job = receipt.body.job, other = *JobId::from_hex(kId);
+  for (const JobId& asked : {job, other}) {
+    const auto refused = told(asked, truth);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::proof);
+    EXPECT_NE(refused.error().text.find(asked == job ? "attempt 1 " : "attempt 0 "), std::string::npos) << refused.error().text;
+  }
+  receipt.body.sentence += "!";
+  const auto forged = told(job, encode(receipt));
+  ASSERT_TRUE(forged) << forged.error().message();
+  ASSERT_EQ(forged->size(), 1u);
+  EXPECT_TRUE(forged->front().refused);
+}
+
   PlayedNode node;
   const ledger::Holding holding{ledger::Holder::account(*AccountId::from_hex(kId)), {}, Amount::of_pebbles(12'500'000)};
   node.state[ledger::key_of(holding)] = encode(holding);

@@ -36,12 +36,21 @@ class Liar {
             }
             body += trailing;
           }
+          if (request.path == "/v1/status") {
+            auto status = must(decode<ledger::Status>(as_bytes(body)));
+            status.time = after(status.time, ahead_ms);
+            status.rules += rules_ahead;
+            const Bytes bytes = encode(status);
+            body.assign(bytes.begin(), bytes.end());
+          }
           reply->send({answer.status, "application/octet-stream", body});
         }))) {}
   std::string address() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
 
   Lie lie;
   uint16_t genesis_from = 0;
+  uint64_t ahead_ms = 0;  // of its status
+  uint32_t rules_ahead = 0;
   std::string replay, trailing;
   std::string last;  // honest answer
 
@@ -181,6 +190,21 @@ TEST_F(LyingNode, ClientsOfOneFolderShareTheirMemory) {
   liar.replay = before;
   NodeClient again(liar.address(), folder);
   EXPECT_EQ(code_of(again.account(a)), Code::too_old);
+}
+
+// A node must not be able to keep a transaction for centuries.
+TEST_F(LyingNode, WhatIsSignedExpiresByTheProvenTime) {
+  const SecretKey key = key_named("A");
+  const uint64_t proven_ms = ms(must(client.time()));
+  liar.ahead_ms = 1'000'000'000'000;
+  liar.rules_ahead = 7;
+  EXPECT_GE(ms(must(client.status()).time), liar.ahead_ms);
+  const auto sender = Sender::make(client, StoredKey{key, account_named("A")});
+  ASSERT_TRUE(sender) << sender.error().message();
+  const auto prepared = must(sender->prepared());
+  EXPECT_GE(ms(prepared.expiry), proven_ms);
+  EXPECT_LT(ms(prepared.expiry), proven_ms + 600'000);
+  EXPECT_EQ(prepared.nonce, 1u);
 }
 
 TEST_F(LyingNode, AnotherChainIsRefused) {
