@@ -72,6 +72,9 @@ Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, con
     if (!bytes && bytes.error().code == Code::not_found) return attempts;
     if (!bytes) return bytes.error();
     TRY_LET(receipt, decode<attest::Receipt>(*bytes));
+    if (receipt.body.job != job || receipt.body.attempt != attempts.size())
+      return Error{Code::proof, "asked for the receipt of attempt " + std::to_string(attempts.size()) + " at job " + brief(job) + ", the node gives that of attempt " +
+                       std::to_string(receipt.body.attempt) + " at job " + brief(receipt.body.job), "ask another node, and report this one"};
     Attempt attempt;
     if (auto checked = attest::check_receipt(receipt, genesis); !checked) attempt.refused = checked.error();
     for (const auto& record : receipt.body.games)
@@ -85,6 +88,7 @@ Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, con
     }
     attempt.receipt = std::move(receipt);
     attempts.push_back(std::move(attempt));
+    if (attempts.back().refused) return attempts;  // who makes up one can make up the next
   }
 }
 

@@ -14,7 +14,8 @@ struct Attempt {
   std::vector<ledger::Dispute> games;   // as they ended, as far as the node still knows them
 };
 
-// Every ended attempt, oldest first. Writes receipt-N.cairn into `out` unless that is empty. Errors: those of the node, io.
+// Every ended attempt, oldest first, up to the first whose receipt is refused. Writes receipt-N.cairn into `out` unless that is empty.
+// Errors: those of the node, io; proof (a receipt of another job, or of another attempt, than was asked).
 Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, const std::vector<ledger::Dispute>& games,
                                          const std::filesystem::path& out);
 

@@ -10,9 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/job_file.h"
+#include "agent/cli/report.h"
 #include "agent/devnet.h"
 #include "base/file.h"
 #include "base/scratch.h"
+#include "ledger/genesis_file.h"
 #include "ledger/state.h"
 #include "tests/agent/played_node.h"
 
@@ -308,11 +310,11 @@ TEST(Cli, ATrustedHeaderBeginsAnew) {
   ASSERT_EQ(trusted.status, 0) << trusted.err;
   EXPECT_EQ(trusted.json["trusted"], true);
   EXPECT_NE(remembered(), seen);  // block 1, from which later ones follow
+  EXPECT_EQ(terminal.run("chain trust --block 1 --header " + name + " --folder " + terminal.path("daemon").string()).status, 0);
+  EXPECT_EQ(must(read_text(terminal.path("daemon/chain.seen"), 1 << 20)), remembered());
   EXPECT_EQ(terminal.run("chain rules").status, 0);
 }
 
-  EXPECT_EQ(terminal.run("chain trust --block 1 --header " + name + " --folder " + terminal.path("daemon").string()).status, 0);
-  EXPECT_EQ(must(read_text(terminal.path("daemon/chain.seen"), 1 << 20)), remembered());
 TEST(Cli, AWrongFileNamesItsLineAndColumn) {
   Terminal terminal;
   const std::string file = terminal.path("job.yaml").string();
@@ -369,8 +371,6 @@ TEST(Cli, NothingIsSignedForAnotherChain) {
   }
 }
 
-TEST(Cli, AmountsAndPricesAreShownInBothForms) {
-  Terminal terminal;
 // What the node says that the time is counts for nothing.
 TEST(Cli, DraftsAndHotKeysExpireByTheProvenTime) {
   Terminal terminal;
@@ -430,6 +430,8 @@ TEST(Cli, AReceiptIsOfTheJobAndTheAttemptThatWereAsked) {
   EXPECT_TRUE(forged->front().refused);
 }
 
+TEST(Cli, AmountsAndPricesAreShownInBothForms) {
+  Terminal terminal;
   PlayedNode node;
   const ledger::Holding holding{ledger::Holder::account(*AccountId::from_hex(kId)), {}, Amount::of_pebbles(12'500'000)};
   node.state[ledger::key_of(holding)] = encode(holding);
