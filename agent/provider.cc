@@ -164,6 +164,7 @@ class Provider {
     }
     config_.price = fresh->price;
     config_.stake = fresh->stake;
+    config_.numeric = fresh->numeric;
     config_.policies = fresh->policies;
     config_.native = fresh->native;
     config_.memory_mib = fresh->memory_mib;
@@ -197,7 +198,7 @@ class Provider {
     std::sort(offer.policies.begin(), offer.policies.end());
     offer.native = config_.native;
     offer.expiry = after(*now, uint64_t{config_.offer_hours} * kHourMs);
-    if (ours && (ours->price != offer.price || ours->endpoint != offer.endpoint || ours->memory_bytes != offer.memory_bytes ||
+    if (ours && (ours->klass != offer.klass || ours->price != offer.price || ours->endpoint != offer.endpoint || ours->memory_bytes != offer.memory_bytes ||
                  ours->jobs_max != offer.jobs_max || ours->policies != offer.policies || ours->native != offer.native)) {
       chain_.try_send(ledger::WithdrawOffer{ours->id}, {});  // jobs that it was matched with go on
       ours = nullptr;

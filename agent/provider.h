@@ -17,8 +17,8 @@
 
 namespace cairn::agent {
 
-// Runs until SIGTERM. SIGHUP reads the file again: price, stake, policies, memory, jobs and hours count from then on, the
-// rest from the next start; a file with a mistake changes nothing and is logged.
+// Runs until SIGTERM. SIGHUP reads the file again: price, numeric class, policies, native, memory, jobs and hours count from
+// then on, stake when something is staked next, the rest from the next start; a file with a mistake changes nothing and is logged.
 // Errors: config. Throws Fault for what a restart would not mend at once: key file, folder, address in use, no worker.
 Result<> run_provider(const std::filesystem::path& config_file);
 

@@ -61,6 +61,25 @@ TEST_F(Network, AnHonestJobSettlesAndItsReceiptChecksOffline) {
   EXPECT_EQ(run_program(check + (scratch.path / "absent").string()), 6);
 }
 
+// What the offer says is read again while the agent runs.
+TEST_F(Network, ASettingOfTheOfferIsReadAgain) {
+  ASSERT_NO_FATAL_FAILURE(start("", 1, 0));
+  NodeClient node(net.node);
+  const DevnetMember* provider = net.find("provider-1");
+  const auto before = must(node.offers());
+  ASSERT_EQ(before.size(), 1u);
+  EXPECT_EQ(before[0].klass.numeric, attest::NumericClass::f32);
+  std::ofstream(provider->config, std::ios::app) << "numeric: int2\n";
+  ASSERT_EQ(::kill(provider->pid, SIGHUP), 0);
+  std::vector<ledger::Offer> now = before;
+  for (int i = 0; i < 600 && (now.size() != 1 || now[0].id == before[0].id); i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    now = must(node.offers());
+  }
+  ASSERT_EQ(now.size(), 1u);
+  EXPECT_EQ(now[0].klass.numeric, attest::NumericClass::int2);
+}
+
 TEST_F(Network, ALieInOneNumberIsFoundAndCostsTheStake) {
   ::setenv("CAIRN_LIE", "137 0 300", 1);
   ASSERT_NO_FATAL_FAILURE(start((kBin / "cairn-cheating-worker").string(), 2));
