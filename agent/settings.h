@@ -14,10 +14,10 @@ struct ProviderConfig {
   std::filesystem::path folder = "/var/lib/cairn/agent";  // journal, artefacts, running jobs
   std::string listen = "tcp://127.0.0.1:7710";           // where requesters and verifiers reach us; port 0 takes a free one
   std::filesystem::path worker = "cairn-worker";         // a bare name: beside this program, then in PATH
-  attest::Device device = attest::Device::cpu;
+  attest::Device device = attest::Device::cpu;           // cuda is refused: plans do not run on a GPU yet
   attest::NumericClass numeric = attest::NumericClass::f32;  // jobs of one class are taken
   Amount price = Amount::of_pebbles(500'000);            // for an hour of this machine
-  Amount stake = Amount::of_pebbles(10'000'000);         // kept staked; each job takes its policy's multiple of its reward
+  Amount stake = Amount::of_pebbles(10'000'000);         // staked when none is free and no job runs
   std::vector<attest::Policy> policies = {attest::Policy::standard, attest::Policy::careful, attest::Policy::all};
   bool native = false;                                   // native jobs too: judges that the job names decide about their pay
   Within<uint64_t, 1, 1 << 24> memory_mib{4096};         // largest plan that is taken
@@ -35,6 +35,10 @@ struct ProviderConfig {
                       field("memory_mib", &C::memory_mib),
                       field("jobs_max", &C::jobs_max), field("threads", &C::threads),
                       field("offer_hours", &C::offer_hours)};
+  }
+  Result<> check() const {
+    if (device != attest::Device::cpu) return Error{Code::config, "`device: cuda`: plans do not run on a GPU yet", "write device: cpu"};
+    return {};
   }
 };
 

@@ -44,5 +44,14 @@ TEST(Settings, SamplesShowEveryFieldWithItsDefault) {
   expect_manual<RequesterConfig>("configs/requester.yaml");
 }
 
+TEST(Settings, AProviderOffersNoDeviceThatPlansDoNotRunOn) {
+  EXPECT_TRUE(read_config_text<ProviderConfig>("device: cpu\n", "p.yaml"));
+  const auto refused = read_config_text<ProviderConfig>("device: cuda\n", "p.yaml");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::config);
+  EXPECT_NE(refused.error().text.find("plans do not run on a GPU yet"), std::string::npos) << refused.error().text;
+  EXPECT_EQ(refused.error().next, "write device: cpu");
+}
+
 }  // namespace
 }  // namespace cairn::agent
