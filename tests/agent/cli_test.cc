@@ -387,24 +387,6 @@ TEST(Cli, DraftsAndHotKeysExpireByTheProvenTime) {
   EXPECT_NE(granted.json["body"].dump().find("\"expiry\":18000000"), std::string::npos) << granted.out;
 }
 
-TEST(Cli, AmountsAndPricesAreShownInBothForms) {
-  Terminal terminal;
-// What the node says that the time is counts for nothing.
-TEST(Cli, DraftsAndHotKeysExpireByTheProvenTime) {
-  Terminal terminal;
-  PlayedNode node;
-  ledger::Status status;
-  status.time = ChainTime{1'000'000'000'000'000};
-  node.records["/v1/status"] = encode(status);
-  const std::string draft = " --account " + kId + " --draft " + terminal.path("draft").string() + node.option();
-  const Said sent = terminal.run("wallet send --to " + kId + " --amount \"1 CRN\"" + draft);
-  ASSERT_EQ(sent.status, 0) << sent.err;
-  EXPECT_EQ(sent.json["expiry"], 7 * 24 * 3'600'000) << sent.out;
-  const Said granted = terminal.run("wallet hot grant --hot " + kId + " --for pay --hours 5" + draft);
-  ASSERT_EQ(granted.status, 0) << granted.err;
-  EXPECT_NE(granted.json["body"].dump().find("\"expiry\":18000000"), std::string::npos) << granted.out;
-}
-
 // A true receipt of another job, or of another attempt, is a lie; and who gives a false one is asked for no more.
 TEST(Cli, AReceiptIsOfTheJobAndTheAttemptThatWereAsked) {
   PlayedNode node;
