@@ -24,9 +24,8 @@ Result<> send(const Cli& cli, const StakeWish& wish, const ledger::Body& body, c
 Result<> take_back(const Cli& cli, const StakeWish& wish, const ledger::Body& body, const std::string& said) {
   TRY_LET(config, cli.settings());
   NodeClient node(config.node, config.folder);
-  TRY_LET(status, node.status());
-  TRY_LET(rules, node.rules());
-  const uint64_t wait_ms = rules.at(status.rules - 1).params.unbonding_ms;
+  TRY_LET(rules, node.rules_in_force());
+  const uint64_t wait_ms = rules.params.unbonding_ms;
   return act(cli, wish.draft, body, [&](const ledger::TxResult& result) {
     cli.out.line(said + " will be in the balance in " + std::to_string(wait_ms / 1000) + " s of chain time");
     cli.out.object(JsonObject().add("transaction", result.id).add("height", result.height).add("unbonding_ms", wait_ms));
