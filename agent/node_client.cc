@@ -117,7 +117,7 @@ Result<attest::LightClient*> NodeClient::light() {
                    "name a node of your chain, or remove " + memory_.string() + " to follow the other one"};
     light_.emplace(std::move(genesis), memory ? memory->seen : std::nullopt);
   } else if (memory && memory->chain == light_->chain() && memory->seen && number(memory->seen->header.height) > number(light_->seen()->header.height)) {
-    light_.emplace(light_->genesis(), memory->seen);
+    light_ = attest::LightClient(light_->genesis(), memory->seen);  // not emplace, which would let go of the genesis first
   } else {
     return &*light_;
   }
