@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -22,7 +23,8 @@ Result<Hash> write_artefact(const std::filesystem::path& store, ByteSpan bytes, 
   const std::filesystem::path path = store / id.hex();
   std::error_code error;
   if (std::filesystem::file_size(path, error) == bytes.size() && !error) return id;
-  const std::filesystem::path part = path.string() + ".part." + std::to_string(::getpid());
+  static std::atomic<uint64_t> count{0};  // threads may write one artefact
+  const std::filesystem::path part = path.string() + ".part." + std::to_string(::getpid()) + "." + std::to_string(count++);
   const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   bool whole = fd >= 0;
   for (size_t at = 0; whole && at < bytes.size();) {

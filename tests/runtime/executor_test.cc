@@ -10,7 +10,9 @@
 #include <filesystem>
 #include <map>
 #include <random>
+#include <thread>
 
+#include "base/scratch.h"
 #include "runtime/artefacts.h"
 #include "runtime/job_run.h"
 
@@ -284,6 +286,24 @@ TEST(Executor, TwoToThe31ElementsAreRefusedWhereMemoryIsLess) {
   EXPECT_EQ(job.error().code, Code::memory_limit);
   EXPECT_NE(job.error().text.find(std::to_string(facts->peak_bytes)), std::string::npos) << job.error().text;
   std::filesystem::remove_all(store);
+}
+
+// A provider's threads keep what two jobs share.
+TEST(Artefacts, ThreadsMayWriteOne) {
+  const Scratch scratch;
+  const Bytes bytes(1 << 20, 7);
+  for (int round = 0; round < 20; round++) {
+    std::vector<std::thread> threads;
+    for (int n = 0; n < 4; n++)
+      threads.emplace_back([&] {
+        const auto id = write_artefact(scratch.path, bytes);
+        EXPECT_TRUE(id) << (id ? "" : id.error().text);
+      });
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(must(read_artefact(scratch.path, blake3(bytes), bytes.size())), bytes);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path), {}), 1);
+    std::filesystem::remove(scratch.path / blake3(bytes).hex());
+  }
 }
 
 }  // namespace
