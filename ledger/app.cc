@@ -42,7 +42,13 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
     }
     case Due::prune: return prune_job(state, block, *state.job(deadline.id.as<JobIdTag>()));
     case Due::unbonding: {
-      const auto back = *state.find<Unbonding>(make_key('u', deadline.timer.seq));
+      auto back = *state.find<Unbonding>(make_key('u', deadline.timer.seq));
+      const auto oldest = state.all<Duty>(make_key('D', back.account), 1);
+      if (!oldest.empty() && oldest.front().since <= height_of(back.seq)) {  // as long again, so that it is there for a fine
+        back.due = after(block.now, block.params().unbonding_ms);
+        state.arm(Due::unbonding, deadline.id, back.due, back.seq);
+        return state.put(back);
+      }
       state.move_up_to(Holder::unbonding(back.account), Holder::account(back.account), back.amount);
       state.erase(back);
       return;

@@ -181,6 +181,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
     check.record.draw = draw;
     check.record.round = round;
     job.checks.push_back(check);
+    if (job.spec.tier != attest::Tier::native) state.put(Duty{draw.verifier, block.height, job.id});  // a judge has no bond
     list += (list.size() > 1 ? "," : "") + to_json(draw);
   }
   if (draws.empty()) return after_verdicts(state, block, job);

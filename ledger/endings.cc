@@ -71,12 +71,19 @@ void drop_games(State& state, BlockContext& block, Job& job) {
   job.games.clear();
 }
 
+void end_duties(State& state, const Job& job) {
+  if (job.spec.tier == attest::Tier::native) return;
+  for (const Check& check : job.checks)
+    state.erase(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, job.id});
+}
+
 // Forgets the match and everything after it, and puts the job on the book again.
 void reopen(State& state, BlockContext& block, Job& job) {
   free_slot(state, job.offer);
   look_for_jobs(state, block, job.provider);
   state.disarm(job.timer);
   if (job.phase == JobPhase::draw) state.erase(DueDraw{job.draw_height, job.id});
+  end_duties(state, job);
   job.met.push_back(job.provider);
   if (job.met.size() > kMaxMet) job.met.erase(job.met.begin());
   job.phase = JobPhase::none;
@@ -100,6 +107,7 @@ void reopen(State& state, BlockContext& block, Job& job) {
 void finish(State& state, BlockContext& block, Job& job, JobState last, Code code, Blame fault, std::string sentence) {
   state.disarm(job.timer);
   if (job.phase == JobPhase::draw) state.erase(DueDraw{job.draw_height, job.id});
+  end_duties(state, job);
   job.state = last;
   job.phase = JobPhase::none;
   job.code = code;

@@ -154,6 +154,16 @@ struct Verifier {
   }
 };
 
+// A verifier is drawn for an attempt at a job that is not over: what it takes back of its bond from `since` on waits for the end.
+struct Duty {
+  AccountId verifier;
+  Height since{};
+  JobId job;
+  static constexpr auto fields() {
+    return std::tuple{field("verifier", &Duty::verifier), field("since", &Duty::since), field("job", &Duty::job)};
+  }
+};
+
 // Who may propose and vote on blocks. Its stake is what validator(account) holds.
 struct Validator {
   AccountId account;

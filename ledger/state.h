@@ -133,6 +133,7 @@ inline Bytes key_of(const Holder& h, const Currency& c) { return make_key('h', s
 inline Bytes key_of(const Holding& r) { return key_of(r.holder, r.currency); }
 inline Bytes key_of(const Unbonding& r) { return make_key('u', r.seq); }
 inline Bytes key_of(const Verifier& r) { return make_key('v', r.account); }
+inline Bytes key_of(const Duty& r) { return make_key('D', r.verifier, number(r.since), r.job); }
 inline Bytes key_of(const Validator& r) { return make_key('V', r.account); }
 inline Bytes key_of(const Deadline& r) { return make_key('d', ms(r.timer.due), r.timer.seq); }
 inline Bytes key_of(const Offer& r) { return make_key('o', r.id); }
@@ -285,6 +286,9 @@ inline const attest::Rules& rules_at(const std::vector<attest::Rules>& all, Heig
   return *at;
 }
 
+constexpr int kStepBits = 24;
+inline Height height_of(uint64_t seq) { return Height{seq >> kStepBits}; }
+
 struct BlockContext {
   const attest::Genesis& genesis;
   const std::vector<attest::Rules>& all_rules;  // by number; the last may be announced only
@@ -302,7 +306,7 @@ struct BlockContext {
   const attest::Rules& rules_of(const Job& job) const { return job.rules == 0 ? rules() : all_rules.at(job.rules - 1); }
   const attest::ChainParams& params_of(const Job& job) const { return rules_of(job).params; }
   // Orders everything that ever happened on the chain.
-  uint64_t next_seq() { return (number(height) << 24) + ++steps; }
+  uint64_t next_seq() { return (number(height) << kStepBits) + ++steps; }
   // `facts` are names and JSON values.
   void emit(std::string_view kind, const Hash& id, std::initializer_list<std::pair<std::string_view, std::string>> facts = {});
 };

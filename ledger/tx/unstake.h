@@ -5,7 +5,7 @@
 
 namespace cairn::ledger {
 
-// Takes free stake back; it reaches the balance when the unbonding time is over.
+// Takes free stake back; it reaches the balance when the unbonding time is over (of a verifier's, see Unbond).
 // Rejects: invalid       an amount of 0
 //          insufficient  less is free: stake inside a job cannot be taken back
 // Keeps:   the sender's sum

@@ -230,6 +230,31 @@ TEST_F(Market, SilentVerifiersLoseBondAndAreDrawnNoMore) {
   EXPECT_EQ(job(id).audit, attest::Audit::as_ordered);
 }
 
+TEST_F(Market, BondTakenBackWaitsForTheEndOfWhatItWasDrawnFor) {
+  const JobId id = open(scene.spec());
+  const Claim honest(scene.spec());
+  for (const char* who : {"V", "W"}) scene.expect(who, Unbond{{5}});  // before the draw: waits for nothing
+  run(id, honest);
+  until(id, JobPhase::verdicts);
+  const std::string drawn = scene.name_of(job(id).checks[0].record.draw.verifier);
+  const Amount bond = scene.bond(drawn);
+  scene.expect(drawn, Unbond{bond});
+  scene.pass(1'500);
+  commit_verdicts(id, honest);
+  scene.pass(2'500);
+  EXPECT_EQ(name(phase(id)), "answers");
+  const Holder unbonding = Holder::unbonding(scene.id(drawn));
+  EXPECT_EQ(scene.state().balance(unbonding), bond) << "4 s after it was taken back, of an unbonding time of 3 s";
+  answer(id, honest);
+  scene.pass(3'200);
+  EXPECT_EQ(scene.state().balance(unbonding).pebbles, bond.pebbles - scene.params().verifier_silence);
+  scene.pass(1'200);
+  EXPECT_EQ(name(state(id)), "settled");
+  scene.pass(3'200);
+  EXPECT_EQ(scene.state().balance(unbonding).pebbles, 0u);
+  EXPECT_FALSE(scene.state().any('D'));
+}
+
 TEST_F(Market, ASilentRevealCountsForNothing) {
   const JobId id = open(scene.spec());
   const Claim honest(scene.spec());

@@ -113,6 +113,7 @@ void Audit::committed(const Chain& chain, const Block& block) {
   for (const DueDraw& draw : before.draws) fired += number(draw.height) <= number(view.height);
   for (const auto& [place, deadline] : before.deadlines) fired += !view.deadlines.contains(place);
   check_holdings(before, view);
+  check_duties(before, view);
   check_jobs(view);
   check_consents(before, view, block);
   check_games(before, view);
@@ -192,7 +193,9 @@ void Audit::check_holdings(const Records& before, const Records& view) const {
   std::map<AccountId, u128> unbonding;
   for (const auto& [seq, record] : view.unbondings) {
     unbonding[record.account] += record.amount.pebbles;
-    require(before.unbondings.contains(seq) || record.due == after(view.now, genesis_.params.unbonding_ms), "an unbonding takes another time than its rule");
+    const auto then = before.unbondings.find(seq);
+    require((then != before.unbondings.end() && then->second.due == record.due) || record.due == after(view.now, genesis_.params.unbonding_ms),
+            "an unbonding takes another time than its rule");
   }
   for (const auto& [place, amount] : view.holdings) {
     const Holder& holder = place.first;
@@ -568,6 +571,21 @@ void Audit::check_market(const Records& view) const {
     for (const Share& share : asset.split) parts += share.parts;
     require(parts == kSplitParts, "an asset's split is not a whole");
   }
+}
+
+// What a drawn verifier took back stays until the attempt that it is drawn for is over.
+void Audit::check_duties(const Records& before, const Records& view) const {
+  std::set<Bytes> expected, standing;
+  for (const auto& [id, job] : view.jobs)
+    for (const Check& check : job.checks)
+      if (has_match(job) && !is_native(job.spec))
+        expected.insert(encode(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, id}));
+  for (const Duty& duty : view.duties) standing.insert(encode(duty));
+  require(standing == expected, "the duties are not those of the drawn verifiers");
+  for (const auto& [seq, record] : before.unbondings)
+    for (const Duty& duty : view.duties)
+      require(duty.verifier != record.account || duty.since > height_of(seq) || view.unbondings.contains(seq),
+              "the bond of " + truth_.name(duty.verifier) + " left before the end of what it was drawn for");
 }
 
 void Audit::check_queue(const Records& view, size_t fired) const {

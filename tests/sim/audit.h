@@ -50,6 +50,7 @@ class Audit {
   // Gives the transactions that paid and did nothing else.
   std::set<Hash> check_fees(const Records& before, const Records& view, const Block& block);
   void check_holdings(const Records& before, const Records& view) const;
+  void check_duties(const Records& before, const Records& view) const;
   void check_jobs(const Records& view) const;
   void check_named(const Job& job, const std::string& what) const;
   void check_consents(const Records& before, const Records& view, const Block& block) const;

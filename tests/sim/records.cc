@@ -39,6 +39,7 @@ std::shared_ptr<const Records> Records::of(const App& app) {
         view->verifiers.emplace(r.account, r);
         break;
       }
+      case 'D': view->duties.push_back(read<Duty>(value)); break;
       case 'd': {
         const auto r = read<Deadline>(value);
         view->deadlines.emplace(std::pair(r.timer.due, r.timer.seq), r);

@@ -18,6 +18,7 @@ struct Records {
   std::map<std::pair<Holder, Currency>, Amount> holdings;
   std::map<uint64_t, Unbonding> unbondings;  // by seq
   std::map<AccountId, Verifier> verifiers;
+  std::vector<Duty> duties;
   std::map<std::pair<ChainTime, uint64_t>, Deadline> deadlines;
   std::map<OfferId, Offer> offers;
   std::vector<BookEntry> book;
