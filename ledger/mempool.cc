@@ -23,8 +23,9 @@ Waiting Waiting::of(const Transaction& transaction, const TransactionId& id, Byt
   out.fee = transaction.fee;
   out.expiry = transaction.expiry;
   out.is_move = std::holds_alternative<PlayMove>(transaction.body);
-  out.of_keys = std::holds_alternative<RotateKey>(transaction.body) || std::holds_alternative<GrantKey>(transaction.body) ||
-                std::holds_alternative<RevokeKey>(transaction.body);
+  if (std::holds_alternative<RotateKey>(transaction.body)) out.rekeys = Signer{transaction.sender, {}};
+  if (const auto* grant = std::get_if<GrantKey>(&transaction.body)) out.rekeys = Signer{transaction.sender, grant->key};
+  if (const auto* revoke = std::get_if<RevokeKey>(&transaction.body)) out.rekeys = Signer{transaction.sender, revoke->key};
   return out;
 }
 
@@ -202,7 +203,7 @@ std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
   return out;
 }
 
-std::vector<std::pair<Waiting, Error>> Mempool::settle(const std::map<Signer, Standing>& senders, const std::set<AccountId>& rekeyed,
+std::vector<std::pair<Waiting, Error>> Mempool::settle(const std::map<Signer, Standing>& senders, const std::set<Signer>& rekeyed,
                                                       ChainTime now) {
   std::vector<std::pair<Waiting, Error>> left;
   const Error passed{Code::wrong_nonce, "another transaction with its nonce was in a block first", "sign it again"};
@@ -228,8 +229,10 @@ std::vector<std::pair<Waiting, Error>> Mempool::settle(const std::map<Signer, St
       take_out(lane, std::prev(lane->second.waiting.end()), unpaid);
     }
   }
-  for (const AccountId& account : rekeyed)
-    for (auto lane = any_lane_of(account); lane != lanes_.end(); lane = any_lane_of(account)) take_out(lane, lane->second.waiting.begin(), strange);
+  for (const Signer& signer : rekeyed) {
+    const auto next = [&] { return signer.hot_key.is_zero() ? any_lane_of(signer.account) : lane_of(signer); };
+    for (auto lane = next(); lane != lanes_.end(); lane = next()) take_out(lane, lane->second.waiting.begin(), strange);
+  }
   while (!expiries_.empty() && expiries_.begin()->first.first <= now) {
     const auto [sender, nonce] = expiries_.begin()->second;
     const auto lane = lanes_.find(sender);

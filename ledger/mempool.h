@@ -42,7 +42,7 @@ struct Waiting {
   Amount fee;
   ChainTime expiry{};
   bool is_move = false;  // in a dispute; the caller clears it where no game waits for it
-  bool of_keys = false;  // changes who signs for its account
+  std::optional<Signer> rekeys;  // whose signatures may be good no more when it is in a block; no hot key: all of the account's
   uint64_t arrival = 0;
 
   static Waiting of(const Transaction& transaction, const TransactionId& id, Bytes bytes);
@@ -67,9 +67,9 @@ class Mempool {
   // The next block: at most `max_bytes`, in order. They stay until settle().
   std::vector<const Waiting*> take(size_t max_bytes) const;
 
-  // After a block: `senders` are all signers in it as they stand now, `rekeyed` the accounts whose keys it changed. Gives what left:
-  // expired, below its sender's nonce, no longer paid for, signed by keys that may have gone.
-  std::vector<std::pair<Waiting, Error>> settle(const std::map<Signer, Standing>& senders, const std::set<AccountId>& rekeyed, ChainTime now);
+  // After a block: `senders` are all signers in it as they stand now, `rekeyed` what its transactions rekey. Gives what left: expired,
+  // below its sender's nonce, no longer paid for, signed by keys that may have gone.
+  std::vector<std::pair<Waiting, Error>> settle(const std::map<Signer, Standing>& senders, const std::set<Signer>& rekeyed, ChainTime now);
   // Takes one out, e.g. what a block could not use.
   void drop(const TransactionId& id);
 

@@ -306,9 +306,9 @@ void Solo::make_block() {
   finish(std::move(ended));  // at once: what follows is for the next block
   if (on_block_) on_block_(block);
 
-  std::set<AccountId> rekeyed;
+  std::set<Signer> rekeyed;
   for (const auto& result : block.results) {
-    if (const Waiting* done = mempool_.find(result.id); done && done->of_keys && result.code == 0) rekeyed.insert(done->signer.account);
+    if (const Waiting* done = mempool_.find(result.id); done && done->rekeys && result.code == 0) rekeyed.insert(*done->rekeys);
     mempool_.drop(result.id);
   }
   const ChainTime now = block.header.header.time;

@@ -150,18 +150,18 @@ Pool::Gone Pool::settle(const Block& block, std::span<const RecordChange> change
     stand_on_last();
   }
   std::map<Signer, Standing> senders;
-  std::set<AccountId> rekeyed;
-  const auto note = [&](const Signer& signer, bool of_keys, size_t i) {
-    senders[signer] = {};
-    if (of_keys && block.results[i].code == 0) rekeyed.insert(signer.account);
+  std::set<Signer> rekeyed;
+  const auto note = [&](const Waiting& transaction, size_t i) {
+    senders[transaction.signer] = {};
+    if (transaction.rekeys && block.results[i].code == 0) rekeyed.insert(*transaction.rekeys);
   };
   for (size_t i = 0; i < block.results.size(); i++) {
     const TransactionId& id = block.results[i].id;
     if (const Waiting* here = waiting_.find(id)) {
-      note(here->signer, here->of_keys, i);
+      note(*here, i);
       waiting_.drop(id);
     } else if (const auto transaction = decode<Transaction>(block.transactions[i])) {
-      note(signer_of(*transaction), Waiting::of(*transaction, id, {}).of_keys, i);
+      note(Waiting::of(*transaction, id, {}), i);
     }
   }
   for (auto& [signer, standing] : senders) standing = standing_of(*state_, signer, now_);

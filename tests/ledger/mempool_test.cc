@@ -159,7 +159,9 @@ TEST(Mempool, WhatIsNoLongerPaidForLeaves) {
   EXPECT_EQ(gone(pool.settle({{account, {1, Amount{450}}}, {key, {1, Amount{450}, Amount{150}}}}, {}, ChainTime{20})), "");
   EXPECT_EQ(gone(pool.settle({{account, {1, Amount{350}}}}, {}, ChainTime{20})), "A3 insufficient");
   EXPECT_EQ(gone(pool.settle({{key, {1, Amount{350}, Amount{120}}}}, {}, ChainTime{20})), "H3 insufficient");
-  EXPECT_EQ(gone(pool.settle({}, {account.account}, ChainTime{20})), "A1 bad_signature, A2 bad_signature, H1 bad_signature, H2 bad_signature");
+  EXPECT_EQ(gone(pool.settle({}, {key}, ChainTime{20})), "H1 bad_signature, H2 bad_signature");
+  ASSERT_TRUE(pool.add(hot("H5", 1, 50), {1, Amount{1000}, Amount{150}}, ChainTime{10}));
+  EXPECT_EQ(gone(pool.settle({}, {account}, ChainTime{20})), "A1 bad_signature, A2 bad_signature, H5 bad_signature");
   EXPECT_EQ(taken(pool), "B0");
 }
 

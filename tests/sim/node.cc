@@ -159,12 +159,12 @@ bool Node::commit(const Proposal& proposal) {
   audit_.committed(*chain_, block);
 
   std::map<Signer, Standing> senders;
-  std::set<AccountId> rekeyed;
+  std::set<Signer> rekeyed;
   for (size_t i = 0; i < proposal.transactions.size(); i++) {
     const auto transaction = decode<Transaction>(proposal.transactions[i]);
     if (!transaction) continue;
     senders[signer_of(*transaction)] = {};
-    if (Waiting::of(*transaction, {}, {}).of_keys && block.results[i].code == 0) rekeyed.insert(transaction->sender);
+    if (const auto rekeys = Waiting::of(*transaction, {}, {}).rekeys; rekeys && block.results[i].code == 0) rekeyed.insert(*rekeys);
   }
   const ChainTime now = block.header.header.time;
   chain_->read([&](const App& app) {
