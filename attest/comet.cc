@@ -178,6 +178,19 @@ Result<std::vector<CometValidator>> check_change(std::span<const CometValidator>
   return set;
 }
 
+Result<> check_outcome(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app) {
+  if (number(seal.header.height) != number(height) + 1) return no_proof(seal.header.height, "does not seal height " + std::to_string(number(height)));
+  if (seal.header.app != app) return no_proof(seal.header.height, "seals another outcome");
+  const CometHeader* last = &seal.header;
+  for (const CometHeader& next : seal.then) {
+    if (number(next.height) != number(last->height) + 1 || next.last_block.hash != header_hash(*last))
+      return no_proof(next.height, "does not follow the one before it");
+    last = &next;
+  }
+  if (last->chain_id != chain_id) return no_proof(last->height, "is of another chain");
+  return {};
+}
+
 Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app,
                                                std::vector<CometValidator> set) {
   sort_set(set);
@@ -185,16 +198,14 @@ Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std:
   for (const SetChange& change : seal.changes) {
     const CometHeader& header = change.header;
     if (header.chain_id != chain_id) return no_proof(header.height, "is of another chain");
-    if (number(header.height) <= before || number(header.height) > number(height))
+    if (number(header.height) <= before || header.height >= seal.voted().height)
       return no_proof(header.height, "changes the set out of order");
     before = number(header.height);
     TRY_LET(next, check_change(set, change));
     set = std::move(next);
   }
-  if (seal.header.chain_id != chain_id) return no_proof(seal.header.height, "is of another chain");
-  if (number(seal.header.height) != number(height) + 1) return no_proof(seal.header.height, "does not seal height " + std::to_string(number(height)));
-  if (seal.header.app != app) return no_proof(seal.header.height, "seals another outcome");
-  return check_led(set, seal.header, seal.commit, seal.set);
+  TRY(check_outcome(seal, chain_id, height, app));
+  return check_led(set, seal.voted(), seal.commit, seal.set);
 }
 
 }  // namespace cairn::attest

@@ -124,12 +124,15 @@ struct CometSeal {
   static constexpr std::string_view kName = "comet";
   std::vector<SetChange> changes;  // since the set that the reader knows
   CometHeader header;              // of the height after the sealed one
-  CometCommit commit;
+  std::vector<CometHeader> then;   // that follow it, to the one that is voted for: none where that is `header`
+  CometCommit commit;              // for the last of them
   std::vector<CometValidator> set;
   static constexpr auto fields() {
     using S = CometSeal;
-    return std::tuple{field("changes", &S::changes), field("header", &S::header), field("commit", &S::commit), field("set", &S::set)};
+    return std::tuple{field("changes", &S::changes), field("header", &S::header), field("then", &S::then), field("commit", &S::commit),
+                      field("set", &S::set)};
   }
+  const CometHeader& voted() const { return then.empty() ? header : then.back(); }
 };
 
 std::string comet_chain_id(const Hash& genesis);
@@ -149,8 +152,10 @@ Result<std::vector<CometValidator>> check_led(std::span<const CometValidator> kn
                                               std::vector<CometValidator> set);
 // Where a change leads. Errors: as above.
 Result<std::vector<CometValidator>> check_change(std::span<const CometValidator> known, const SetChange& change);
-// That the set, or one that follows from it by the seal's changes, has sealed `app` as the outcome of `height`. Gives the set
-// that did. Errors: proof, bad_signature.
+// That what the seal votes for holds `app` as the outcome of `height`. Errors: proof.
+Result<> check_outcome(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app);
+// That, and that the set, or one that follows from it by the seal's changes, has voted for it. Gives the set that did. Errors: proof,
+// bad_signature.
 Result<std::vector<CometValidator>> check_seal(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app,
                                                std::vector<CometValidator> set);
 

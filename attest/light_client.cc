@@ -41,8 +41,8 @@ Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed
   TRY_LET(after, votes_for(header));
   const CometSeal from = in_full(*before, genesis);
   CometSeal to = in_full(*after, genesis);
-  std::erase_if(to.changes, [&](const SetChange& change) { return change.header.height <= from.header.height; });
-  const bool is_next = number(to.header.height) == number(from.header.height) + 1 && to.header.validators == from.header.next_validators;
+  std::erase_if(to.changes, [&](const SetChange& change) { return change.header.height <= from.voted().height; });
+  const bool is_next = number(to.voted().height) == number(from.voted().height) + 1 && to.voted().validators == from.voted().next_validators;
   TRY(check_seal(to, comet_chain_id(chain), its.height, header_id(its), is_next ? to.set : from.set));
   if (its.previous.is_zero()) return no_proof(its.height, "names no previous one");
   return {};
@@ -54,11 +54,9 @@ Result<Hash> trusted_name(const Genesis& genesis, const SignedHeader& header) {
     return Error{Code::wrong_chain, "a header of chain " + header.header.genesis.hex().substr(0, 16), "name one of chain " + chain.hex().substr(0, 16)};
   if (genesis.engine == Engine::solo) return id;
   TRY_LET(seal, votes_for(header));
-  const CometHeader& sealing = seal->header;
-  if (sealing.chain_id != comet_chain_id(chain) || number(sealing.height) != number(header.header.height) + 1 || sealing.app != id ||
-      set_hash(in_full(*seal, genesis).set) != sealing.validators)
-    return no_proof(header.header.height, "has another's seal");
-  return header_hash(sealing);
+  TRY(check_outcome(*seal, comet_chain_id(chain), header.header.height, id));
+  if (set_hash(in_full(*seal, genesis).set) != seal->voted().validators) return no_proof(header.header.height, "has another's seal");
+  return header_hash(seal->voted());
 }
 
 Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenRecord& record) {

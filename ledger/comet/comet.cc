@@ -14,6 +14,7 @@ constexpr size_t kQuestionsMax = 256;
 constexpr uint64_t kAgainMs = 100;        // where CometBFT is away, or its mempool full
 constexpr uint64_t kWaiterMs = 120'000;   // then nobody listens any more
 constexpr uint64_t kSealMs = 20'000;      // for the block after
+constexpr size_t kThenMax = 16;           // blocks in a row whose votes no client counts
 
 const Error kStopping{Code::unreachable, "the node is stopping", "ask again when it is back"};
 
@@ -293,7 +294,8 @@ Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height b
 }
 
 Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
-  const Height at{number(height) + 1};
+  Height at{number(height) + 1};
+  std::vector<attest::CometHeader> passed;  // of the heights before `at`
   std::vector<attest::CometValidator> known;
   for (const auto& validator : chain_.genesis().validators) known.push_back({validator.key, attest::votes_of(validator.stake)});
   attest::sort_set(known);
@@ -302,7 +304,16 @@ Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
     TRY_LET(seal, voted(rpc, at, known));
     if (attest::check_led(known, seal.header, seal.commit, seal.set)) {
       seal.changes = std::move(changes);
+      if (passed.empty()) return seal;
+      passed.push_back(std::exchange(seal.header, passed.front()));
+      seal.then.assign(passed.begin() + 1, passed.end());
       return seal;
+    }
+    const auto& own = seal.set.empty() ? known : seal.set;
+    if (passed.size() < kThenMax && !attest::check_led(own, seal.header, seal.commit, own)) {  // too few votes that a client counts
+      passed.push_back(std::move(seal.header));
+      at = Height{number(at) + 1};
+      continue;
     }
     const size_t n = changes.size();
     if (n < changes_.size() && changes_[n].header.height < at) {

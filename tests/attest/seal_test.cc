@@ -221,7 +221,7 @@ class Handover {
     out.header.previous.v[0] = 1;
     CometHeader header = at(height + 1, set, next);
     header.app = header_id(out.header);
-    out.seal = CometSeal{std::move(changes), header, commit_of(header, set_of(set), signers), set_of(set)};
+    out.seal = CometSeal{std::move(changes), header, {}, commit_of(header, set_of(set), signers), set_of(set)};
     return out;
   }
   Genesis genesis;
@@ -261,6 +261,49 @@ TEST(Seal, WhatFollowsWhatWasSeenTable) {
     LightClient client(chain.genesis, seen);
     EXPECT_EQ(static_cast<bool>(client.believe(row.header, 0)), static_cast<bool>(after)) << row.what;
   }
+}
+
+// The block after the sealed one may have too few votes that a client counts: then those of a later block count, to which its headers lead.
+TEST(Seal, ALaterBlocksVotesTable) {
+  const Handover chain;
+  const SignedHeader seen = chain.sealed(10, {chain.over()}, chain.kNow, "efgh", chain.kNow);
+  const auto later = [&](void (*damage)(std::vector<CometHeader>&), const char* signers) {
+    SignedHeader out = chain.sealed(20, {chain.over()}, chain.kNow, "ef", chain.kNow);
+    auto& seal = std::get<CometSeal>(out.seal);
+    for (uint64_t height : {22, 23}) {
+      CometHeader next = chain.at(height, chain.kNow, chain.kNow);
+      next.last_block.hash = header_hash(seal.voted());
+      seal.then.push_back(next);
+    }
+    damage(seal.then);
+    seal.commit = commit_of(seal.voted(), set_of(chain.kNow), signers);
+    return out;
+  };
+  const auto none = [](std::vector<CometHeader>&) {};
+  const struct {
+    const char* what;
+    SignedHeader header;
+    const char* code;
+  } rows[] = {
+      {"all of it", later(none, "efgh"), "ok"},
+      {"three of the set", later(none, "efg"), "ok"},
+      {"two of the set", later(none, "ef"), "proof"},
+      {"the way ends before", later([](auto& then) { then.pop_back(); }, "efgh"), "ok"},
+      {"the way is empty", later([](auto& then) { then.clear(); }, "efg"), "ok"},
+      {"a height is left out", later([](auto& then) { then.erase(then.begin()); }, "efgh"), "proof"},
+      {"another block before the last", later([](auto& then) { then.back().last_block.hash.v[0] ^= 1; }, "efgh"), "proof"},
+      {"another block in the middle", later([](auto& then) { then.front().data.v[0] ^= 1; }, "efgh"), "proof"},
+      {"another chain", later([](auto& then) { then.back().chain_id = "other"; }, "efgh"), "proof"},
+  };
+  for (const auto& row : rows) {
+    const auto by_genesis = check_header(chain.genesis, row.header), after = check_header_after(chain.genesis, seen, row.header);
+    EXPECT_EQ(by_genesis ? "ok" : name(by_genesis.error().code), row.code) << row.what;
+    EXPECT_EQ(after ? "ok" : name(after.error().code), row.code) << row.what;
+    const auto named = trusted_name(chain.genesis, row.header);
+    EXPECT_TRUE(!after || *named == header_hash(std::get<CometSeal>(row.header.seal).voted())) << row.what;
+  }
+  LightClient client(chain.genesis, rows[0].header);  // seen by the votes of block 23
+  EXPECT_TRUE(client.believe(chain.sealed(21, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
 }
 
 // A name says who had votes: a header that is the named one under other votes is not.
