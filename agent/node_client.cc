@@ -320,6 +320,13 @@ Error refused(const ledger::Body& body, Code code, const std::string& text, cons
 }
 }  // namespace
 
+Result<bool> Sender::fee_has_risen(Code refused) {
+  if (refused != Code::fee_too_low) return false;
+  TRY_LET(rules, node_->rules_in_force());
+  const uint64_t before = std::exchange(fee_per_byte_, rules.params.fee_per_byte);
+  return fee_per_byte_ > before;
+}
+
 Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
   for (int attempt = 0;; attempt++) {
     TRY_LET(transaction, prepared());
@@ -328,6 +335,8 @@ Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
     const auto result = node_->submit(encode(transaction), true);
     const Code code = result ? static_cast<Code>(result->code) : result.error().code;
     if (code == Code::wrong_nonce && attempt < kNonceAttempts) continue;
+    TRY_LET(again, fee_has_risen(code));
+    if (again) continue;
     if (!result) return result.error();
     if (result->code != 0) return refused(body, code, result->text, stored_.account);
     return result;
@@ -342,8 +351,13 @@ Result<> Sender::send_all(const std::vector<ledger::Body>& bodies) {
     transaction.body = bodies[i];
     transaction.fee = {};
     ledger::sign(transaction, stored_.key, fee_per_byte_);
-    TRY_LET(result, node_->submit(encode(transaction), i + 1 == bodies.size()));
-    ids.push_back(result.id);
+    const auto result = node_->submit(encode(transaction), i + 1 == bodies.size());
+    if (!result && i == 0) {
+      TRY_LET(again, fee_has_risen(result.error().code));
+      if (again) return send_all(bodies);
+    }
+    if (!result) return result.error();
+    ids.push_back(result->id);
     transaction.nonce++;
   }
   for (size_t i = 0; i < ids.size(); i++) {

@@ -146,6 +146,8 @@ class Sender {
 
  private:
   Sender(NodeClient& node, const StoredKey& key, attest::Genesis genesis);
+  // Whether a transaction was refused because the rules ask for more since an upgrade: what is signed next pays it.
+  Result<bool> fee_has_risen(Code refused);
   NodeClient* node_;
   StoredKey stored_;
   attest::Genesis genesis_;

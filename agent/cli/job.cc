@@ -214,7 +214,7 @@ Result<> conclude(const Cli& cli, Desktop& desktop, const ledger::Job& job, cons
     cli.out.line(row("took", std::string(text) + " from submit to result"));
   }
   json.add("out", out.string()).add("order", json_before);
-  if (const auto failure = failure_of(job)) {
+  if (const auto failure = failure_of(job, attempts)) {
     cli.out.object(json.add("error", JsonObject().add("code", name(failure->code)).add("text", failure->text).add("next", failure->next)));
     return *failure;
   }
@@ -259,7 +259,7 @@ Result<> run_verb(const Cli& cli, const Wish& wish, bool submit_only) {
   if (submit_only) {
     TRY_LET(now, watch.follow(uint64_t{wish.timeout_s} * 1000,
                               [](const ledger::Job& j) { return j.state >= ledger::JobState::running; }));
-    if (const auto failure = failure_of(now)) return *failure;
+    if (const auto failure = failure_of(now, {})) return *failure;
     cli.out.line("the provider holds every input; this terminal is needed no more");
     cli.out.line(row("next", "cairn job watch " + id.hex()));
     cli.out.object(job_json(now, {}).add("order", quoted_json(quoted)).add("out", out));
@@ -306,6 +306,7 @@ Result<> watch_verb(const Cli& cli, const Wish& wish) {
     TRY_LET(attempts, attempts_of(desktop->node, id, watch.games(), ""));
     job_lines(cli.out, ended, attempts);
     cli.out.object(job_json(ended, attempts));
+    if (const auto refused = refusal_in(attempts)) return *refused;
     return {};
   }
   const fs::path out = !wish.out.empty() ? fs::path(wish.out) : note ? fs::path(note->out) : fs::path("out") / brief(id);
@@ -333,6 +334,7 @@ Result<> show_verb(const Cli& cli, const Wish& wish) {
   TRY_LET(attempts, attempts_of(node, id, games_of(node, id), ""));
   job_lines(cli.out, job, attempts);
   cli.out.object(job_json(job, attempts));
+  if (const auto refused = refusal_in(attempts)) return *refused;
   return {};
 }
 

@@ -157,7 +157,16 @@ void job_lines(const Output& out, const ledger::Job& job, const std::vector<Atte
   }
 }
 
-std::optional<Error> failure_of(const ledger::Job& job) {
+std::optional<Error> refusal_in(const std::vector<Attempt>& attempts) {
+  for (const auto& attempt : attempts)
+    if (attempt.refused)
+      return Error{attempt.refused->code, "the receipt of attempt " + std::to_string(attempt.receipt.body.attempt) + " is refused: " + attempt.refused->text,
+                   attempt.refused->next};
+  return std::nullopt;
+}
+
+std::optional<Error> failure_of(const ledger::Job& job, const std::vector<Attempt>& attempts) {
+  if (auto refused = refusal_in(attempts)) return refused;
   if (job.state == ledger::JobState::voided)
     return Error{Code::job_void, "job " + brief(job.id) + " is void: " + job.sentence, "the escrow is back; see cairn job show " + job.id.hex()};
   if (job.state == ledger::JobState::cancelled)

@@ -22,7 +22,9 @@ Result<std::vector<Attempt>> attempts_of(NodeClient& node, const JobId& job, con
 // {"job","title","state","outcome","code","fault","sentence","audit",...,"paid","attempts"}: what needs no result.
 JsonObject job_json(const ledger::Job& job, const std::vector<Attempt>& attempts);
 void job_lines(const Output& out, const ledger::Job& job, const std::vector<Attempt>& attempts);
-// The error that a job ended with; nothing for one that is settled or goes on.
-std::optional<Error> failure_of(const ledger::Job& job);
+// The first receipt that is refused, as an error.
+std::optional<Error> refusal_in(const std::vector<Attempt>& attempts);
+// That, or the error that a job ended with; nothing for one that is settled or goes on.
+std::optional<Error> failure_of(const ledger::Job& job, const std::vector<Attempt>& attempts);
 
 }  // namespace cairn::agent

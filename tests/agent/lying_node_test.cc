@@ -23,6 +23,7 @@ class Liar {
   explicit Liar(uint16_t honest)
       : honest_(honest), server_(must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
           const uint16_t port = request.path == "/v1/genesis" && genesis_from ? genesis_from : honest_;
+          if (request.method == "POST") return reply->send({400, "application/json", R"({"code":"fee_too_low","text":"more","next":"pay"})"});
           const auto answer = ledger::get(port, request.path + "?raw=1");
           std::string body = answer.body;
           if (answer.status == 200 && request.path.starts_with("/v1/state/")) {
@@ -205,6 +206,32 @@ TEST_F(LyingNode, WhatIsSignedExpiresByTheProvenTime) {
   EXPECT_GE(ms(prepared.expiry), proven_ms);
   EXPECT_LT(ms(prepared.expiry), proven_ms + 600'000);
   EXPECT_EQ(prepared.nonce, 1u);
+}
+
+// A node that asks for more than the rules do gets nothing; an upgrade does, from whoever signed before it.
+TEST_F(LyingNode, AFeeRisesWithTheProvenRulesAlone) {
+  auto governed = genesis;
+  governed.governor = account_named("A");
+  governed.params.upgrade_notice_blocks = 1;
+  ledger::RunningNode node(scratch.path / "governed", governed);
+  NodeClient direct("http://127.0.0.1:" + std::to_string(node.port()), scratch.path / "governed-user");
+  auto sender = must(Sender::make(direct, StoredKey{key_named("A"), account_named("A")}));
+  const ledger::Transfer one{account_named("B"), {1}};
+  Liar asks_for_more(node.port());
+  NodeClient fooled(asks_for_more.address(), scratch.path / "fooled");
+  EXPECT_EQ(code_of(must(Sender::make(fooled, StoredKey{key_named("B"), account_named("B")})).send(one)), Code::fee_too_low);
+
+  auto params = governed.params;
+  params.fee_per_byte *= 2;
+  const Height from{number(must(sender.send(one)).height) + 3};
+  must(sender.send(ledger::Upgrade{from, attest::kProtocol, params}));
+  for (int n = 0; n < 5; n++) {
+    const auto sent = n % 2 ? sender.send_all({one, one}) : Result<>();
+    EXPECT_TRUE(sent) << sent.error().message();
+    const auto done = sender.send(one);
+    ASSERT_TRUE(done) << done.error().message();
+  }
+  EXPECT_EQ(must(direct.rules_in_force()).params.fee_per_byte, params.fee_per_byte);
 }
 
 TEST_F(LyingNode, AnotherChainIsRefused) {
