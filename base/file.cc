@@ -106,11 +106,14 @@ Result<> write_file(const std::filesystem::path& path, ByteSpan bytes, unsigned 
 
 Result<> create_file(const std::filesystem::path& path, ByteSpan bytes, unsigned mode) {
   TRY_LET(part, write_beside(path, bytes, mode));
-  Result<> named;
-  if (::link(part.c_str(), path.c_str()) != 0)
-    named = errno == EEXIST ? Error{Code::exists, path.string() + " exists already", "name another file"} : io_error(path, "cannot create");
+  // In one step, so that no file is ever replaced; a file system that cannot rename so has hard links, or refuses.
+  if (::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) != 0 &&
+      (errno != EINVAL || ::link(part.c_str(), path.c_str()) != 0)) {
+    Error error = errno == EEXIST ? Error{Code::exists, path.string() + " exists already", "name another file"} : io_error(path, "cannot create");
+    ::unlink(part.c_str());
+    return error;
+  }
   ::unlink(part.c_str());
-  TRY(named);
   return sync_folder_of(path);
 }
 
