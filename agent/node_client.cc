@@ -328,8 +328,14 @@ Result<bool> Sender::fee_has_risen(Code refused) {
 }
 
 Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
+  const bool adds_up = std::holds_alternative<ledger::Transfer>(body) || std::holds_alternative<ledger::OpenJob>(body);
+  uint64_t nonce = 0;
   for (int attempt = 0;; attempt++) {
     TRY_LET(transaction, prepared());
+    if (attempt > 0 && adds_up && transaction.nonce != nonce)  // the node may have kept what it refused
+      return Error{Code::wrong_nonce, "another transaction took nonce " + std::to_string(nonce) + ", or this one did although the node refused it",
+                   "see whether it was done before you do it again"};
+    nonce = transaction.nonce;
     transaction.body = body;
     ledger::sign(transaction, stored_.key, fee_per_byte_);
     const auto result = node_->submit(encode(transaction), true);
@@ -347,15 +353,13 @@ Result<> Sender::send_all(const std::vector<ledger::Body>& bodies) {
   if (bodies.empty()) return {};
   TRY_LET(transaction, prepared());
   std::vector<ledger::TransactionId> ids;
-  for (size_t i = 0; i < bodies.size(); i++) {
-    transaction.body = bodies[i];
+  while (ids.size() < bodies.size()) {
+    transaction.body = bodies[ids.size()];
     transaction.fee = {};
     ledger::sign(transaction, stored_.key, fee_per_byte_);
-    const auto result = node_->submit(encode(transaction), i + 1 == bodies.size());
-    if (!result && i == 0) {
-      TRY_LET(again, fee_has_risen(result.error().code));
-      if (again) return send_all(bodies);
-    }
+    const auto result = node_->submit(encode(transaction), ids.size() + 1 == bodies.size());
+    TRY_LET(again, fee_has_risen(result ? Code{} : result.error().code));
+    if (again) continue;
     if (!result) return result.error();
     ids.push_back(result->id);
     transaction.nonce++;

@@ -181,6 +181,7 @@ Result<std::vector<CometValidator>> check_change(std::span<const CometValidator>
 Result<> check_outcome(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app) {
   if (number(seal.header.height) != number(height) + 1) return no_proof(seal.header.height, "does not seal height " + std::to_string(number(height)));
   if (seal.header.app != app) return no_proof(seal.header.height, "seals another outcome");
+  if (seal.then.size() > kMaxThen) return no_proof(seal.header.height, "is further from its votes than 16 blocks");
   const CometHeader* last = &seal.header;
   for (const CometHeader& next : seal.then) {
     if (number(next.height) != number(last->height) + 1 || next.last_block.hash != header_hash(*last))

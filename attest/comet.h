@@ -152,6 +152,7 @@ Result<std::vector<CometValidator>> check_led(std::span<const CometValidator> kn
                                               std::vector<CometValidator> set);
 // Where a change leads. Errors: as above.
 Result<std::vector<CometValidator>> check_change(std::span<const CometValidator> known, const SetChange& change);
+inline constexpr size_t kMaxThen = 16;  // blocks in a row whose votes no client counts
 // That what the seal votes for holds `app` as the outcome of `height`. Errors: proof.
 Result<> check_outcome(const CometSeal& seal, const std::string& chain_id, Height height, const Hash& app);
 // That, and that the set, or one that follows from it by the seal's changes, has voted for it. Gives the set that did. Errors: proof,

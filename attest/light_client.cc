@@ -29,6 +29,15 @@ CometSeal in_full(CometSeal seal, const Genesis& genesis) {
   return seal;
 }
 
+// What is kept of a header that is believed: of its seal that by which what follows is judged, and no more than a chain's bounds allow.
+SignedHeader to_keep(const Genesis& genesis, SignedHeader header) {
+  if (auto* seal = std::get_if<CometSeal>(&header.seal)) {
+    *seal = in_full(std::move(*seal), genesis);
+    seal->changes.clear();
+  }
+  return header;
+}
+
 }  // namespace
 
 Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed, const SignedHeader& header) {
@@ -41,8 +50,8 @@ Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed
   TRY_LET(after, votes_for(header));
   const CometSeal from = in_full(*before, genesis);
   CometSeal to = in_full(*after, genesis);
-  std::erase_if(to.changes, [&](const SetChange& change) { return change.header.height <= from.voted().height; });
   const bool is_next = number(to.voted().height) == number(from.voted().height) + 1 && to.voted().validators == from.voted().next_validators;
+  std::erase_if(to.changes, [&](const SetChange& change) { return is_next || change.header.height < from.voted().height; });
   TRY(check_seal(to, comet_chain_id(chain), its.height, header_id(its), is_next ? to.set : from.set));
   if (its.previous.is_zero()) return no_proof(its.height, "names no previous one");
   return {};
@@ -72,8 +81,8 @@ Result<> LightClient::begin(const SignedHeader& header, const Hash& name) {
   TRY_LET(its, trusted_name(genesis_, header));
   if (its != name)
     return Error{Code::proof, "the node's header of block " + std::to_string(number(header.header.height)) + " is " + its.hex() + ", not the one that you name",
-                 "ask another node, and report this one"};
-  seen_ = header;
+                 "ask whoever named it for a later one; a node may go by other blocks' votes, or lie"};
+  seen_ = to_keep(genesis_, header);
   return {};
 }
 
@@ -83,7 +92,7 @@ Result<> LightClient::believe(const SignedHeader& header, uint64_t now_wall_ms) 
                                     std::to_string((now_wall_ms - seen_->header.wall_ms) / 1000) + " s old; after " +
                                     std::to_string(genesis_.params.unbonding_ms / 1000) + " s its validators may have left with their stakes",
                  "begin anew from a header that somebody you trust names: cairn chain trust"};
-  if (seen_ && encode(*seen_) == encode(header)) return {};
+  if (seen_ && encode(*seen_) == encode(to_keep(genesis_, header))) return {};
   const uint64_t height = number(header.header.height);
   TRY(seen_ && height > number(seen_->header.height) ? check_header_after(genesis_, *seen_, header) : check_header(genesis_, header));
   if (seen_ && height < number(seen_->header.height))
@@ -93,7 +102,7 @@ Result<> LightClient::believe(const SignedHeader& header, uint64_t now_wall_ms) 
   if (seen_ && height == number(seen_->header.height) && header_id(header.header) != header_id(seen_->header))
     return Error{Code::proof, "two different headers of height " + std::to_string(height) + ": the producer signed twice",
                  "stop, keep both, and report the fork"};
-  if (!seen_ || height > number(seen_->header.height)) seen_ = header;  // of one header there are several seals
+  if (!seen_ || height > number(seen_->header.height)) seen_ = to_keep(genesis_, header);  // of one header there are several seals
   return {};
 }
 

@@ -30,6 +30,32 @@ Holder holder_of(const Bytes& key) {
   return {static_cast<HolderKind>(key.at(1)), *Hash::from(ByteSpan(key).subspan(2, 32))};
 }
 
+// What a verifier may lose by the draws before `height`; the most that can be counted when they are too many to look at.
+Amount owed(const State& state, const AccountId& verifier, Height height) {
+  constexpr size_t kDutiesMax = 256;
+  std::optional<Amount> sum = Amount{};
+  const auto duties = state.all<Duty>(make_key('D', verifier), kDutiesMax);
+  for (const Duty& duty : duties)
+    if (sum && duty.since <= height) sum = add(*sum, duty.at_stake);
+  const bool whole = duties.size() < kDutiesMax || duties.back().since > height;
+  return whole && sum ? *sum : Amount{UINT64_MAX};
+}
+
+// As much as its account's bond and unbonding money do not owe.
+void give_back(State& state, BlockContext& block, const Deadline& deadline, Unbonding back) {
+  const Holder unbonding = Holder::unbonding(back.account);
+  const Amount owes = owed(state, back.account, height_of(back.seq));
+  const Amount holds = add(state.balance(Holder::bond(back.account)), state.balance(unbonding)).value_or(Amount{UINT64_MAX});
+  const Amount there = std::min(back.amount, state.balance(unbonding));  // fines may have taken some of it
+  const Amount free = std::min(there, subtract(holds, owes).value_or(Amount{}));
+  must(state.move(unbonding, Holder::account(back.account), free));
+  if (free == there) return state.erase(back);
+  back.amount = *subtract(there, free);
+  back.due = after(block.now, (ms(block.now) - ms(back.since)) / 4);
+  state.arm(Due::unbonding, deadline.id, back.due, back.seq);
+  state.put(back);
+}
+
 // A deadline has come; it is out of the queue already.
 void fire(State& state, BlockContext& block, const Deadline& deadline) {
   switch (deadline.what) {
@@ -41,18 +67,7 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
       return remove_offer(state, block, offer, "expired");
     }
     case Due::prune: return prune_job(state, block, *state.job(deadline.id.as<JobIdTag>()));
-    case Due::unbonding: {
-      auto back = *state.find<Unbonding>(make_key('u', deadline.timer.seq));
-      const auto oldest = state.all<Duty>(make_key('D', back.account), 1);
-      if (!oldest.empty() && oldest.front().since <= height_of(back.seq)) {  // as long again, so that it is there for a fine
-        back.due = after(block.now, block.params().unbonding_ms);
-        state.arm(Due::unbonding, deadline.id, back.due, back.seq);
-        return state.put(back);
-      }
-      state.move_up_to(Holder::unbonding(back.account), Holder::account(back.account), back.amount);
-      state.erase(back);
-      return;
-    }
+    case Due::unbonding: return give_back(state, block, deadline, *state.find<Unbonding>(make_key('u', deadline.timer.seq)));
     case Due::validator: return forget_validator(state, deadline.id.as<AccountIdTag>());
   }
 }

@@ -35,6 +35,14 @@ void punish_silence(State& state, BlockContext& block, const Job& job, Check& ch
   block.emit("check.silent", id_of(job), {{"segment", to_json(check.record.draw.segment)}, {"verifier", to_json(who)}});
 }
 
+// The most that one check can cost: a false verdict, or a lost game with its fee.
+void put_at_stake(State& state, BlockContext& block, const Job& job, const AccountId& verifier) {
+  Duty duty{verifier, block.height, job.id, {}};
+  if (const auto before = state.find<Duty>(key_of(duty))) duty = *before;
+  duty.at_stake = add(duty.at_stake, std::max(job.stake, least_bond(block.params_of(job)))).value_or(Amount{UINT64_MAX});
+  state.put(duty);
+}
+
 void open_window(State& state, BlockContext& block, Job& job) {
   job.phase = JobPhase::window;
   set_timer(state, block, job, block.params_of(job).window_ms);
@@ -181,7 +189,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
     check.record.draw = draw;
     check.record.round = round;
     job.checks.push_back(check);
-    if (job.spec.tier != attest::Tier::native) state.put(Duty{draw.verifier, block.height, job.id});  // a judge has no bond
+    if (job.spec.tier != attest::Tier::native) put_at_stake(state, block, job, draw.verifier);  // a judge has no bond
     list += (list.size() > 1 ? "," : "") + to_json(draw);
   }
   if (draws.empty()) return after_verdicts(state, block, job);

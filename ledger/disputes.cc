@@ -98,6 +98,14 @@ void close(State& state, BlockContext& block, Job& job, Dispute& dispute, bool b
               {"reason", json_quote(dispute.game.reason)}});
 }
 
+// A provider's fee goes back into the job's stake as far as that lacks something, and so cannot leave it before its end.
+void return_fee(State& state, const Job& job, const Dispute& dispute) {
+  const Holder pot = Holder::game(dispute.id), stake = Holder::job_stake(job.id);
+  const Amount part = std::min(dispute.provider_fee, *subtract(job.stake, state.balance(stake)));
+  must(state.move(pot, stake, part));
+  must(state.move(pot, Holder::account(dispute.provider), *subtract(dispute.provider_fee, part)));
+}
+
 void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock) {
   auto job = state.job(dispute.job);
   CHECK(job.has_value());
@@ -105,10 +113,9 @@ void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock
   const auto& game = dispute.game;
 
   // The loser's fee pays the winner's re-run; without a winner each has its own back.
-  const AccountId provider_fee_to = game.winner == Party::challenger ? dispute.challenger : dispute.provider;
-  const AccountId challenger_fee_to = game.winner == Party::provider ? dispute.provider : dispute.challenger;
-  must(state.move(pot, Holder::account(provider_fee_to), dispute.provider_fee));
-  must(state.move(pot, Holder::account(challenger_fee_to), dispute.challenger_fee));
+  if (game.winner == Party::challenger) must(state.move(pot, Holder::account(dispute.challenger), dispute.provider_fee));
+  else return_fee(state, *job, dispute);
+  must(state.move(pot, Holder::account(game.winner == Party::provider ? dispute.provider : dispute.challenger), dispute.challenger_fee));
 
   // The reward goes to the earliest who bound the same claim, so that copying a dispute earns nothing.
   AccountId rewarded = dispute.challenger;
@@ -129,7 +136,8 @@ void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock
   } else if (game.winner == Party::provider) {
     if (dispute.check) {  // an Attest proven wrong
       const auto& rules = block.rules_of(*job);
-      const Amount fine{rules.params.verifier_silence};
+      const Amount unpaid = *subtract(Amount{rules.params.game_fee}, dispute.challenger_fee);  // to nobody: bond that goes to a party may come back
+      const Amount fine = *add(Amount{rules.params.verifier_silence}, unpaid);
       const Amount taken = state.move_up_to(Holder::bond(dispute.challenger), Holder::burned(), fine);
       if (rules.protocol >= 2) state.move_up_to(Holder::unbonding(dispute.challenger), Holder::burned(), *subtract(fine, taken));
     }
@@ -188,8 +196,7 @@ void open_from_check(State& state, BlockContext& block, Job& job, size_t index) 
   dispute.challenger = draw.verifier;
   dispute.check = index;
   dispute.claimed_seq = from.seq;
-  dispute.challenger_fee = lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee},
-                                    {Holder::account(draw.verifier), Holder::bond(draw.verifier)});
+  dispute.challenger_fee = lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee}, {Holder::account(draw.verifier)});
   open_dispute(state, block, job, std::move(dispute), terms);
 }
 
@@ -257,12 +264,11 @@ void game_due(State& state, BlockContext& block, Dispute dispute) {
   game_over(state, block, std::move(dispute), true);
 }
 
-void drop_game(State& state, BlockContext& block, const GameId& id) {
+void drop_game(State& state, BlockContext& block, const Job& job, const GameId& id) {
   auto dispute = state.dispute(id);
   CHECK(dispute.has_value());
-  const Holder pot = Holder::game(id);
-  must(state.move(pot, Holder::account(dispute->provider), dispute->provider_fee));
-  must(state.move(pot, Holder::account(dispute->challenger), dispute->challenger_fee));
+  return_fee(state, job, *dispute);
+  must(state.move(Holder::game(id), Holder::account(dispute->challenger), dispute->challenger_fee));
   state.disarm(dispute->clock);
   state.erase(*dispute);
   block.emit("game.dropped", id.as<HashTag>(), {{"job", to_json(dispute->job)}});

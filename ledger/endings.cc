@@ -67,14 +67,14 @@ void write_receipt(State& state, BlockContext& block, const Job& job, Ended ende
 }
 
 void drop_games(State& state, BlockContext& block, Job& job) {
-  for (const GameId& game : job.games) drop_game(state, block, game);
+  for (const GameId& game : job.games) drop_game(state, block, job, game);
   job.games.clear();
 }
 
 void end_duties(State& state, const Job& job) {
   if (job.spec.tier == attest::Tier::native) return;
   for (const Check& check : job.checks)
-    state.erase(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, job.id});
+    state.erase(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, job.id, {}});
 }
 
 // Forgets the match and everything after it, and puts the job on the book again.

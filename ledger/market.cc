@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <set>
 
+#include "ledger/checks.h"
+
 namespace cairn::ledger {
 namespace {
 
 // Cost in state of a job beside its spec, and of each check, on the generous side.
 constexpr size_t kJobBytes = 1024;
 constexpr size_t kCheckBytes = 512;
+constexpr uint64_t kRerunMaxMs = 86'400'000;  // a day: parties wait so long for one who runs a segment again
 
 Error too_large(std::string what) { return {Code::limit, what + " is more than can be counted", "ask for less"}; }
 
@@ -179,6 +182,10 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
     return Error{Code::limit,
                  "the policy draws " + std::to_string(out.checks) + " checks; a job may have " + std::to_string(kMaxChecks),
                  "take a longer checkpoint interval or another policy"};
+
+  if (const uint64_t wait_ms = rerun_ms(params, spec); wait_ms > kRerunMaxMs)
+    return Error{Code::limit, "whoever runs a segment again would have " + std::to_string(wait_ms / 1000) + " s for it, more than a day",
+                 "take a shorter checkpoint interval"};
 
   const auto reward = attest::pay_for(spec, spec.price_ceiling);
   if (!reward) return too_large("the reward");

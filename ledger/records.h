@@ -139,9 +139,10 @@ struct Unbonding {
   Amount amount;
   ChainTime due{};
   uint64_t seq = 0;
+  ChainTime since{};     // taken back then; what must stay at `due` waits a quarter of the time since
   static constexpr auto fields() {
     return std::tuple{field("account", &Unbonding::account), field("amount", &Unbonding::amount),
-                      field("due", &Unbonding::due), field("seq", &Unbonding::seq)};
+                      field("due", &Unbonding::due), field("seq", &Unbonding::seq), field("since", &Unbonding::since)};
   }
 };
 
@@ -154,13 +155,15 @@ struct Verifier {
   }
 };
 
-// A verifier is drawn for an attempt at a job that is not over: what it takes back of its bond from `since` on waits for the end.
+// A verifier is drawn for an attempt at a job that is not over, and may yet lose `at_stake`: so much of what it takes back from `since`
+// on waits for the end, where its bond does not cover it.
 struct Duty {
   AccountId verifier;
   Height since{};
   JobId job;
+  Amount at_stake;
   static constexpr auto fields() {
-    return std::tuple{field("verifier", &Duty::verifier), field("since", &Duty::since), field("job", &Duty::job)};
+    return std::tuple{field("verifier", &Duty::verifier), field("since", &Duty::since), field("job", &Duty::job), field("at_stake", &Duty::at_stake)};
   }
 };
 
@@ -453,7 +456,7 @@ struct Dispute {
   uint64_t claimed_seq = 0;       // when the challenger bound its claim
   Timer clock;                    // of the side to move
   Amount provider_fee;            // locked in game(id); less than the flat fee when the provider had less
-  Amount challenger_fee;
+  Amount challenger_fee;          // of a drawn verifier: what its account had; the rest burns of its bond if it loses
   attest::Game game;
   static constexpr auto fields() {
     return std::tuple{field("id", &Dispute::id),

@@ -224,7 +224,8 @@ Result<> lock_deposit(State& state, const TxContext& context, const Hash& record
 
 Result<> unbond(State& state, const TxContext& context, const Holder& from, Amount amount) {
   TRY(state.move(from, Holder::unbonding(context.sender), amount));
-  Unbonding back{context.sender, amount, after(context.block.now, context.params().unbonding_ms), context.block.next_seq()};
+  const ChainTime now = context.block.now;
+  Unbonding back{context.sender, amount, after(now, context.params().unbonding_ms), context.block.next_seq(), now};
   state.put(back);
   Bytes place = encode(back.seq);
   place.resize(32);

@@ -94,6 +94,8 @@ Result<> trust(const Cli& cli, const UpgradeWish& wish) {
   TRY_LET(header, node.header(Height{wish.block}));
   TRY_LET(name, attest::trusted_name(genesis, header));
   const Height height = header.header.height;
+  if (wish.block != 0 && number(height) != wish.block)
+    return Error{Code::proof, "asked for block " + std::to_string(wish.block) + ", the node gives block " + std::to_string(number(height)), "ask another node, and report this one"};
   const std::string id = name.hex();
   const bool named = !wish.header.empty();
   if (named) {

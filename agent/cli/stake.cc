@@ -27,7 +27,7 @@ Result<> take_back(const Cli& cli, const StakeWish& wish, const ledger::Body& bo
   TRY_LET(rules, node.rules_in_force());
   const uint64_t wait_ms = rules.params.unbonding_ms;
   return act(cli, wish.draft, body, [&](const ledger::TxResult& result) {
-    cli.out.line(said + " will be in the balance in " + std::to_string(wait_ms / 1000) + " s of chain time");
+    cli.out.line(said + " will be in the balance in " + std::to_string(wait_ms / 1000) + " s of chain time, less what a verifier is still answerable for");
     cli.out.object(JsonObject().add("transaction", result.id).add("height", result.height).add("unbonding_ms", wait_ms));
   });
 }

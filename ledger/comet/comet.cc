@@ -14,7 +14,6 @@ constexpr size_t kQuestionsMax = 256;
 constexpr uint64_t kAgainMs = 100;        // where CometBFT is away, or its mempool full
 constexpr uint64_t kWaiterMs = 120'000;   // then nobody listens any more
 constexpr uint64_t kSealMs = 20'000;      // for the block after
-constexpr size_t kThenMax = 16;           // blocks in a row whose votes no client counts
 
 const Error kStopping{Code::unreachable, "the node is stopping", "ask again when it is back"};
 
@@ -261,23 +260,28 @@ void Comet::seal(std::vector<attest::SignedHeader> headers, Sealed sealed) {
   seal_wake_.notify_all();
 }
 
-// The header of a height with those of its votes that a client counts, and its set unless that is the known one. Leads from
-// `known`, or not.
+// The header of a height, and those that follow to the first whose own set's votes are enough where a client counts them; with these
+// votes, and the set unless that is the known one. Leads from `known`, or not.
 Result<attest::CometSeal> Comet::voted(Rpc& rpc, Height height, std::span<const attest::CometValidator> known) {
   attest::CometSeal out;
-  TRY_LET(voted, rpc.commit(height));
-  std::tie(out.header, out.commit) = std::move(voted);
-  if (attest::set_hash(known) != out.header.validators) {
-    TRY_LET(set, rpc.validators(height));
-    attest::sort_set(set);
-    out.set = std::move(set);
+  for (Height at = height;; at = Height{number(at) + 1}) {
+    TRY_LET(told, rpc.commit(at));
+    (at == height ? out.header : out.then.emplace_back()) = std::move(told.first);
+    out.commit = std::move(told.second);
+    out.set.clear();
+    if (attest::set_hash(known) != out.voted().validators) {
+      TRY_LET(set, rpc.validators(at));
+      attest::sort_set(set);
+      out.set = std::move(set);
+    }
+    const auto& own = out.set.empty() ? known : out.set;
+    attest::drop_unsigned(out.voted(), out.commit, own);
+    if (out.then.size() == attest::kMaxThen || attest::check_led(own, out.voted(), out.commit, out.set)) return out;
   }
-  attest::drop_unsigned(out.header, out.commit, out.set.empty() ? known : out.set);
-  return out;
 }
 
-// The last change of the set between `after` and `before` that leads from `known`; each look halves the way back to the first one,
-// which does.
+// The last change of the set between `after` and `before` that leads from `known`; each look halves the way back to the first one, which
+// does, unless more than a third has changed hands in it and too few of its votes count.
 Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height before, std::span<const attest::CometValidator> known) {
   std::vector<Height> heights;  // votes that block h changes stand in header h + 1 as the next set
   for (const auto& change : chain_.read([](const App& app) { return app.state().all<VotesChange>(make_key('X')); }))
@@ -285,35 +289,26 @@ Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height b
   if (heights.empty()) return Error{Code::not_found, "no change of the validators leads to block " + std::to_string(number(before)), "ask a node that has been there longer"};
   for (size_t at = heights.size() - 1;; at /= 2) {
     TRY_LET(found, voted(rpc, heights[at], known));
-    const auto led = attest::check_led(known, found.header, found.commit, found.set);
-    if (!led && at > 0) continue;
+    const auto& header = found.voted();
+    const auto led = attest::check_led(known, header, found.commit, found.set);
+    if ((!led || header.height >= before) && at > 0) continue;
     if (!led) return led.error();
-    TRY_LET(next, rpc.validators(Height{number(heights[at]) + 1}));
-    return attest::SetChange{std::move(found.header), std::move(found.commit), std::move(found.set), std::move(next)};
+    TRY_LET(next, rpc.validators(Height{number(header.height) + 1}));
+    return attest::SetChange{header, std::move(found.commit), std::move(found.set), std::move(next)};
   }
 }
 
 Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
-  Height at{number(height) + 1};
-  std::vector<attest::CometHeader> passed;  // of the heights before `at`
+  const Height at{number(height) + 1};
   std::vector<attest::CometValidator> known;
   for (const auto& validator : chain_.genesis().validators) known.push_back({validator.key, attest::votes_of(validator.stake)});
   attest::sort_set(known);
   std::vector<attest::SetChange> changes;
   for (;;) {
     TRY_LET(seal, voted(rpc, at, known));
-    if (attest::check_led(known, seal.header, seal.commit, seal.set)) {
+    if (attest::check_led(known, seal.voted(), seal.commit, seal.set)) {
       seal.changes = std::move(changes);
-      if (passed.empty()) return seal;
-      passed.push_back(std::exchange(seal.header, passed.front()));
-      seal.then.assign(passed.begin() + 1, passed.end());
       return seal;
-    }
-    const auto& own = seal.set.empty() ? known : seal.set;
-    if (passed.size() < kThenMax && !attest::check_led(own, seal.header, seal.commit, own)) {  // too few votes that a client counts
-      passed.push_back(std::move(seal.header));
-      at = Height{number(at) + 1};
-      continue;
     }
     const size_t n = changes.size();
     if (n < changes_.size() && changes_[n].header.height < at) {

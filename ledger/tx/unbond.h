@@ -5,8 +5,9 @@
 
 namespace cairn::ledger {
 
-// Takes bond back; it reaches the balance when the unbonding time is over, or as long again later while an attempt goes on that the
-// sender had been drawn for. What is left must cover a game and a silence, or be nothing: then the sender is a verifier no more.
+// Takes bond back; it reaches the balance when the unbonding time is over, or later as far as an attempt may cost it that the
+// sender had been drawn for and that goes on. What is left must cover a game and a silence, or be nothing: then the sender is a
+// verifier no more.
 // Rejects: invalid       an amount of 0
 //          insufficient  less is bonded, or too little would be left
 // Keeps:   the sender's sum

@@ -23,7 +23,10 @@ class Liar {
   explicit Liar(uint16_t honest)
       : honest_(honest), server_(must(HttpServer::start({}, [this](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
           const uint16_t port = request.path == "/v1/genesis" && genesis_from ? genesis_from : honest_;
-          if (request.method == "POST") return reply->send({400, "application/json", R"({"code":"fee_too_low","text":"more","next":"pay"})"});
+          if (request.method == "POST") {
+            if (passes_on) ledger::post(honest_, request.path + "?wait=1", Bytes(request.body.begin(), request.body.end()));
+            return reply->send({400, "application/json", R"({"code":")" + refuses_by + R"(","text":"no","next":"again"})"});
+          }
           const auto answer = ledger::get(port, request.path + "?raw=1");
           std::string body = answer.body;
           if (answer.status == 200 && request.path.starts_with("/v1/state/")) {
@@ -53,6 +56,8 @@ class Liar {
   uint64_t ahead_ms = 0;  // of its status
   uint32_t rules_ahead = 0;
   std::string replay, trailing;
+  std::string refuses_by = "fee_too_low";  // every transaction
+  bool passes_on = false;                  // and yet hands it on
   std::string last;  // honest answer
 
  private:
@@ -232,6 +237,16 @@ TEST_F(LyingNode, AFeeRisesWithTheProvenRulesAlone) {
     ASSERT_TRUE(done) << done.error().message();
   }
   EXPECT_EQ(must(direct.rules_in_force()).params.fee_per_byte, params.fee_per_byte);
+}
+
+// What is refused, and done all the same, is not done twice.
+TEST_F(LyingNode, ARefusedPaymentIsMadeOnceAtMost) {
+  auto sender = must(Sender::make(client, StoredKey{key_named("B"), account_named("B")}));
+  liar.passes_on = true;
+  liar.refuses_by = "wrong_nonce";
+  const Amount before = must(client.account(account_named("A"))).balance;
+  EXPECT_EQ(code_of(sender.send(ledger::Transfer{account_named("A"), {7}})), Code::wrong_nonce);
+  EXPECT_EQ(must(client.account(account_named("A"))).balance.pebbles, before.pebbles + 7);
 }
 
 TEST_F(LyingNode, AnotherChainIsRefused) {

@@ -251,6 +251,8 @@ TEST(Seal, WhatFollowsWhatWasSeenTable) {
       {"a set that these lead to above what was seen", later({chain.change(15, chain.kFirst, "abcd", "x100")}, "x100", "x"), "ok", "proof"},
       {"a set that these lead to below it", later({chain.change(7, chain.kFirst, "abcd", "x100")}, "x100", "x"), "ok", "proof"},
       {"these as what the others led to", later({over, chain.change(15, chain.kFirst, "abcd", "x100")}, "x100", "x"), "proof", "proof"},
+      {"a set that the very block leads to by whose votes it was seen", chain.sealed(20, {over, chain.change(11, chain.kNow, "efgh", "w100 x100")}, "w100 x100", "wx", "w100 x100"), "ok", "ok"},
+      {"a set that another block of its height leads to", chain.sealed(20, {chain.change(11, chain.kFirst, "abcd", "y100")}, "y100", "y", "y100"), "ok", "proof"},
       {"the next block's set, as named", chain.sealed(11, {over, chain.change(11, chain.kNow, "efgh", "w100 x100")}, "w100 x100", "wx", "w100 x100"), "ok", "ok"},
       {"the next block's set, another one", chain.sealed(11, {chain.change(11, chain.kFirst, "abcd", "y100")}, "y100", "y", "y100"), "ok", "proof"},
   };
@@ -304,6 +306,33 @@ TEST(Seal, ALaterBlocksVotesTable) {
   }
   LightClient client(chain.genesis, rows[0].header);  // seen by the votes of block 23
   EXPECT_TRUE(client.believe(chain.sealed(21, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
+
+  for (const size_t blocks : {kMaxThen, kMaxThen + 1}) {
+    SignedHeader out = chain.sealed(20, {chain.over()}, chain.kNow, "", chain.kNow);
+    auto& seal = std::get<CometSeal>(out.seal);
+    for (size_t n = 0; n < blocks; n++) {
+      CometHeader next = chain.at(22 + n, chain.kNow, chain.kNow);
+      next.last_block.hash = header_hash(seal.voted());
+      seal.then.push_back(next);
+    }
+    seal.commit = commit_of(seal.voted(), set_of(chain.kNow), "efgh");
+    EXPECT_EQ(static_cast<bool>(check_header(chain.genesis, out)), blocks <= kMaxThen);
+  }
+}
+
+// What a node adds that no client looks at is not kept either.
+TEST(Seal, LittleIsKept) {
+  const Handover chain;
+  LightClient client(chain.genesis);
+  ASSERT_TRUE(client.believe(chain.sealed(10, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
+  SetChange bulk = chain.change(1, chain.kFirst, "abcd", chain.kFirst);
+  bulk.next.resize(100'000);
+  ASSERT_TRUE(client.believe(chain.sealed(20, {bulk, chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
+  EXPECT_EQ(number(client.seen()->header.height), 20u);
+  EXPECT_LT(encode(*client.seen()).size(), 4'000u);
+  LightClient again(chain.genesis, client.seen());
+  EXPECT_TRUE(again.believe(chain.sealed(30, {chain.over()}, chain.kNow, "efg", chain.kNow), 0));
+  EXPECT_FALSE(again.believe(chain.sealed(40, {}, chain.kFirst, "abcd", chain.kFirst), 0));
 }
 
 // A name says who had votes: a header that is the named one under other votes is not.

@@ -185,8 +185,14 @@ std::vector<Bytes> key_files() {
 // What is damaged is refused, or is the older of two marks; never one that nobody made.
 void signing_mark(ByteSpan bytes) {
   const auto file = written(bytes);
-  const auto mark = SigningMark::open(file);
-  if (mark) CHECK((*mark)->height() <= 4);
+  uint64_t height = 0;
+  {
+    const auto mark = SigningMark::open(file);
+    if (!mark) return;
+    height = (*mark)->height();
+    if (height > 0) CHECK(!(*mark)->advance(height - 1, {}));
+  }
+  CHECK(must(SigningMark::open(file))->height() == height);
 }
 std::vector<Bytes> signing_marks() {
   const Scratch scratch;

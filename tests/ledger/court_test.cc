@@ -327,6 +327,46 @@ TEST(Court, AnAccompliceThatThrowsItsGameAcquitsNobody) {
   EXPECT_EQ(court.scene.bond("V"), crn(1));
 }
 
+// A liar has its other money away, so that its side of each game that its accomplices open is paid out of the job's stake: what comes
+// back goes there again.
+TEST(Court, AStakeDoesNotLeaveThroughGames) {
+  const Lie lie = lie_in(3, 5);
+  Court court(51, attest::Policy::all, lie, lie);
+  court.checks();
+  Scene& scene = court.scene;
+  const uint64_t stake = court.job().stake.pebbles, game_fee = scene.params().game_fee;
+  scene.expect("P", Unstake{scene.stake("P")});
+  scene.expect("P", Transfer{scene.id("R"), Amount{scene.balance("P").pebbles - 2'000}});
+  ASSERT_LT(scene.balance("P").pebbles, game_fee);
+  for (const char* who : {"C", "Q"})
+    for (const uint64_t segment : {0, 1}) court.challenge(who, segment, lie_in(2 * segment + 1, 9), true);
+  EXPECT_LE(scene.state().balance(Holder::job_stake(court.id)).pebbles + 3 * game_fee, stake);
+  court.challenge("B", 1, {});
+  court.play();
+  const auto& receipt = scene.receipts().back();
+  EXPECT_EQ(receipt.state, attest::Ended::slashed);
+  uint64_t slashed = 0;
+  for (const auto& line : receipt.lines)
+    if (line.purpose == attest::Purpose::slash_burn || line.purpose == attest::Purpose::slash_requester || line.purpose == attest::Purpose::slash_challenger)
+      slashed += line.amount.pebbles;
+  EXPECT_GE(slashed + game_fee, stake) << "all of it but the fee of the game that was lost";
+}
+
+// A verifier without money but its bond accuses falsely: nothing of the bond moves before the games are lost.
+TEST(Court, ABondPaysForAGameOnceItIsLost) {
+  Court court(42, attest::Policy::all, {}, lie_in(5, 5));
+  Scene& scene = court.scene;
+  const Amount bond = scene.bond("V");
+  court.checks({}, true, [&] { scene.expect("V", Transfer{scene.id("R"), Amount{scene.balance("V").pebbles - 6'000}}); });
+  const auto& params = scene.params();
+  uint64_t owed = 0;
+  for (const GameId& game : court.job().games) owed += params.verifier_silence + params.game_fee - scene.state().dispute(game)->challenger_fee.pebbles;
+  EXPECT_GT(owed, params.verifier_silence);
+  EXPECT_EQ(scene.bond("V"), bond);
+  court.play();
+  EXPECT_EQ(bond.pebbles - scene.bond("V").pebbles, owed);
+}
+
 // Whoever lies about an honest job pays its fee and the provider's re-run, as often as it likes.
 TEST(Court, LyingChallengersPayAndTheProviderIsPaid) {
   Court court(53, attest::Policy::all, {});

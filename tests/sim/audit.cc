@@ -194,7 +194,10 @@ void Audit::check_holdings(const Records& before, const Records& view) const {
   for (const auto& [seq, record] : view.unbondings) {
     unbonding[record.account] += record.amount.pebbles;
     const auto then = before.unbondings.find(seq);
-    require((then != before.unbondings.end() && then->second.due == record.due) || record.due == after(view.now, genesis_.params.unbonding_ms),
+    if (then != before.unbondings.end() && then->second.due == record.due) continue;
+    const bool fresh = then == before.unbondings.end();
+    require(record.since == (fresh ? view.now : then->second.since) &&
+                record.due == after(view.now, fresh ? genesis_.params.unbonding_ms : (ms(view.now) - ms(record.since)) / 4),
             "an unbonding takes another time than its rule");
   }
   for (const auto& [place, amount] : view.holdings) {
@@ -573,19 +576,28 @@ void Audit::check_market(const Records& view) const {
   }
 }
 
-// What a drawn verifier took back stays until the attempt that it is drawn for is over.
+// Of what a drawn verifier took back stays what it may lose until the attempts that it was drawn for are over.
 void Audit::check_duties(const Records& before, const Records& view) const {
-  std::set<Bytes> expected, standing;
+  std::map<Bytes, Amount> expected, standing;
   for (const auto& [id, job] : view.jobs)
     for (const Check& check : job.checks)
-      if (has_match(job) && !is_native(job.spec))
-        expected.insert(encode(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, id}));
-  for (const Duty& duty : view.duties) standing.insert(encode(duty));
+      if (has_match(job) && !is_native(job.spec)) {
+        auto& at_stake = expected[key_of(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, id, {}})];
+        at_stake = *add(at_stake, std::max(job.stake, least_bond(genesis_.params)));
+      }
+  for (const Duty& duty : view.duties) standing.emplace(key_of(duty), duty.at_stake);
   require(standing == expected, "the duties are not those of the drawn verifiers");
-  for (const auto& [seq, record] : before.unbondings)
-    for (const Duty& duty : view.duties)
-      require(duty.verifier != record.account || duty.since > height_of(seq) || view.unbondings.contains(seq),
-              "the bond of " + truth_.name(duty.verifier) + " left before the end of what it was drawn for");
+  if (before.held(Holder::burned()) != view.held(Holder::burned())) return;  // fines of this block have taken some of it
+  for (const auto& [seq, record] : before.unbondings) {
+    const auto now = view.unbondings.find(seq);
+    const Amount there = std::min(record.amount, before.held(Holder::unbonding(record.account)));
+    const Amount left = now == view.unbondings.end() ? there : *subtract(there, std::min(there, now->second.amount));
+    u128 owed = 0;
+    for (const Duty& duty : before.duties)
+      if (duty.verifier == record.account && duty.since <= height_of(seq) && standing.contains(key_of(duty))) owed += duty.at_stake.pebbles;
+    const u128 had = static_cast<u128>(before.held(Holder::bond(record.account)).pebbles) + before.held(Holder::unbonding(record.account)).pebbles;
+    require(left.pebbles == 0 || had >= owed + left.pebbles, "bond of " + truth_.name(record.account) + " left before the end of what it was drawn for");
+  }
 }
 
 void Audit::check_queue(const Records& view, size_t fired) const {

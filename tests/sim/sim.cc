@@ -12,7 +12,7 @@ namespace cairn::sim {
 namespace {
 
 constexpr uint64_t kBusy_ms = 16'000;    // new things begin
-constexpr uint64_t kQuiet_ms = 60'000;   // of chain time, at most, until everything has come to its end: deadlines are in chain time
+constexpr uint64_t kQuiet_ms = 80'000;   // of chain time, at most, until everything has come to its end: deadlines are in chain time
 constexpr uint64_t kSlowest = 5;         // how much slower than the clock chain time may go where proposers are byzantine
 
 SecretKey key_named(uint64_t seed, const std::string& name) { return SecretKey::from_seed(tagged_hash("key", {encode(seed), as_bytes(name)}).v); }
