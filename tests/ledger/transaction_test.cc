@@ -191,6 +191,8 @@ TEST(OpenJob, Table) {
   scene.expect("A", with([](attest::JobSpec& s) { s.tier = attest::Tier::native; }), Code::invalid);
   scene.expect("A", with([](attest::JobSpec& s) { s.policy = attest::Policy::all; s.steps = 5000; s.interval = 1; }), Code::limit);
   scene.expect("A", with([](attest::JobSpec& s) { s.step_work_ns = UINT64_MAX; s.steps = uint64_t{1} << 40; s.interval = s.steps; }), Code::limit);
+  const auto of_ms = [&](uint64_t segment_ms) { return with([&](attest::JobSpec& s) { s.step_work_ns = segment_ms * 1'000'000, s.interval = 1, s.price_ceiling = {1'000}; }); };
+  scene.expect("A", of_ms(86'400'001), Code::limit);  // a day and a ms to run a segment again
   scene.expect("A", with([](attest::JobSpec& s) { s.inputs[0].asset.v[0] = 1; }), Code::not_found);
   scene.expect("A", with([](attest::JobSpec& s) { s.price_ceiling.pebbles *= 1000; }), Code::insufficient);
   const auto quoted = must(quote(scene.state(), scene.params(), scene.spec()));
@@ -198,6 +200,7 @@ TEST(OpenJob, Table) {
   const Amount before = scene.balance("A");
   EXPECT_EQ(scene.block({tx}).front().code, kOk);
   EXPECT_EQ(before.pebbles - scene.balance("A").pebbles, quoted.total.pebbles + tx.size());
+  scene.expect("A", of_ms(86'400'000));
   EXPECT_EQ(quoted.reward.pebbles, 200'000u);
   EXPECT_EQ(quoted.audits.pebbles, 20'000u);
   EXPECT_EQ(quoted.checks, 1u);
