@@ -42,10 +42,12 @@ uint64_t checkpoint_interval(const JobSpec& spec, uint64_t state_bytes) {
   constexpr uint64_t kHashBytesPerNs = 2;
   constexpr uint64_t kFileNs = 10'000;
   constexpr uint64_t kTenMinutesNs = 600'000'000'000;
+  constexpr uint64_t kLongestNs = 1'700'000'000'000;  // the ledger refuses a day to run it again, and gives fifty times as long
   const uint64_t step_ns = std::max<uint64_t>(1, spec.step_work_ns);
   const uint64_t for_hashing = (state_bytes / kHashBytesPerNs + spec.state_slots * kFileNs) * 1000 / 3 / step_ns + 1;
   const uint64_t short_enough = std::min((spec.steps + 99) / 100, kTenMinutesNs / step_ns);
-  return std::clamp<uint64_t>(std::max(short_enough, for_hashing), 1, std::max<uint64_t>(1, (spec.steps + 3) / 4));
+  const uint64_t most = std::min((spec.steps + 3) / 4, kLongestNs / step_ns);
+  return std::clamp<uint64_t>(std::max(short_enough, for_hashing), 1, std::max<uint64_t>(1, most));
 }
 
 uint64_t best_cheat(const Wager& wager) {

@@ -34,7 +34,7 @@ Wager wager_of(const ChainParams& params, const JobSpec& spec, Amount reward, Am
 double catch_probability(const Wager& wager, uint64_t false_segments);
 double value_of_cheating(const Wager& wager, uint64_t false_segments);
 // Steps between checkpoints: a hundredth of the job and ten reference minutes at most, but so long that hashing and writing the
-// state, a file a buffer, stay below 0.3 % of the work.
+// state, a file a buffer, stay below 0.3 % of the work, if that takes no more than 28 minutes.
 uint64_t checkpoint_interval(const JobSpec& spec, uint64_t state_bytes);
 
 // The number of false segments that pays best, 1..n.

@@ -35,11 +35,12 @@ void punish_silence(State& state, BlockContext& block, const Job& job, Check& ch
   block.emit("check.silent", id_of(job), {{"segment", to_json(check.record.draw.segment)}, {"verifier", to_json(who)}});
 }
 
-// The most that one check can cost: a false verdict, or a lost game with its fee.
+// The most that its checks can cost: one false verdict, which ends the attempt, and lost games with their fees.
 void put_at_stake(State& state, BlockContext& block, const Job& job, const AccountId& verifier) {
   Duty duty{verifier, block.height, job.id, {}};
-  if (const auto before = state.find<Duty>(key_of(duty))) duty = *before;
-  duty.at_stake = add(duty.at_stake, std::max(job.stake, least_bond(block.params_of(job)))).value_or(Amount{UINT64_MAX});
+  const Amount least = least_bond(block.params_of(job));
+  const auto before = state.find<Duty>(key_of(duty));
+  duty.at_stake = add(before ? before->at_stake : Amount{}, before ? least : std::max(job.stake, least)).value_or(Amount{UINT64_MAX});
   state.put(duty);
 }
 
@@ -62,6 +63,7 @@ bool withheld(const Job& job) {
 
 // Who lies, the provider or its verifiers, is not known: all lose the same.
 void void_withheld(State& state, BlockContext& block, Job& job) {
+  drop_games(state, block, job);  // so that the job's stake is whole
   const Amount each{block.params_of(job).verifier_silence};
   const auto burn = [&](const Holder& locked, const Holder& rest) {
     const Amount taken = state.move_up_to(locked, Holder::burned(), each);
@@ -330,6 +332,8 @@ Result<> consent_job(State& state, const TxContext& context, const JobId& id, co
   TRY_LET(job, job_in(state, id));
   if (job.requester != context.sender) return not_party("requester");
   if (!job.spec.viewers || !job.commitment || is_terminal(job.state)) return wrong_state(job, "a private job with a commitment");
+  if (job.spec.tier == attest::Tier::native)
+    return Error{Code::wrong_state, "a native job has no games that could open anything", "its judges decide about its pay"};
   if (job.key) return Error{Code::already, "the requester has consented", "look at the job again"};
   if (attest::private_key_hash(key) != job.spec.viewers->key_hash)
     return Error{Code::invalid, "this is not the key of the job's ids", "send the key that its order was made with"};

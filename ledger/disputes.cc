@@ -98,12 +98,12 @@ void close(State& state, BlockContext& block, Job& job, Dispute& dispute, bool b
               {"reason", json_quote(dispute.game.reason)}});
 }
 
-// A provider's fee goes back into the job's stake as far as that lacks something, and so cannot leave it before its end.
-void return_fee(State& state, const Job& job, const Dispute& dispute) {
+// Of a provider's fee that makes the job's stake whole which lacks: it cannot leave that before its end. The rest goes `to`.
+void release_fee(State& state, const Job& job, const Dispute& dispute, const AccountId& to) {
   const Holder pot = Holder::game(dispute.id), stake = Holder::job_stake(job.id);
   const Amount part = std::min(dispute.provider_fee, *subtract(job.stake, state.balance(stake)));
   must(state.move(pot, stake, part));
-  must(state.move(pot, Holder::account(dispute.provider), *subtract(dispute.provider_fee, part)));
+  must(state.move(pot, Holder::account(to), *subtract(dispute.provider_fee, part)));
 }
 
 void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock) {
@@ -113,8 +113,7 @@ void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock
   const auto& game = dispute.game;
 
   // The loser's fee pays the winner's re-run; without a winner each has its own back.
-  if (game.winner == Party::challenger) must(state.move(pot, Holder::account(dispute.challenger), dispute.provider_fee));
-  else return_fee(state, *job, dispute);
+  release_fee(state, *job, dispute, game.winner == Party::challenger ? dispute.challenger : dispute.provider);
   must(state.move(pot, Holder::account(game.winner == Party::provider ? dispute.provider : dispute.challenger), dispute.challenger_fee));
 
   // The reward goes to the earliest who bound the same claim, so that copying a dispute earns nothing.
@@ -139,7 +138,8 @@ void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock
       const Amount unpaid = *subtract(Amount{rules.params.game_fee}, dispute.challenger_fee);  // to nobody: bond that goes to a party may come back
       const Amount fine = *add(Amount{rules.params.verifier_silence}, unpaid);
       const Amount taken = state.move_up_to(Holder::bond(dispute.challenger), Holder::burned(), fine);
-      if (rules.protocol >= 2) state.move_up_to(Holder::unbonding(dispute.challenger), Holder::burned(), *subtract(fine, taken));
+      const Amount rest = *subtract(fine, taken);
+      state.move_up_to(Holder::unbonding(dispute.challenger), Holder::burned(), rules.protocol >= 2 ? rest : std::min(rest, unpaid));
     }
     state.put(*job);
     settle_if_done(state, block, *job);
@@ -264,14 +264,17 @@ void game_due(State& state, BlockContext& block, Dispute dispute) {
   game_over(state, block, std::move(dispute), true);
 }
 
-void drop_game(State& state, BlockContext& block, const Job& job, const GameId& id) {
-  auto dispute = state.dispute(id);
-  CHECK(dispute.has_value());
-  return_fee(state, job, *dispute);
-  must(state.move(Holder::game(id), Holder::account(dispute->challenger), dispute->challenger_fee));
-  state.disarm(dispute->clock);
-  state.erase(*dispute);
-  block.emit("game.dropped", id.as<HashTag>(), {{"job", to_json(dispute->job)}});
+void drop_games(State& state, BlockContext& block, Job& job) {
+  for (const GameId& id : job.games) {
+    auto dispute = state.dispute(id);
+    CHECK(dispute.has_value());
+    release_fee(state, job, *dispute, dispute->provider);
+    must(state.move(Holder::game(id), Holder::account(dispute->challenger), dispute->challenger_fee));
+    state.disarm(dispute->clock);
+    state.erase(*dispute);
+    block.emit("game.dropped", id.as<HashTag>(), {{"job", to_json(dispute->job)}});
+  }
+  job.games.clear();
 }
 
 bool awaits_move(const State& state, const GameId& game, const AccountId& from) {

@@ -66,11 +66,6 @@ void write_receipt(State& state, BlockContext& block, const Job& job, Ended ende
   block.receipts.push_back(std::move(body));
 }
 
-void drop_games(State& state, BlockContext& block, Job& job) {
-  for (const GameId& game : job.games) drop_game(state, block, job, game);
-  job.games.clear();
-}
-
 void end_duties(State& state, const Job& job) {
   if (job.spec.tier == attest::Tier::native) return;
   for (const Check& check : job.checks)

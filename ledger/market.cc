@@ -185,7 +185,7 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
 
   if (const uint64_t wait_ms = rerun_ms(params, spec); wait_ms > kRerunMaxMs)
     return Error{Code::limit, "whoever runs a segment again would have " + std::to_string(wait_ms / 1000) + " s for it, more than a day",
-                 "take a shorter checkpoint interval"};
+                 spec.interval > 1 ? "take a shorter checkpoint interval" : "make a step of less work"};
 
   const auto reward = attest::pay_for(spec, spec.price_ceiling);
   if (!reward) return too_large("the reward");

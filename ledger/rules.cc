@@ -16,6 +16,8 @@ Result<> check(const attest::ChainParams& params) {
     return invalid("let in more validators than a seal may name", "set max_validators to " + std::to_string(kMaxValidators) + " or less");
   if (params.unbonding_ms / 10 < params.interval_ms)
     return invalid("free stake before it could be slashed", "set unbonding_ms to ten block intervals or more");
+  if (params.game_fee > UINT64_MAX - params.verifier_silence)
+    return invalid("ask for a bond that cannot be counted", "set game_fee and verifier_silence lower");
   if (params.upgrade_notice_blocks == 0) return invalid("let the rules change at once", "set upgrade_notice_blocks to 1 or more");
   if (uint64_t{params.slash_burn_permille} + params.slash_requester_permille > 1000 || params.late_permille > 1000 || params.equivocation_permille > 1000)
     return invalid("take more than the whole of a stake", "keep each share and split within 1000 thousandths");

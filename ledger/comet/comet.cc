@@ -280,8 +280,8 @@ Result<attest::CometSeal> Comet::voted(Rpc& rpc, Height height, std::span<const 
   }
 }
 
-// The last change of the set between `after` and `before` that leads from `known`; each look halves the way back to the first one, which
-// does, unless more than a third has changed hands in it and too few of its votes count.
+// The last change of the set between `after` and `before` that leads from `known`; each look halves the way back to the first one. Where
+// more than a third changed hands in that and too few of its votes count, it leads nowhere: clients from there on can go on nevertheless.
 Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height before, std::span<const attest::CometValidator> known) {
   std::vector<Height> heights;  // votes that block h changes stand in header h + 1 as the next set
   for (const auto& change : chain_.read([](const App& app) { return app.state().all<VotesChange>(make_key('X')); }))
@@ -292,7 +292,6 @@ Result<attest::SetChange> Comet::change_towards(Rpc& rpc, Height after, Height b
     const auto& header = found.voted();
     const auto led = attest::check_led(known, header, found.commit, found.set);
     if ((!led || header.height >= before) && at > 0) continue;
-    if (!led) return led.error();
     TRY_LET(next, rpc.validators(Height{number(header.height) + 1}));
     return attest::SetChange{header, std::move(found.commit), std::move(found.set), std::move(next)};
   }
@@ -318,8 +317,9 @@ Result<attest::CometSeal> Comet::seal_of(Rpc& rpc, Height height) {
       changes.push_back(std::move(change));
       if (n == changes_.size()) changes_.push_back(changes.back());
     }
-    TRY_LET(next, attest::check_change(known, changes.back()));
-    known = std::move(next);
+    auto next = attest::check_change(known, changes.back());
+    known = next ? *std::move(next) : changes.back().next;
+    attest::sort_set(known);
   }
 }
 

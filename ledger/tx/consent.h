@@ -9,7 +9,7 @@ namespace cairn::ledger {
 // challenge; what these games open is public, and so is the key.
 // Rejects: not_found
 //          not_party
-//          wrong_state  not private, nothing committed, or over
+//          wrong_state  not private, native, nothing committed, or over
 //          already
 //          invalid      it is not the key whose hash the job names
 // Keeps:   both sides' fees move to game(id), as in any dispute

@@ -6,7 +6,7 @@
 namespace cairn::ledger {
 
 // A verifier opens its verdict (*Attest*). One that agrees is paid at settlement. One that differs opens a game in which
-// the verifier is the challenger; its side of the fee comes from the balance, else from its bond.
+// the verifier is the challenger; its side of the fee comes from the balance, and what lacks burns of its bond if it loses.
 // Rejects: not_found
 //          not_party
 //          wrong_state  the provider has not answered yet

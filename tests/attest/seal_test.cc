@@ -351,7 +351,12 @@ TEST(Seal, ATrustedNameIsOfASet) {
   bare.seal = ProducerSeal{};
   EXPECT_EQ(client.begin(bare, name).error().code, Code::proof);
   EXPECT_FALSE(client.seen());
+  SignedHeader bulk = seen;  // nobody looks at its votes
+  std::get<CometSeal>(bulk.seal).commit.votes.resize(100'000);
+  ASSERT_TRUE(client.begin(bulk, name));
+  EXPECT_LT(encode(*client.seen()).size(), 4'000u);
   ASSERT_TRUE(client.begin(seen, name));
+  EXPECT_TRUE(client.believe(seen, 0));
   EXPECT_TRUE(client.believe(chain.sealed(20, {chain.over()}, chain.kNow, "efgh", chain.kNow), 0));
   EXPECT_EQ(client.believe(chain.sealed(30, {}, chain.kFirst, "abcd", chain.kFirst), 0).error().code, Code::proof);
 }

@@ -289,6 +289,28 @@ TEST_F(Market, AProviderThatDoesNotAnswerIsSlashed) {
   EXPECT_EQ(scene.receipts()[0].state, attest::Ended::slashed);
 }
 
+// The stake that an accomplice's games have locked is there for the burn.
+TEST_F(Market, AWithheldJobBurnsOfALockedStakeToo) {
+  const JobId id = open(scene.spec());
+  const Claim honest(scene.spec());
+  run(id, honest);
+  const Amount stake = job(id).stake, silence{scene.params().verifier_silence};
+  scene.expect("P", Unstake{scene.stake("P")});
+  scene.expect("P", Transfer{scene.id("R"), Amount{scene.balance("P").pebbles - 2'000}});
+  for (int round = 0; round < 2; round++) {
+    until(id, JobPhase::verdicts);
+    if (round == 0)
+      for (const char* who : {"B", "C", "Q"})
+        for (uint64_t segment = 0; segment < 4; segment++) scene.expect(who, Challenge{id, segment, hash_named("other"), honest.segment(segment)});
+    EXPECT_LT(scene.state().balance(Holder::job_stake(id)).pebbles, silence.pebbles);
+    const auto draw = job(id).checks.back().record.draw;
+    scene.expect(scene.name_of(draw.verifier), ReportUndelivered{id, draw.segment});
+  }
+  EXPECT_EQ(name(state(id)), "void");
+  EXPECT_EQ(scene.state().balance(Holder::burned()).pebbles, 3 * silence.pebbles) << "the provider's and both signers'";
+  EXPECT_EQ(scene.stake("P").pebbles, stake.pebbles - silence.pebbles);
+}
+
 TEST_F(Market, TwoDrawsOfUndeliveredVoidTheJob) {
   const JobId id = open(scene.spec());
   run(id, Claim(scene.spec()));

@@ -111,6 +111,21 @@ class Native : public Market {
   attest::JobSpec native;
 };
 
+// A private one has no games: consent opens nothing, whatever its judges have said.
+TEST_F(Native, NothingIsOpenedByConsent) {
+  const Hash key = hash_named("key");
+  native.viewers = attest::Viewers{{scene.id("Q")}, {}, attest::private_key_hash(key)};
+  const JobId id = open(native);
+  run(id, Claim(native));
+  until(id, JobPhase::verdicts);
+  scene.expect("A", Consent{id, key}, Code::wrong_state);
+  scene.expect("B", Judge{id, false});
+  scene.expect("A", Consent{id, key}, Code::wrong_state);
+  scene.expect("C", Judge{id, true});
+  scene.expect("R", Judge{id, true});
+  EXPECT_EQ(name(state(id)), "settled");
+}
+
 TEST_F(Native, MajorityOfJudgesDecidesPayAndNeverStake) {
   struct Row {
     const char* says;  // of B, C, R: + pays, - does not, . nothing

@@ -582,8 +582,9 @@ void Audit::check_duties(const Records& before, const Records& view) const {
   for (const auto& [id, job] : view.jobs)
     for (const Check& check : job.checks)
       if (has_match(job) && !is_native(job.spec)) {
-        auto& at_stake = expected[key_of(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, id, {}})];
-        at_stake = *add(at_stake, std::max(job.stake, least_bond(genesis_.params)));
+        const Amount least = least_bond(genesis_.params);
+        const auto [duty, first] = expected.emplace(key_of(Duty{check.record.draw.verifier, job.draws.at(check.record.round).height, id, {}}), Amount{});
+        duty->second = *add(duty->second, first ? std::max(job.stake, least) : least);
       }
   for (const Duty& duty : view.duties) standing.emplace(key_of(duty), duty.at_stake);
   require(standing == expected, "the duties are not those of the drawn verifiers");
