@@ -78,10 +78,6 @@ u128 purse(const State& state, const AccountId& account) {
   return sum;
 }
 
-u128 exposed(const Transaction& tx, const attest::ChainParams& params, u128 before, u128 after) {
-  return (before > after ? before - after : 0) + (std::holds_alternative<Accept>(tx.body) ? params.game_fee : 0);
-}
-
 HotKey in_period(HotKey key, ChainTime now) {
   const bool first = key.spent.pebbles == 0 && ms(key.period_start) == 0;
   if (first || (key.period_ms != 0 && ms(now) >= ms(cairn::after(key.period_start, key.period_ms)))) {

@@ -34,9 +34,6 @@ KeySet keys_after(const std::optional<Account>& account, const Transaction& tran
 
 // All that an account can spend at once or within the unbonding time: what a hot key can lose of.
 u128 purse(const State& state, const AccountId& account);
-// What a hot key's transaction can make its account lose: what left the purse and, where it accepts a job, the fee of the one
-// game that can be lost over it.
-u128 exposed(const Transaction& transaction, const attest::ChainParams& params, u128 before, u128 after);
 // The key at the first use in a period.
 HotKey in_period(HotKey key, ChainTime now);
 

@@ -77,6 +77,7 @@ void fire(State& state, BlockContext& block, const Deadline& deadline) {
 // than it, so each search begins where the last one ended.
 void let_time_pass(State& state, BlockContext& block) {
   constexpr size_t kChangesMax = 65'536;           // of records
+  constexpr size_t kBytesMax = 16u << 20;          // of what they become
   constexpr size_t kCandidateBytesMax = 8u << 20;  // in the records of draws
   constexpr size_t kCandidateBytes = 40;
   uint32_t left = block.params().max_deadlines_per_block;
@@ -91,12 +92,17 @@ void let_time_pass(State& state, BlockContext& block) {
     draw_checks(state, block, *state.job(draw->job));
   }
   from.clear();
-  for (; left > 0 && state.mark() - begin < kChangesMax; left--) {
+  size_t changes = state.mark() - begin;
+  state.keep(begin);
+  for (const size_t bytes = state.bytes_set(); left > 0 && changes < kChangesMax && state.bytes_set() - bytes < kBytesMax; left--) {
     const auto deadline = first_of<Deadline>(state, 'd', from);
     if (!deadline || ms(deadline->timer.due) > ms(block.now)) break;
     from = key_of(*deadline);
+    const size_t before = state.mark();
     state.erase(*deadline);
     fire(state, block, *deadline);
+    changes += state.mark() - before;
+    state.keep(before);  // what many of them write is journalled once
   }
 }
 
@@ -292,7 +298,7 @@ Result<> App::execute(BlockContext& block, const Transaction& transaction, const
   const TxContext context{block, sender, id, block.next_seq(), size_bytes, hot.has_value()};
   auto applied = std::visit([&](const auto& body) { return body.apply(state_, context); }, transaction.body);
   if (applied && hot) {
-    const auto sum = exposed(transaction, block.params(), held, purse(state_, sender));
+    const u128 left = purse(state_, sender), sum = held > left ? held - left : 0;
     if (sum <= hot->left(block.now).pebbles) {
       hot->spent = *add(hot->spent, Amount{static_cast<uint64_t>(sum)});
       state_.put(*hot);
@@ -465,8 +471,8 @@ Result<Finalized> App::finalize(const Proposal& proposal, uint64_t next_event, c
   BlockContext block{genesis_, rules_, chain_, header.height, header.time, entry.beacon, out.events, out.receipts};
   note_absences(state_, block, proposal.absent);
   for (const auto& equivocation : proposal.equivocations) punish(state_, block, equivocation);
-  let_time_pass(state_, block);
   state_.keep(floor_);
+  let_time_pass(state_, block);
   // All fees before any body, so that none can take away what the ones after it pay from.
   const auto entries = std::span(proposal.entries).subspan(1);
   std::vector<Hash> ids;

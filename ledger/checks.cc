@@ -63,7 +63,6 @@ bool withheld(const Job& job) {
 
 // Who lies, the provider or its verifiers, is not known: all lose the same.
 void void_withheld(State& state, BlockContext& block, Job& job) {
-  drop_games(state, block, job);  // so that the job's stake is whole
   const Amount each{block.params_of(job).verifier_silence};
   const auto burn = [&](const Holder& locked, const Holder& rest) {
     const Amount taken = state.move_up_to(locked, Holder::burned(), each);

@@ -51,23 +51,12 @@ void start_clock(State& state, BlockContext& block, const Job& job, Dispute& dis
   dispute.clock = state.arm(Due::game, id_of(dispute), after(block.now, wait_ms), block.next_seq());
 }
 
-// Takes the flat fee from the first holders that have it.
-Amount lock_fee(State& state, const GameId& game, Amount fee, std::initializer_list<Holder> from) {
-  Amount locked;
-  for (const Holder& holder : from)
-    locked = *add(locked, state.move_up_to(holder, Holder::game(game), *subtract(fee, locked)));
-  return locked;
-}
-
 // `job` is stored by the caller.
 void open_dispute(State& state, BlockContext& block, Job& job, Dispute dispute, const attest::GameTerms& terms) {
   CHECK(static_cast<bool>(attest::check(terms)));
   dispute.job = job.id;
   dispute.provider = job.provider;
   dispute.game = attest::open_game(terms);
-  dispute.provider_fee =
-      lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee},
-               {Holder::account(job.provider), Holder::stake(job.provider), Holder::job_stake(job.id)});
   start_clock(state, block, job, dispute);
   state.put(dispute);
   job.games.push_back(dispute.id);
@@ -98,44 +87,37 @@ void close(State& state, BlockContext& block, Job& job, Dispute& dispute, bool b
               {"reason", json_quote(dispute.game.reason)}});
 }
 
-// Of a provider's fee that makes the job's stake whole which lacks: it cannot leave that before its end. The rest goes `to`.
-void release_fee(State& state, const Job& job, const Dispute& dispute, const AccountId& to) {
-  const Holder pot = Holder::game(dispute.id), stake = Holder::job_stake(job.id);
-  const Amount part = std::min(dispute.provider_fee, *subtract(job.stake, state.balance(stake)));
-  must(state.move(pot, stake, part));
-  must(state.move(pot, Holder::account(to), *subtract(dispute.provider_fee, part)));
+// The reward goes to the earliest who bound the same claim, so that copying a dispute earns nothing.
+AccountId earliest_of(const State& state, const Job& job, const Dispute& won) {
+  AccountId rewarded = won.challenger;
+  uint64_t earliest = won.claimed_seq;
+  for (const GameId& id : job.games) {
+    const auto other = state.dispute(id);
+    if (other && other->claimed_seq < earliest && other->game.terms.segment == won.game.terms.segment &&
+        other->game.terms.challenger_end_root == won.game.terms.challenger_end_root) {
+      rewarded = other->challenger;
+      earliest = other->claimed_seq;
+    }
+  }
+  return rewarded;
 }
 
 void game_over(State& state, BlockContext& block, Dispute dispute, bool by_clock) {
   auto job = state.job(dispute.job);
   CHECK(job.has_value());
-  const Holder pot = Holder::game(dispute.id);
   const auto& game = dispute.game;
 
-  // The loser's fee pays the winner's re-run; without a winner each has its own back.
-  release_fee(state, *job, dispute, game.winner == Party::challenger ? dispute.challenger : dispute.provider);
-  must(state.move(pot, Holder::account(game.winner == Party::provider ? dispute.provider : dispute.challenger), dispute.challenger_fee));
-
-  // The reward goes to the earliest who bound the same claim, so that copying a dispute earns nothing.
-  AccountId rewarded = dispute.challenger;
-  uint64_t earliest = dispute.claimed_seq;
-  for (const GameId& id : job->games) {
-    const auto other = state.dispute(id);
-    if (other && other->claimed_seq < earliest && other->game.terms.segment == game.terms.segment &&
-        other->game.terms.challenger_end_root == game.terms.challenger_end_root) {
-      rewarded = other->challenger;
-      earliest = other->claimed_seq;
-    }
-  }
+  // It pays the winner's re-run. The provider has its stake to lose.
+  must(state.move(Holder::game(dispute.id), Holder::account(game.winner == Party::provider ? dispute.provider : dispute.challenger), dispute.fee));
   close(state, block, *job, dispute, by_clock);
   if (game.winner == Party::challenger) {
     if (!by_clock) punish_false_verdicts(state, block, *job, game.terms.segment);
-    slash(state, block, *job, rewarded, Code::slashed,
+    slash(state, block, *job, earliest_of(state, *job, dispute), Code::slashed,
           by_clock ? "The provider did not move in a dispute." : "A dispute proved the provider's computation wrong.");
   } else if (game.winner == Party::provider) {
     if (dispute.check) {  // an Attest proven wrong
       const auto& rules = block.rules_of(*job);
-      const Amount unpaid = *subtract(Amount{rules.params.game_fee}, dispute.challenger_fee);  // to nobody: bond that goes to a party may come back
+      const Amount unpaid = *subtract(Amount{rules.params.game_fee}, dispute.fee);  // to nobody: bond that goes to a party may come back
       const Amount fine = *add(Amount{rules.params.verifier_silence}, unpaid);
       const Amount taken = state.move_up_to(Holder::bond(dispute.challenger), Holder::burned(), fine);
       const Amount rest = *subtract(fine, taken);
@@ -196,7 +178,7 @@ void open_from_check(State& state, BlockContext& block, Job& job, size_t index) 
   dispute.challenger = draw.verifier;
   dispute.check = index;
   dispute.claimed_seq = from.seq;
-  dispute.challenger_fee = lock_fee(state, dispute.id, Amount{block.params_of(job).game_fee}, {Holder::account(draw.verifier)});
+  dispute.fee = state.move_up_to(Holder::account(draw.verifier), Holder::game(dispute.id), Amount{block.params_of(job).game_fee});
   open_dispute(state, block, job, std::move(dispute), terms);
 }
 
@@ -227,7 +209,7 @@ Result<> open_challenge(State& state, const TxContext& context, const JobId& id,
   TRY(state.move(Holder::account(context.sender), Holder::game(dispute.id), fee));
   dispute.challenger = context.sender;
   dispute.claimed_seq = context.seq;
-  dispute.challenger_fee = fee;
+  dispute.fee = fee;
   open_dispute(state, context.block, *job, std::move(dispute), terms);
   state.put(*job);
   return {};
@@ -268,8 +250,7 @@ void drop_games(State& state, BlockContext& block, Job& job) {
   for (const GameId& id : job.games) {
     auto dispute = state.dispute(id);
     CHECK(dispute.has_value());
-    release_fee(state, job, *dispute, dispute->provider);
-    must(state.move(Holder::game(id), Holder::account(dispute->challenger), dispute->challenger_fee));
+    must(state.move(Holder::game(id), Holder::account(dispute->challenger), dispute->fee));
     state.disarm(dispute->clock);
     state.erase(*dispute);
     block.emit("game.dropped", id.as<HashTag>(), {{"job", to_json(dispute->job)}});

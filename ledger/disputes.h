@@ -15,7 +15,7 @@ Result<> play_move(State& state, const TxContext& context, const GameId& id, con
 
 // The clock of the side to move has run out; or, for a game that is over, its record goes.
 void game_due(State& state, BlockContext& block, Dispute dispute);
-// Ends the games that their job has outlived, nobody winning: all fees go back.
+// Ends the games that their job has outlived, nobody winning: the fees go back.
 void drop_games(State& state, BlockContext& block, Job& job);
 
 // Whether an open game waits for a move of this account: then, and only then, the move has a place in a block that others cannot fill.

@@ -11,6 +11,8 @@ namespace {
 // Cost in state of a job beside its spec, and of each check, on the generous side.
 constexpr size_t kJobBytes = 1024;
 constexpr size_t kCheckBytes = 512;
+constexpr uint64_t kAcceptLeastIntervals = 5;  // a provider must see that it is matched, and answer
+constexpr uint64_t kAcceptMaxMs = 3'600'000;   // a match binds an offer that nobody asked
 constexpr uint64_t kRerunMaxMs = 86'400'000;  // a day: parties wait so long for one who runs a segment again
 
 Error too_large(std::string what) { return {Code::limit, what + " is more than can be counted", "ask for less"}; }
@@ -183,6 +185,9 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
                  "the policy draws " + std::to_string(out.checks) + " checks; a job may have " + std::to_string(kMaxChecks),
                  "take a longer checkpoint interval or another policy"};
 
+  if (spec.accept_ms < kAcceptLeastIntervals * params.interval_ms || spec.accept_ms > kAcceptMaxMs)
+    return Error{Code::invalid, "a matched provider would have " + std::to_string(spec.accept_ms) + " ms to accept",
+                 "give it five block intervals at least (" + std::to_string(kAcceptLeastIntervals * params.interval_ms) + " ms) and an hour at most"};
   if (const uint64_t wait_ms = rerun_ms(params, spec); wait_ms > kRerunMaxMs)
     return Error{Code::limit, "whoever runs a segment again would have " + std::to_string(wait_ms / 1000) + " s for it, more than a day",
                  spec.interval > 1 ? "take a shorter checkpoint interval" : "make a step of less work"};

@@ -193,6 +193,10 @@ std::vector<const Waiting*> Mempool::take(size_t max_bytes) const {
     const Turn turn = turns.top();
     turns.pop();
     const Waiting& next = turn.at->second;
+    if (turn.escorted > 0 && bytes > 0 && bytes + next.bytes.size() > max_bytes / 2) {  // the other half goes by fees
+      turns.push({0, turn.rank, turn.lane, turn.at});
+      continue;
+    }
     if (bytes + next.bytes.size() > max_bytes) continue;  // its lane waits; a smaller one may still fit
     bytes += next.bytes.size();
     out.push_back(&next);

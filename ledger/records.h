@@ -105,7 +105,7 @@ constexpr std::string_view name(Scope s) {
 // say, until then, and lose at most `limit` in a period.
 //
 // What counts is what the account can lose by a transaction: everything that leaves its balance, free stake and unbonding money
-// together (fees, deposits, escrow, payments, bond, stake that enters a job), and the flat fee of a game for each accepted job.
+// together (fees, deposits, escrow, payments, bond, stake that enters a job).
 struct HotKey {
   AccountId account;
   PublicKey key;
@@ -455,8 +455,7 @@ struct Dispute {
   std::optional<uint64_t> check;  // index of the drawn check that it grew from; none for a Challenge
   uint64_t claimed_seq = 0;       // when the challenger bound its claim
   Timer clock;                    // of the side to move
-  Amount provider_fee;            // locked in game(id); less than the flat fee when the provider had less
-  Amount challenger_fee;          // of a drawn verifier: what its account had; the rest burns of its bond if it loses
+  Amount fee;                     // the challenger's, locked in game(id); of a drawn verifier what its account had: the rest burns of its bond if it loses
   attest::Game game;
   static constexpr auto fields() {
     return std::tuple{field("id", &Dispute::id),
@@ -466,8 +465,7 @@ struct Dispute {
                       field("check", &Dispute::check),
                       field("claimed_seq", &Dispute::claimed_seq),
                       field("clock", &Dispute::clock),
-                      field("provider_fee", &Dispute::provider_fee),
-                      field("challenger_fee", &Dispute::challenger_fee),
+                      field("fee", &Dispute::fee),
                       field("game", &Dispute::game)};
   }
 };

@@ -35,6 +35,7 @@ void State::set(Bytes key, std::optional<Bytes> value) {
   const auto& old = bytes(key);
   if (old == value) return;
   journal_.push_back({key, old});
+  if (value) bytes_set_ += value->size();
   block_.insert_or_assign(std::move(key), std::move(value));
 }
 

@@ -236,6 +236,7 @@ class State {
     Bytes key;
     std::optional<Bytes> old;
   };
+  size_t bytes_set() const { return bytes_set_; }  // of all records that were ever put
   size_t mark() const { return journal_.size(); }
   void undo(size_t mark);
   // What changed since `mark` will not be undone alone: of a key's changes the first is enough. Bounds the journal by what a
@@ -265,6 +266,7 @@ class State {
   const View* view_;
   std::map<Bytes, std::optional<Bytes>, KeyOrder> block_;  // over the view: nullopt is a record that went
   std::vector<Change> journal_;
+  size_t bytes_set_ = 0;
   std::set<Bytes, KeyOrder> kept_;  // keys of the journal's kept part
   size_t kept_until_ = 0;           // its size
   // Of the view's records those that were used of late, absent ones too; never iterated. When the young ones are half of what

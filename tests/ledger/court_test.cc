@@ -301,7 +301,6 @@ TEST(Court, AColludingVerifierIsOverruledByAnybody) {
   EXPECT_TRUE(court.job().games.empty());
   EXPECT_EQ(name(court.job().phase), "window");
   const Amount bond = court.scene.bond("V"), requester = court.scene.balance("A"), stake = court.job().stake;
-  const uint64_t game_fee = court.scene.params().game_fee;
   const Amount challenger = court.scene.balance("B");
   court.challenge("B", 1, {});
   court.play();
@@ -310,7 +309,7 @@ TEST(Court, AColludingVerifierIsOverruledByAnybody) {
   EXPECT_EQ(receipt.fault, attest::Blame::provider);
   EXPECT_EQ(court.scene.bond("V").pebbles, subtract(bond, std::min(bond, stake))->pebbles) << "a verdict proven false forfeits the job's stake";
   EXPECT_GE(court.scene.balance("A").pebbles, requester.pebbles + stake.pebbles * 3 / 10);
-  EXPECT_GT(court.scene.balance("B").pebbles + 100'000, challenger.pebbles + stake.pebbles / 5 + game_fee);
+  EXPECT_GT(court.scene.balance("B").pebbles + 100'000, challenger.pebbles + stake.pebbles / 5);
 }
 
 // A challenger that is in league with the provider opens a game and does not play it. R1: that acquits nobody.
@@ -327,20 +326,20 @@ TEST(Court, AnAccompliceThatThrowsItsGameAcquitsNobody) {
   EXPECT_EQ(court.scene.bond("V"), crn(1));
 }
 
-// A liar has its other money away, so that its side of each game that its accomplices open is paid out of the job's stake: what comes
-// back goes there again.
+// A liar has its other money away, and its accomplices open games: the stake is whole when it is split, and its own money is its own.
 TEST(Court, AStakeDoesNotLeaveThroughGames) {
   const Lie lie = lie_in(3, 5);
   Court court(51, attest::Policy::all, lie, lie);
   court.checks();
   Scene& scene = court.scene;
-  const uint64_t stake = court.job().stake.pebbles, game_fee = scene.params().game_fee;
+  const uint64_t stake = court.job().stake.pebbles;
   scene.expect("P", Unstake{scene.stake("P")});
   scene.expect("P", Transfer{scene.id("R"), Amount{scene.balance("P").pebbles - 2'000}});
-  ASSERT_LT(scene.balance("P").pebbles, game_fee);
+  const Amount own = scene.balance("P");
   for (const char* who : {"C", "Q"})
     for (const uint64_t segment : {0, 1}) court.challenge(who, segment, lie_in(2 * segment + 1, 9), true);
-  EXPECT_LE(scene.state().balance(Holder::job_stake(court.id)).pebbles + 3 * game_fee, stake);
+  EXPECT_EQ(scene.state().balance(Holder::job_stake(court.id)).pebbles, stake);
+  EXPECT_EQ(scene.balance("P"), own);
   court.challenge("B", 1, {});
   court.play();
   const auto& receipt = scene.receipts().back();
@@ -360,7 +359,7 @@ TEST(Court, ABondPaysForAGameOnceItIsLost) {
   court.checks({}, true, [&] { scene.expect("V", Transfer{scene.id("R"), Amount{scene.balance("V").pebbles - 6'000}}); });
   const auto& params = scene.params();
   uint64_t owed = 0;
-  for (const GameId& game : court.job().games) owed += params.verifier_silence + params.game_fee - scene.state().dispute(game)->challenger_fee.pebbles;
+  for (const GameId& game : court.job().games) owed += params.verifier_silence + params.game_fee - scene.state().dispute(game)->fee.pebbles;
   EXPECT_GT(owed, params.verifier_silence);
   EXPECT_EQ(scene.bond("V"), bond);
   court.play();
@@ -383,7 +382,7 @@ TEST(Court, LyingChallengersPayAndTheProviderIsPaid) {
   EXPECT_EQ(court.job().audit, attest::Audit::as_ordered);
   EXPECT_EQ(court.scene.stake("P"), crn(1000));
   for (const char* who : names) EXPECT_LE(court.scene.balance(who).pebbles + fees.pebbles, before[who].pebbles);
-  EXPECT_GT(court.scene.balance("P").pebbles + 200'000, provider.pebbles + 4 * 2 * fees.pebbles);
+  EXPECT_GT(court.scene.balance("P").pebbles + 200'000, provider.pebbles + 4 * fees.pebbles);
   for (const auto& game : court.scene.receipts().back().games) EXPECT_EQ(game.winner, Party::provider) << game.reason;
 }
 

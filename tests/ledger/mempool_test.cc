@@ -88,8 +88,8 @@ TEST(Mempool, OrderAndRefusals) {
                  {"N1 N 1 1 100 1000 move", "ok", "M0 N0 N1 B0c B1b C0 A0 A1 A2 A3"},  // what stands before a move goes with it
                  {"O0 O 0 500 100 1000 move", "mempool_full", "M0 N0 N1 B0c B1b C0 A0 A1 A2 A3"},
              });
-  EXPECT_EQ(taken(pool, 500), "M0 N0 N1 B0c B1b");
-  EXPECT_EQ(taken(pool, 250), "M0 N0");
+  EXPECT_EQ(taken(pool, 500), "M0 N0 B0c B1b A0");
+  EXPECT_EQ(taken(pool, 250), "M0 B0c");
 }
 
 TEST(Mempool, WhoPaysLeastGivesWayFromTheEndOfItsLane) {
@@ -124,6 +124,18 @@ TEST(Mempool, AMoveShieldsFew) {
                  {"E0 E 0 21 100 1000", "ok: D1", "A0 A1 A2b A3 B0 E0 D0"},  // A0 and A1 pay less, and go with a move
                  {"A4 A 4 1 100 1000 move", "mempool_full", "A0 A1 A2b A3 B0 E0 D0"},  // its third waits like anything else
              });
+}
+
+// Whoever plays with itself does not keep out what others must say in time.
+TEST(Mempool, MovesGoFirstIntoHalfOfABlock) {
+  Mempool pool;
+  for (const char who : {'M', 'N', 'O', 'P'})
+    ASSERT_TRUE(pool.add(waiting(std::string(1, who) + "0", who, 0, 10 - static_cast<uint64_t>(who - 'M'), 100, 1000, true), {0, Amount{1000}}, ChainTime{10}));
+  for (const char who : {'A', 'B'}) ASSERT_TRUE(pool.add(waiting(std::string(1, who) + "0", who, 0, 60 - static_cast<uint64_t>(who - 'A')), {0, Amount{1000}}, ChainTime{10}));
+  EXPECT_EQ(taken(pool), "M0 N0 O0 P0 A0 B0");
+  EXPECT_EQ(taken(pool, 400), "M0 N0 A0 B0");
+  EXPECT_EQ(taken(pool, 500), "M0 N0 A0 B0 O0");
+  EXPECT_EQ(taken(pool, 150), "M0") << "one that is larger than half has its place";
 }
 
 // Fees are an account's, whichever of its keys signs.

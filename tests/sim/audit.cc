@@ -258,8 +258,7 @@ void Audit::check_holdings(const Records& before, const Records& view) const {
   }
   for (const auto& [id, dispute] : view.games)
     if (!dispute.game.over())
-      require(view.held(Holder::game(id)).pebbles == static_cast<u128>(dispute.provider_fee.pebbles) + dispute.challenger_fee.pebbles,
-              "the fees in game " + short_id(id) + " are not what its sides locked");
+      require(view.held(Holder::game(id)) == dispute.fee, "the fee in game " + short_id(id) + " is not what its challenger locked");
   require(view.held(Holder::burned()) >= before.held(Holder::burned()), "what was burned came back");
 }
 
@@ -455,7 +454,7 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
   const u128 ceiling = attest::pay_for(receipt.spec, receipt.spec.price_ceiling)->pebbles;
   const u128 stake = then == before.jobs.end() ? 0 : before.held(Holder::job_stake(receipt.job)).pebbles;
   const u128 escrow = then == before.jobs.end() ? 0 : before.held(Holder::escrow(receipt.job)).pebbles;
-  const bool quiet = receipt.games.empty() && then != before.jobs.end();  // no fee may have come from the stake in this block
+  const bool quiet = then != before.jobs.end();
   u128 audits = 0;  // of a native job everybody that spoke is paid
   for (const auto& check : receipt.checks)
     if (check.did == attest::Checked::agreed || (is_native(receipt.spec) && check.did == attest::Checked::differed))
