@@ -189,16 +189,16 @@ bool is_whole(const Store& store) {
   });
   return found == state_at(number(store.head()));
 }
-// Gives what came free, and the last block that was acknowledged; nothing came free where the power went.
-std::pair<uint64_t, uint64_t> reclaim_and_commit(FaultyDisk& disk) {
-  uint64_t free = 0, acknowledged = 0;
+// Gives the last block that was acknowledged.
+uint64_t reclaim_and_commit(FaultyDisk& disk) {
+  uint64_t acknowledged = 0;
   try {
     const auto store = must(Store::open(kFolder, kChain, &disk, kOld));
     acknowledged = number(store->head());
     std::atomic<bool> stop{false};
     std::thread beside([&] {
       try {
-        free = store->reclaim(stop);
+        store->reclaim(stop);
       } catch (const Fault&) {
       }
     });
@@ -212,7 +212,7 @@ std::pair<uint64_t, uint64_t> reclaim_and_commit(FaultyDisk& disk) {
     beside.join();
   } catch (const Fault&) {
   }
-  return {free, acknowledged};
+  return acknowledged;
 }
 
 }  // namespace reclaiming
@@ -220,16 +220,21 @@ std::pair<uint64_t, uint64_t> reclaim_and_commit(FaultyDisk& disk) {
 TEST(DiskFault, PowerCutsWhileRoomIsReclaimedLoseNothing) {
   using namespace reclaiming;
   FaultyDisk old;
-  {
-    const auto store = must(Store::open(kFolder, kChain, &old, kOld));
-    while (number(store->head()) < kOld) commit(*store);
+  for (int n = 0; n < 10 && old.bytes() < kOld * kRecords * kRecordBytes / 2; n++) {  // RocksDB may tidy up by itself, given the time
+    FaultyDisk fresh;
+    {
+      const auto store = must(Store::open(kFolder, kChain, &fresh, kOld));
+      while (number(store->head()) < kOld) commit(*store);
+    }
+    must(Store::open(kFolder, kChain, &fresh, kOld));  // what the log held is in a table now
+    fresh.copy_to(old);
   }
-  must(Store::open(kFolder, kChain, &old, kOld));  // what the log held is in a table now
   uint64_t operations = 0;
   {
     FaultyDisk disk;
     old.copy_to(disk);
-    ASSERT_GT(reclaim_and_commit(disk).first, old.bytes() / 2);
+    reclaim_and_commit(disk);
+    ASSERT_LT(disk.bytes(), old.bytes() / 2);
     operations = disk.operations();
   }
   uint64_t cuts = 0, reclaimed_later = 0;
@@ -238,7 +243,7 @@ TEST(DiskFault, PowerCutsWhileRoomIsReclaimedLoseNothing) {
       FaultyDisk disk;
       old.copy_to(disk);
       disk.cut_at(at);
-      const uint64_t acknowledged = std::max(kOld, reclaim_and_commit(disk).second);
+      const uint64_t acknowledged = std::max(kOld, reclaim_and_commit(disk));
       disk.restore(loss, at);
       const auto store = Store::open(kFolder, kChain, &disk, kOld);
       ASSERT_TRUE(store) << "operation " << at << ", loss " << static_cast<int>(loss) << ": " << store.error().text;
