@@ -193,7 +193,9 @@ result. Honesty pays where V < 0 for every m.
 ## A named harm
 
 Somebody may gain more from one poisoned segment than a job pays. A requester names that harm H; only offers whose free stake covers it
-are matched: stake >= H (1 - d) / d, d = k/n.
+are matched: stake >= H (1 - d) / d, d = k/n. This counts on the drawn segments being served. A liar that withholds a drawn one from two
+verifiers is not paid, and keeps its stake but for a small fine, since nobody knows who of them lies: against such a one the stake does not
+cover the harm.
 
 | H | `standard`, n = 100 | n = 200 | `careful`, n = 100 | `all` |
 |---|---|---|---|---|
