@@ -7,6 +7,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/ops/op.h"
+#include "kernels/ops/opened.h"
 
 namespace cairn::kernels::CAIRN_ISA {
 
@@ -176,12 +177,11 @@ struct Pooling {
     }, "a window would hold no position");
     expect.that([&] {
       const std::vector<int64_t> here(in[k].shape.begin() + 1, in[k].shape.end()), there = tail(lists, rank);
-      return opens(pool_args(in[k], forward ? here : there, forward ? there : here, lists, dilated)) <= kMostChunks;
+      return opens(pool_args(in[k], forward ? here : there, forward ? there : here, lists, dilated)) <= kOpenedChunks;
     }, "its windows are larger than a dispute opens");
   }
 
  private:
-  static constexpr double kMostChunks = 960;  // of 1 KiB, that the fold of one element reads
   static double opens(const Args& a) {
     double window = 1, over = 2;  // an index and a gradient
     for (int d = 0; d < 3; d++) {
@@ -191,9 +191,9 @@ struct Pooling {
       const auto inside = static_cast<double>(a.in[d]), windows = static_cast<double>(a.out[d]);
       const auto bounded = [](double x, double y) { return x < y ? x : y; };
       if (d < 2) window *= bounded(positions, inside);
-      else window *= bounded(bounded(positions, inside), bounded(extent, inside) / 256 + 2);
+      else window *= bounded(bounded(positions, inside), bounded(extent, inside) / 256 + 2) + kPathChunks;
       if (d < 2) over *= bounded(reach, windows);
-      else over *= bounded(bounded(reach, windows), bounded(reach, windows) / 128 + 2);
+      else over *= bounded(bounded(reach, windows), bounded(reach, windows) / 128 + 2) + kPathChunks;
     }
     return window > over ? window : over;
   }

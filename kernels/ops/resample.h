@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/ops/op.h"
+#include "kernels/ops/opened.h"
 #include "kernels/patches.h"
 
 namespace cairn::kernels::CAIRN_ISA {
@@ -35,12 +36,14 @@ struct Resampling {
       for (size_t d = 0; d < 2; d++) {
         const float scale = attr_f32(attrs[2 + d]);
         if (!(scale >= 0.0f) || !(scale <= static_cast<float>(kMostSize))) return false;
-        const auto size = static_cast<double>(forward ? attrs[d] : in[0].shape[1 + d]);
-        double over = 2 / (static_cast<double>(scale) + 1e-30) + 3;
+        const auto source = static_cast<double>(forward ? in[0].shape[1 + d] : attrs[d]), size = static_cast<double>(forward ? attrs[d] : in[0].shape[1 + d]);
+        const double step = 1 / (static_cast<double>(scale) + 1e-30);
+        double over = 2 * step + 3;
+        if (const double edge = size - (source - 2) * step + 3; edge > over) over = edge;  // all that lie past the last position read it
         if (over > size) over = size;
-        chunks *= d == 0 ? over : over / 256 + 2;
+        chunks *= d == 0 ? over : over / 256 + 2 + kPathChunks;
       }
-      return chunks <= 960;
+      return chunks <= kOpenedChunks;
     }, "scales must be finite, and one position read by no more outputs than a dispute opens");
   }
   static Args resample_args(int64_t rows, const std::vector<int64_t>& x, const std::vector<int64_t>& y, std::span<const int64_t> attrs) {

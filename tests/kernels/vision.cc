@@ -456,10 +456,13 @@ Family vision_family() {
           {{"max_pool.v1", {f32({5, 2048, 2048})}, {2048, 2048, 1, 1, 0, 0, 1, 1, 1, 1}}, "than a dispute opens"},
           {{"max_pool_backward.v1", {f32({5, 4, 4}), i64({5, 4, 3})}, {2, 2, 2, 2, 0, 0, 1, 1, 8, 8}}, "index"},
           {{"avg_pool.v1", {f32({5, 8, 8})}, {-2, 2, 2, 2, 2, 0, 0, 4, 4}}, "divisor"},
+          {{"avg_pool.v1", {f32({1, 960, 8192})}, {0, 960, 1, 960, 1, 0, 0, 1, 8192}}, "than a dispute opens"},
           {{"avg_pool_backward.v1", {f32({5, 4, 4})}, {0, 2, 2, 2, 2, 3, 0, 8, 8}}, "no position"},
           {{"upsample_nearest.v1", {f32({3, 5, 4})}, {11, 0, bits(1), bits(1), 0}}, "1 .. 2^24"},
           {{"upsample_nearest.v1", {f32({3, 5, 4})}, {11, 6, bits(NAN), bits(1), 0}}, "finite"},
           {{"upsample_nearest_backward.v1", {f32({3, 4096, 4096})}, {1, 1, bits(1.0f / 4096), bits(1.0f / 4096), 0}}, "than a dispute opens"},
+          {{"upsample_nearest_backward.v1", {f32({1, 1, 1048576})}, {1, 1, bits(1), bits(1), 0}}, "than a dispute opens"},  // all lie past the one position
+          {{"upsample_bilinear_backward.v1", {f32({1, 1024, 1})}, {4, 1, bits(1), bits(1), 0}}, "than a dispute opens"},
           {{"upsample_bilinear.v1", {f32({3, 5, 4})}, {11, 6, bits(1), bits(1), 2}}, "corners"},
           {{"upsample_bilinear_backward.v1", {f32({3, 5, 4, 1})}, {11, 6, bits(1), bits(1), 0}}, "3 dimensions"},
           {{"im2col.v1", {f32({2, 3, 4, 4})}, {5, 5, 1, 1, 0, 0, 1, 1}}, "larger than"},
