@@ -35,7 +35,7 @@ Result<> check_record(const Hash& state_root, const Bytes& key, const ProvenReco
 // of the next set that it names, must lead on to it, whoever else the genesis named. Errors: those of check_header.
 Result<> check_header_after(const Genesis& genesis, const SignedHeader& believed, const SignedHeader& header);
 
-// What somebody trusted names a header by: its id, or of comet's the hash of the CometBFT header that seals it, which says who had
+// What somebody trusted names a header by: its id, or of comet's the hash of the CometBFT header whose votes seal it, which says who had
 // votes too; no vote is looked at. Errors: wrong_chain, proof (it has no such seal).
 Result<Hash> trusted_name(const Genesis& genesis, const SignedHeader& header);
 

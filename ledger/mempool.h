@@ -2,8 +2,8 @@
 //
 // A signer's transactions (an account's own, or those of one of its hot keys) stand in a lane, by nonce. A block takes lanes' heads by
 // fee per byte, so that a sender is always served in its order and senders compete by fee. Dispute moves have room that others cannot
-// fill; they, and the few that stand before one in its lane, go first into half of a block, and give way to nobody. How few is bounded, since a game with
-// oneself is cheap. Bounded in count, bytes and length of a lane.
+// fill; they, and the few that stand before one in its lane, go first into half of a block, and give way to nobody. How few is bounded,
+// since a game with oneself is cheap. Bounded in count, bytes and length of a lane.
 //
 // Signatures are the caller's: what is added here has been verified, once. Nothing here reads the state; the caller says what
 // it knows of the sender. One thread.

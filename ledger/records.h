@@ -30,7 +30,7 @@ enum class HolderKind : uint8_t {
   unbonding = 4,  // stake or bond on its way back to the account
   escrow = 5,     // a job: the requester's money
   job_stake = 6,  // a job: the provider's stake in it
-  game = 7,       // a game: both sides' flat fees
+  game = 7,       // a game: the challenger's flat fee
   deposit = 8,    // a record in state: its creator's deposit by the byte
   fees = 9,
   burned = 10,

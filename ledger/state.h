@@ -288,7 +288,7 @@ inline const attest::Rules& rules_at(const std::vector<attest::Rules>& all, Heig
   return *at;
 }
 
-constexpr int kStepBits = 24;
+constexpr int kStepBits = 24;  // of a seq: its place in its block
 inline Height height_of(uint64_t seq) { return Height{seq >> kStepBits}; }
 
 struct BlockContext {

@@ -13,7 +13,7 @@ namespace cairn::ledger {
 //          proof         the roots do not stand in the commitment
 //          invalid       the end roots are equal
 //          insufficient  the flat fee of a game
-// Keeps:   both sides' fees move to game(id)
+// Keeps:   the sender's fee moves to game(id)
 struct Challenge {
   static constexpr uint16_t kTag = 17;
   static constexpr std::string_view kName = "challenge";

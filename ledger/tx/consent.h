@@ -12,7 +12,7 @@ namespace cairn::ledger {
 //          wrong_state  not private, native, nothing committed, or over
 //          already
 //          invalid      it is not the key whose hash the job names
-// Keeps:   both sides' fees move to game(id), as in any dispute
+// Keeps:   a challenger's fee moves to game(id), as in any dispute
 struct Consent {
   static constexpr uint16_t kTag = 27;
   static constexpr std::string_view kName = "consent";

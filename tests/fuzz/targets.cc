@@ -320,7 +320,7 @@ void record(ByteSpan bytes) {
   if (bytes.empty()) return;
   one_of<Account, Holding, Unbonding, Verifier, Deadline, Offer, BookEntry, WaitingJob, DueDraw, ledger::Job, ledger::Dispute, Asset, ContentAsset,
          Reservation, Fork, ReceiptRoot, TxResult, Event, Quote, Commitment, ReceiptBody, HotKey, ledger::Validator, Rules, BeaconEntry, SnapshotHead, Status,
-         AccountView, VerifierView, TransactionPage, Simulation>(bytes.front(), bytes.subspan(1));
+         AccountView, VerifierView, TransactionPage, Simulation, Duty>(bytes.front(), bytes.subspan(1));
 }
 std::vector<Bytes> records() {
   std::vector<Bytes> out;
