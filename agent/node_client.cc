@@ -327,12 +327,22 @@ Result<bool> Sender::fee_has_risen(Code refused) {
   return fee_per_byte_ > before;
 }
 
+namespace {
+// Whether doing it twice is something else than doing it once.
+bool adds_up(const ledger::Body& body) {
+  using namespace ledger;
+  return std::visit([]<class B>(const B&) {
+    return std::is_same_v<B, Transfer> || std::is_same_v<B, OpenJob> || std::is_same_v<B, PostOffer> || std::is_same_v<B, Stake> || std::is_same_v<B, Unstake> ||
+           std::is_same_v<B, Bond> || std::is_same_v<B, Unbond> || std::is_same_v<B, JoinValidators>;
+  }, body);
+}
+}  // namespace
+
 Result<ledger::TxResult> Sender::send(const ledger::Body& body) {
-  const bool adds_up = std::holds_alternative<ledger::Transfer>(body) || std::holds_alternative<ledger::OpenJob>(body);
   uint64_t nonce = 0;
   for (int attempt = 0;; attempt++) {
     TRY_LET(transaction, prepared());
-    if (attempt > 0 && adds_up && transaction.nonce != nonce)  // the node may have kept what it refused
+    if (attempt > 0 && adds_up(body) && transaction.nonce != nonce)  // the node may have kept what it refused
       return Error{Code::wrong_nonce, "another transaction took nonce " + std::to_string(nonce) + ", or this one did although the node refused it",
                    "see whether it was done before you do it again"};
     nonce = transaction.nonce;

@@ -56,7 +56,8 @@ struct GameTerms {
   Hash plan_root;
   uint32_t calls = 0;
   uint32_t state_slots = 0;
-  std::vector<Hash> input_ids;   // plan inputs in order (without `given` slots)
+  uint32_t inputs = 0;           // of the job: leaves of `input_root`, the plan's inputs first
+  Hash input_root;
   uint64_t seed = 0;
   uint64_t segment = 0;
   uint64_t start_step = 0;
@@ -71,7 +72,8 @@ struct GameTerms {
                       field("plan_root", &GameTerms::plan_root),
                       field("calls", &GameTerms::calls),
                       field("state_slots", &GameTerms::state_slots),
-                      field("input_ids", &GameTerms::input_ids),
+                      field("inputs", &GameTerms::inputs),
+                      field("input_root", &GameTerms::input_root),
                       field("seed", &GameTerms::seed),
                       field("segment", &GameTerms::segment),
                       field("start_step", &GameTerms::start_step),
@@ -96,9 +98,9 @@ struct ConstantProof {
   static constexpr auto fields() { return std::tuple{field("head", &ConstantProof::head), field("leaf", &ConstantProof::leaf)}; }
 };
 struct ValueProof {
-  Hash id;                             // state: of the value
+  Hash id;                             // input, state: of the value
   std::vector<Hash> output_ids;        // from a call: all of its outputs
-  TreePath path;                       // call: in the step's call tree; state: in the state before; constant: in the plan
+  TreePath path;                       // input: among the job's; call: in the step's call tree; state: in the state before; constant: in the plan
   std::optional<ConstantProof> constant;
   static constexpr auto fields() {
     return std::tuple{field("id", &ValueProof::id), field("output_ids", &ValueProof::output_ids),

@@ -101,7 +101,12 @@ std::vector<Hash> walked_leaves(const Game& game, Replay& replay) {
 ValueProof prove_value(const Game& game, const ValueRef& ref, const Plan& plan, Replay& replay) {
   ValueProof proof;
   switch (ref.from) {
-    case From::input: break;
+    case From::input: {
+      const std::vector<Hash> ids = replay.input_ids();
+      proof.id = ids.at(ref.index);
+      proof.path = tree_path(ids, ref.index);
+      break;
+    }
     case From::constant:
       proof.constant = ConstantProof{plan_head(plan), {plan.constants[ref.index].type, blake3(plan.constants[ref.index].bytes)}};
       proof.path = constant_path(plan, ref.index);

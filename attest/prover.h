@@ -10,6 +10,7 @@ namespace cairn::attest {
 class Replay {
  public:
   virtual ~Replay() = default;
+  virtual std::vector<Hash> input_ids() = 0;                                    // of the job: the plan's, then its `given` slots
   virtual std::vector<Hash> step_roots() = 0;                                   // state root after each step, in order
   virtual std::vector<Hash> call_ids(uint64_t step) = 0;                        // of every call of one step
   virtual std::vector<Hash> output_ids(uint64_t step, uint32_t call) = 0;

@@ -123,8 +123,8 @@ class Examination {
   void draws() {
     if (failed()) return;
     same("draws", count_of(body_.draws.size(), "draw"), count_of(receipt_.draw_headers.size(), "draw"), "headers of the draws");
-    add("draws", "after a commitment, at most two", count_of(body_.draws.size(), "draw"), "body",
-        body_.draws.size() <= 2 && (body_.draws.empty() || body_.commitment.has_value()));
+    add("draws", "after a commitment, at most three", count_of(body_.draws.size(), "draw"), "body",
+        body_.draws.size() <= 3 && (body_.draws.empty() || body_.commitment.has_value()));
     for (size_t round = 0; round < body_.draws.size() && !failed(); round++) draw_of(round);
     for (const CheckRecord& check : body_.checks)
       if (check.round >= body_.draws.size()) add("check", "of a draw", "of no draw", "body", false);
@@ -161,7 +161,7 @@ class Examination {
       if (check.round >= round) continue;
       first = false;
       earlier.push_back(check.draw);
-      if (check.verdict.is_zero()) before.push_back(check.draw);
+      if (check.verdict.is_zero() && check.round + 1 == round) before.push_back(check.draw);
     }
     const std::vector<DrawnCheck> expected = first ? draw(randomness, body_.spec, record.segments, candidates)
                                                    : redraw(randomness, body_.spec, before, earlier, candidates);
@@ -200,12 +200,11 @@ class Examination {
       const JobSpec& spec = body_.spec;
       bool fits = check(game.terms) && game.terms.job == body_.job && game.terms.plan_root == spec.plan_root &&
                   game.terms.calls == spec.calls && game.terms.state_slots == spec.state_slots && game.terms.seed == spec.seed &&
-                  game.terms.segment < spec.segments() && game.terms.input_ids.size() <= spec.inputs.size();
+                  game.terms.segment < spec.segments() && game.terms.inputs == spec.inputs.size() && game.terms.input_root == input_root(spec);
       if (fits)
         fits = game.terms.start_step == spec.segment_start(game.terms.segment) && game.terms.end_step == spec.segment_end(game.terms.segment);
       fits = fits && game.terms.key.has_value() == spec.viewers.has_value() &&
              (!game.terms.key || private_key_hash(*game.terms.key) == spec.viewers->key_hash);
-      for (size_t i = 0; fits && i < game.terms.input_ids.size(); i++) fits = game.terms.input_ids[i] == spec.inputs[i].id;
       add(what, "about this job", fits ? (game.winner ? "the " + std::string(name(*game.winner)) + " won: " + game.reason : game.reason) : "another job",
           "body", fits);
     }

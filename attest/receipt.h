@@ -40,7 +40,7 @@ std::string_view name(Checked c);
 
 struct CheckRecord {
   DrawnCheck draw;
-  uint32_t round = 0;                       // 0 = first draw, 1 = the redraw of segments without a verdict
+  uint32_t round = 0;                       // 0 = first draw, 1 and 2 = redraws of what the one before left without a verdict
   Checked did = Checked::silent;
   Hash verdict;                             // as committed; zero when silent
   Hash salt;                                // as revealed
@@ -126,7 +126,7 @@ struct ReceiptBody {
   uint16_t version = kVersion;
   Hash genesis;
   JobId job;
-  uint32_t attempt = 0;                 // counts matches of this job, from 0
+  uint32_t attempt = 0;                 // counts matches of this job that did not lapse, from 0
   JobSpec spec;
   AccountId requester;
   AccountId provider;                   // zero when never matched
@@ -141,7 +141,7 @@ struct ReceiptBody {
   ChainTime committed{};
   ChainTime ended{};
   std::optional<Commitment> commitment;
-  std::vector<DrawRecord> draws;        // the draw, and the redraw if there was one
+  std::vector<DrawRecord> draws;        // the draw, and the redraws, two at most
   std::vector<CheckRecord> checks;
   std::vector<GameRecord> games;
   std::vector<SettlementLine> lines;

@@ -45,13 +45,13 @@ class OpenedSource final : public kernels::Source {
 
 Result<Hash> open_value(const Game& game, const ValueRef& ref, uint32_t before_call, const ValueProof& proof) {
   // One opening has one encoding: what a reference does not need is empty.
-  if ((ref.from != From::state && !proof.id.is_zero()) || (ref.from != From::call && !proof.output_ids.empty()) ||
-      (ref.from == From::input && !proof.path.groups.empty()) || (ref.from != From::constant && proof.constant))
+  const bool named = ref.from == From::input || ref.from == From::state;
+  if ((!named && !proof.id.is_zero()) || (ref.from != From::call && !proof.output_ids.empty()) || (ref.from != From::constant && proof.constant))
     return no_proof("a value's proof holds what its reference does not need");
   switch (ref.from) {
     case From::input:
-      if (ref.index >= game.terms.input_ids.size()) return no_proof("the job has no such input");
-      return game.terms.input_ids[ref.index];
+      TRY(check_path(game.terms.input_root, game.terms.inputs, ref.index, proof.id, proof.path));
+      return proof.id;
     case From::constant:
       if (!proof.constant) return no_proof("a constant without its proof");
       TRY(check_constant(game.terms.plan_root, proof.constant->head, ref.index, proof.constant->leaf, proof.path));

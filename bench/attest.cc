@@ -204,15 +204,19 @@ Leaf leaf_of(const kernels::Operator& op, const kernels::Case& largest, const st
   game.element = static_cast<uint64_t>(element);
   game.first_block = static_cast<uint64_t>(block);
   game.output_ids.resize(out.size());
-  game.terms.input_ids.resize(largest.in.size());
+  game.terms.inputs = static_cast<uint32_t>(largest.in.size());
+  std::vector<Hash> inputs(largest.in.size());
   attest::OpenBlock opening;
   for (size_t k = 0; k < largest.in.size(); k++) game.leaf.inputs.push_back({attest::From::input, static_cast<uint32_t>(k), 0});
   for (const auto& [operand, chunks] : reads.chunks) {
     const bool earlier = operand >= largest.in.size();
     auto [proof, id] = made_up(earlier ? out[operand - largest.in.size()] : largest.in[operand], chunks);
-    (earlier ? game.output_ids[operand - largest.in.size()] : game.terms.input_ids[operand]) = id;
+    (earlier ? game.output_ids[operand - largest.in.size()] : inputs[operand]) = id;
     opening.operands.push_back({static_cast<uint32_t>(operand), {}, std::move(proof)});
   }
+  game.terms.input_root = attest::tree_root(inputs);
+  for (attest::OpenedOperand& opened : opening.operands)
+    if (opened.operand < inputs.size()) opened.value = {inputs[opened.operand], {}, attest::tree_path(inputs, opened.operand), {}};
   Leaf leaf;
   leaf.kib = static_cast<double>(encode(opening).size()) / 1024;
   leaf.ms = 1e9;

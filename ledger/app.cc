@@ -30,22 +30,24 @@ Holder holder_of(const Bytes& key) {
   return {static_cast<HolderKind>(key.at(1)), *Hash::from(ByteSpan(key).subspan(2, 32))};
 }
 
-// What a verifier may lose by the draws before `height`; the most that can be counted when they are too many to look at.
-Amount owed(const State& state, const AccountId& verifier, Height height) {
-  constexpr size_t kDutiesMax = 256;
-  std::optional<Amount> sum = Amount{};
-  const auto duties = state.all<Duty>(make_key('D', verifier), kDutiesMax);
-  for (const Duty& duty : duties)
-    if (sum && duty.since <= height) sum = add(*sum, duty.at_stake);
-  const bool whole = duties.size() < kDutiesMax || duties.back().since > height;
-  return whole && sum ? *sum : Amount{UINT64_MAX};
+// Whether a verifier may lose `limit` or more by the draws before `height`, or how much less; `limit` too when they are too many to look at.
+Amount owed(const State& state, const AccountId& verifier, Height height, Amount limit) {
+  constexpr size_t kDutiesMax = 4'096;
+  Amount sum;
+  size_t looked_at = 0;
+  state.scan<Duty>(make_key('D', verifier), [&](const Duty& duty) {  // by height
+    if (duty.since > height) return false;
+    sum = ++looked_at < kDutiesMax ? std::min(limit, add(sum, duty.at_stake).value_or(limit)) : limit;
+    return sum < limit;
+  });
+  return sum;
 }
 
 // As much as its account's bond and unbonding money do not owe.
 void give_back(State& state, BlockContext& block, const Deadline& deadline, Unbonding back) {
   const Holder unbonding = Holder::unbonding(back.account);
-  const Amount owes = owed(state, back.account, height_of(back.seq));
   const Amount holds = add(state.balance(Holder::bond(back.account)), state.balance(unbonding)).value_or(Amount{UINT64_MAX});
+  const Amount owes = owed(state, back.account, height_of(back.seq), holds);
   const Amount there = std::min(back.amount, state.balance(unbonding));  // fines may have taken some of it
   const Amount free = std::min(there, subtract(holds, owes).value_or(Amount{}));
   must(state.move(unbonding, Holder::account(back.account), free));

@@ -25,13 +25,16 @@ Check* check_of(Job& job, uint64_t segment, const AccountId& verifier) {
   return nullptr;
 }
 
+void burn_of_bond(State& state, const AccountId& who, Amount fine) {
+  const Amount taken = state.move_up_to(Holder::bond(who), Holder::burned(), fine);
+  state.move_up_to(Holder::unbonding(who), Holder::burned(), *subtract(fine, taken));
+}
+
 void punish_silence(State& state, BlockContext& block, const Job& job, Check& check) {
   check.state = CheckState::silent;
   check.record.did = attest::Checked::silent;
   const AccountId& who = check.record.draw.verifier;
-  const Amount fine{block.params_of(job).verifier_silence};
-  const Amount taken = state.move_up_to(Holder::bond(who), Holder::burned(), fine);
-  state.move_up_to(Holder::unbonding(who), Holder::burned(), *subtract(fine, taken));
+  burn_of_bond(state, who, Amount{block.params_of(job).verifier_silence});
   block.emit("check.silent", id_of(job), {{"segment", to_json(check.record.draw.segment)}, {"verifier", to_json(who)}});
 }
 
@@ -51,29 +54,36 @@ void open_window(State& state, BlockContext& block, Job& job) {
   block.emit("job.window", id_of(job), {{"until", to_json(job.timer.due)}});
 }
 
-// A segment that two verifiers were not served, and nobody has a verdict about.
-bool withheld(const Job& job) {
+constexpr size_t kDoubt = 2;    // reports of one segment that nobody pays for, and for which a third verifier is asked
+constexpr size_t kWithheld = 3;  // reports of one segment that cost its provider the job's stake
+
+// The most verifiers that say of one segment, about which nobody has a verdict, that it was not served.
+size_t reports(const Job& job) {
   std::map<uint64_t, size_t> undelivered;
   for (const Check& check : job.checks)
     if (check.state == CheckState::undelivered) undelivered[check.record.draw.segment]++;
   for (const Check& check : job.checks)
     if (!check.record.verdict.is_zero()) undelivered.erase(check.record.draw.segment);
-  return std::any_of(undelivered.begin(), undelivered.end(), [](const auto& segment) { return segment.second >= 2; });
+  size_t most = 0;
+  for (const auto& [segment, count] : undelivered) most = std::max(most, count);
+  return most;
 }
 
-// Who lies, the provider or its verifiers, is not known: all lose the same.
-void void_withheld(State& state, BlockContext& block, Job& job) {
+// Who lies, the provider or its verifiers, is not known. Two reports cost all of them the same. Three cost the provider its stake, or
+// whoever is drawn where it lied would be better off serving nothing; nobody has any of it, so that nobody reports for money.
+void void_withheld(State& state, BlockContext& block, Job& job, bool all_of_stake) {
   const Amount each{block.params_of(job).verifier_silence};
-  const auto burn = [&](const Holder& locked, const Holder& rest) {
-    const Amount taken = state.move_up_to(locked, Holder::burned(), each);
-    return *add(taken, state.move_up_to(rest, Holder::burned(), *subtract(each, taken)));
-  };
-  const Amount of_provider = burn(Holder::job_stake(job.id), Holder::stake(job.provider));
+  const Holder stake = Holder::job_stake(job.id);
+  Amount of_provider = state.move_up_to(stake, Holder::burned(), all_of_stake ? state.balance(stake) : each);
+  if (const auto lacks = subtract(each, of_provider))  // a starter has none in the job
+    of_provider = *add(of_provider, state.move_up_to(Holder::stake(job.provider), Holder::burned(), *lacks));
   std::set<AccountId> signers;
   for (const Check& check : job.checks)
     if (check.state == CheckState::undelivered) signers.insert(check.record.draw.verifier);
-  for (const AccountId& signer : signers) burn(Holder::bond(signer), Holder::unbonding(signer));
-  void_job(state, block, job, Code::undelivered, Blame::network, "Two draws of verifiers were not served what they had to check.",
+  for (const AccountId& signer : signers) burn_of_bond(state, signer, each);
+  void_job(state, block, job, Code::undelivered, Blame::network,
+           all_of_stake ? "Three drawn verifiers were not served what they had to check; the provider's stake is burned."
+                        : "Two drawn verifiers were not served what they had to check, and no third one spoke.",
            {{{}, of_provider, Purpose::slash_burn, {}}});
 }
 
@@ -130,8 +140,9 @@ void after_verdicts(State& state, BlockContext& block, Job& job) {
   if (job.spec.tier == attest::Tier::native) return after_judges(state, block, job);
   const bool unheard = job.checks.empty() || std::any_of(job.checks.begin(), job.checks.end(),
                                                          [](const Check& c) { return c.record.verdict.is_zero(); });
-  if (unheard && job.draws.size() < 2) return start_draw(state, block, job);
-  if (withheld(job)) return void_withheld(state, block, job);
+  const size_t reported = reports(job);
+  if (unheard && job.draws.size() < (reported == kDoubt ? 3 : 2)) return start_draw(state, block, job);
+  if (reported >= kDoubt) return void_withheld(state, block, job, reported >= kWithheld);
   if (!any_check(job, CheckState::committed)) return open_window(state, block, job);
   job.phase = JobPhase::answers;
   set_timer(state, block, job, block.params_of(job).reveal_ms);
@@ -170,7 +181,7 @@ void draw_checks(State& state, BlockContext& block, Job job) {
   std::vector<attest::DrawnCheck> unheard, before;
   for (const Check& check : job.checks) {
     before.push_back(check.record.draw);
-    if (check.record.verdict.is_zero()) unheard.push_back(check.record.draw);
+    if (check.record.verdict.is_zero() && check.record.round + 1 == round) unheard.push_back(check.record.draw);
   }
 
   attest::DrawRecord drawn;
@@ -383,10 +394,20 @@ void punish_false_verdicts(State& state, BlockContext& block, const Job& job, ui
   for (const Check& check : job.checks) {
     if (check.state != CheckState::agreed || check.record.draw.segment != segment) continue;
     const AccountId& who = check.record.draw.verifier;
-    const Amount fine = std::max(job.stake, Amount{block.params_of(job).verifier_silence});
-    const Amount taken = state.move_up_to(Holder::bond(who), Holder::burned(), fine);
-    state.move_up_to(Holder::unbonding(who), Holder::burned(), *subtract(fine, taken));
+    burn_of_bond(state, who, std::max(job.stake, Amount{block.params_of(job).verifier_silence}));
     block.emit("check.false", id_of(job), {{"segment", to_json(segment)}, {"verifier", to_json(who)}});
+  }
+}
+
+void punish_contradicted(State& state, BlockContext& block, const Job& job) {
+  std::set<uint64_t> served;
+  for (const Check& check : job.checks)
+    if (check.state == CheckState::agreed) served.insert(check.record.draw.segment);
+  for (const Check& check : job.checks) {
+    const auto& draw = check.record.draw;
+    if (check.state != CheckState::undelivered || !served.contains(draw.segment)) continue;
+    burn_of_bond(state, draw.verifier, Amount{block.params_of(job).verifier_silence});
+    block.emit("check.contradicted", id_of(job), {{"segment", to_json(draw.segment)}, {"verifier", to_json(draw.verifier)}});
   }
 }
 

@@ -23,6 +23,8 @@ void draw_checks(State& state, BlockContext& block, Job job);
 void check_due(State& state, BlockContext& block, Job& job);
 // The referee itself found the segment false: whoever agreed on it forfeits bond.
 void punish_false_verdicts(State& state, BlockContext& block, const Job& job, uint64_t segment);
+// The job settles: whoever was "not served" a segment that another checked pays for the draw that it cost.
+void punish_contradicted(State& state, BlockContext& block, const Job& job);
 
 // Reference time of one segment on a slow machine, in chain milliseconds: added to a clock that waits for a re-run.
 uint64_t rerun_ms(const attest::ChainParams& params, const attest::JobSpec& spec);

@@ -30,7 +30,8 @@ attest::GameTerms terms_of(const Job& job, uint64_t segment, const Hash& start_r
   terms.plan_root = job.spec.plan_root;
   terms.calls = job.spec.calls;
   terms.state_slots = job.spec.state_slots;
-  for (const auto& input : job.spec.inputs) terms.input_ids.push_back(input.id);
+  terms.inputs = static_cast<uint32_t>(job.spec.inputs.size());
+  terms.input_root = job.commitment->input_root;
   terms.seed = job.spec.seed;
   terms.segment = segment;
   terms.start_step = job.spec.segment_start(segment);
@@ -178,7 +179,9 @@ void open_from_check(State& state, BlockContext& block, Job& job, size_t index) 
   dispute.challenger = draw.verifier;
   dispute.check = index;
   dispute.claimed_seq = from.seq;
-  dispute.fee = state.move_up_to(Holder::account(draw.verifier), Holder::game(dispute.id), Amount{block.params_of(job).game_fee});
+  const Amount fee{block.params_of(job).game_fee}, for_moves{fee.pebbles / 10};
+  const Amount spare = subtract(state.balance(Holder::account(draw.verifier)), for_moves).value_or(Amount{});
+  dispute.fee = state.move_up_to(Holder::account(draw.verifier), Holder::game(dispute.id), std::min(fee, spare));
   open_dispute(state, block, job, std::move(dispute), terms);
 }
 

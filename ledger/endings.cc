@@ -1,6 +1,7 @@
 #include "ledger/endings.h"
 
 #include "ledger/assets.h"
+#include "ledger/checks.h"
 #include "ledger/disputes.h"
 #include "ledger/job_helpers.h"
 #include "ledger/market.h"
@@ -155,6 +156,7 @@ void settle(State& state, BlockContext& block, Job& job) {
       pay.lines.push_back(line);
     }
   for (const auto& line : pay_checkers(state, job)) pay.lines.push_back(line);
+  punish_contradicted(state, block, job);
   if (job.audit == attest::Audit::as_ordered) note_speed(state, block.params_of(job), job);
   pay.pay_rest(escrow, Holder::account(job.requester), job.requester, Purpose::change);
   pay.pay_rest(Holder::job_stake(job.id), Holder::stake(job.provider), job.provider, Purpose::stake_back);
@@ -189,9 +191,8 @@ void take_back(State& state, BlockContext& block, Job& job) {
 }
 
 void lapse(State& state, BlockContext& block, Job& job) {
-  write_receipt(state, block, job, Ended::lapsed, Code::expired, Blame::none,
-                "The matched provider did not accept in time.", {});
   block.emit("job.lapsed", id_of(job), {{"provider", to_json(job.provider)}});
+  job.tries--;  // nothing was run and nothing paid: no receipt, and no number for one
   if (auto offer = state.offer(job.offer)) remove_offer(state, block, *offer, "a match lapsed");
   reopen(state, block, job);
 }

@@ -14,9 +14,9 @@
 //   consent               the requester consents     void without fault
 //   window                -                          settles, if no game is open; else when the last one is over
 //
-// A segment that nobody has committed a verdict about is drawn once more, for others. Where both of its verifiers say that they
-// were not served, the job is void: a checkpoint counts once another party has it. What one verifier agreed on elsewhere does
-// not pay for a segment whose opening state is withheld.
+// A segment that nobody has committed a verdict about is drawn once more, for others. Where two say that they were not served, a third
+// is drawn, and the job is void unless that one was: a checkpoint counts once another party has it. What one verifier agreed on
+// elsewhere does not pay for a segment whose opening state is withheld. A third report costs the provider its stake in the job.
 //
 // A private job (spec.viewers) has two verifiers for each drawn segment, of a jury that the data's owner named, and opens nothing:
 // where all of a segment's verifiers agree against the provider it is slashed; where they do not, the job is void, without fault,

@@ -177,6 +177,10 @@ std::vector<AssetId> assets_of(const attest::JobSpec& spec) {
 
 Result<Quote> quote(const State& state, const attest::ChainParams& params, const attest::JobSpec& spec) {
   TRY(attest::check(spec));
+  const size_t bytes = encode(spec).size();
+  if (bytes > kMaxSpecBytes)
+    return Error{Code::limit, "the order has " + std::to_string(bytes) + " bytes, more than " + std::to_string(kMaxSpecBytes),
+                 "bind fewer inputs, or shorten their names"};
   Quote out;
   out.segments = spec.segments();
   out.checks = checks_of(params, spec);
@@ -222,7 +226,7 @@ Result<Quote> quote(const State& state, const attest::ChainParams& params, const
     out.assets = *sum;
   }
 
-  out.deposit = deposit_of(params, encode(spec).size() + kJobBytes + kCheckBytes * out.checks);
+  out.deposit = deposit_of(params, bytes + kJobBytes + kCheckBytes * out.checks);
   const auto stake = stake_of(params, spec, *reward);
   if (!stake) return too_large("the stake");
   out.stake = *stake;

@@ -12,6 +12,7 @@
 namespace cairn::ledger {
 
 inline constexpr uint64_t kMaxChecks = 512;        // of one job: its record stays below 512 KiB
+inline constexpr size_t kMaxSpecBytes = 512u << 10;  // an order's: every transaction about the job reads its record
 inline constexpr size_t kMaxAssets = 64;            // distinct ones that a job uses
 inline constexpr size_t kMaxShares = 512;           // of all their owners: what its settlement pays to
 inline constexpr size_t kMaxTextBytes = 256;       // titles, endpoints

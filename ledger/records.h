@@ -368,7 +368,7 @@ struct Job {
   JobState state = JobState::open;
   JobPhase phase = JobPhase::none;
   Timer timer;             // what ends the state or phase when nobody acts
-  uint32_t tries = 0;      // matches so far
+  uint32_t tries = 0;      // matches so far, but for those that lapsed
   uint32_t rules = 0;      // number of the rules that the present match, and all that follows from it, is under
   std::vector<AccountId> met;  // providers that lapsed or failed here: never matched again
   ContentKey key;          // of a private job whose requester has consented to openings: public from then on
@@ -455,7 +455,7 @@ struct Dispute {
   std::optional<uint64_t> check;  // index of the drawn check that it grew from; none for a Challenge
   uint64_t claimed_seq = 0;       // when the challenger bound its claim
   Timer clock;                    // of the side to move
-  Amount fee;                     // the challenger's, locked in game(id); of a drawn verifier what its account had: the rest burns of its bond if it loses
+  Amount fee;                     // the challenger's, locked in game(id); of a drawn verifier what its account could spare: the rest burns of its bond if it loses
   attest::Game game;
   static constexpr auto fields() {
     return std::tuple{field("id", &Dispute::id),

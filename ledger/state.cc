@@ -220,13 +220,14 @@ Amount deposit_of(const attest::ChainParams& params, size_t bytes) {
 }
 
 Result<> lock_deposit(State& state, const TxContext& context, const Hash& record, size_t bytes) {
+  if (state.balance(Holder::deposit(record)).pebbles != 0)  // two records under one id would give each other's back
+    return Error{Code::already, "another record of this id has a deposit", "take another id"};
   return state.move(Holder::account(context.sender), Holder::deposit(record), deposit_of(context.params(), bytes));
 }
 
-Result<> unbond(State& state, const TxContext& context, const Holder& from, Amount amount) {
-  TRY(state.move(from, Holder::unbonding(context.sender), amount));
-  const ChainTime now = context.block.now;
-  Unbonding back{context.sender, amount, after(now, context.params().unbonding_ms), context.block.next_seq(), now};
+Result<> unbond(State& state, BlockContext& block, const AccountId& account, const Holder& from, Amount amount) {
+  TRY(state.move(from, Holder::unbonding(account), amount));
+  Unbonding back{account, amount, after(block.now, block.params().unbonding_ms), block.next_seq(), block.now};
   state.put(back);
   Bytes place = encode(back.seq);
   place.resize(32);

@@ -324,12 +324,12 @@ struct TxContext {
   const attest::ChainParams& params() const { return block.params(); }
 };
 
-// Deposits by the byte (R8), held under the record's id. Error: insufficient.
+// Deposits by the byte (R8), held under the record's id. Errors: already (another record has one under it), insufficient.
 Amount deposit_of(const attest::ChainParams& params, size_t bytes);
 Result<> lock_deposit(State& state, const TxContext& context, const Hash& record, size_t bytes);
 
 // Moves stake or bond on its way back to its account. Errors: insufficient.
-Result<> unbond(State& state, const TxContext& context, const Holder& from, Amount amount);
+Result<> unbond(State& state, BlockContext& block, const AccountId& account, const Holder& from, Amount amount);
 // What a verifier's bond must cover: its side of one game, and one silence.
 inline Amount least_bond(const attest::ChainParams& params) { return Amount{params.game_fee + params.verifier_silence}; }
 

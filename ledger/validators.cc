@@ -90,6 +90,34 @@ std::vector<attest::CometValidator> update_votes(State& state, BlockContext& blo
   return changes;
 }
 
+void retire(State& state, BlockContext& block, Validator validator) {
+  const Holder stake = Holder::validator(validator.account);
+  validator.resigned = true;
+  state.put(validator);
+  state.arm(Due::validator, validator.account.as<HashTag>(), after(block.now, block.params().unbonding_ms), block.next_seq());
+  must(unbond(state, block, validator.account, stake, state.balance(stake)));
+}
+
+Result<> make_room(State& state, BlockContext& block, Amount stake) {
+  size_t seats = 0;
+  std::optional<Validator> least;
+  Amount of_least;
+  state.scan<Validator>(make_key('V'), [&](const Validator& validator) {
+    if (validator.resigned) return true;
+    seats++;
+    const Amount counts = validator.equivocated ? Amount{} : state.balance(Holder::validator(validator.account));
+    if (!least || counts < of_least) least = validator, of_least = counts;
+    return true;
+  });
+  if (seats < block.params().max_validators) return {};
+  if (!least || stake <= of_least)
+    return Error{Code::limit, "there are " + std::to_string(block.params().max_validators) + " validators, each with " + pretty(of_least) + " or more",
+                 "stake more than that"};
+  block.emit("validator.displaced", least->account.as<HashTag>(), {{"stake", to_json(of_least)}});
+  retire(state, block, *std::move(least));
+  return {};
+}
+
 void forget_validator(State& state, const AccountId& account) {
   if (const auto validator = state.validator(account); validator && validator->resigned) state.erase(*validator);
 }

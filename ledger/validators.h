@@ -28,6 +28,12 @@ void punish(State& state, BlockContext& block, const Equivocation& equivocation)
 // Whose votes have changed, by key; 0: it leaves. Nobody leaves while nobody would remain.
 std::vector<attest::CometValidator> update_votes(State& state, BlockContext& block);
 
+// Out of the set; its stake is on its way back, and can be slashed until it is there.
+void retire(State& state, BlockContext& block, Validator validator);
+// Seats are max_validators. In a full set whoever has the least stake gives way to more; one that equivocated has none that counts.
+// Error: limit.
+Result<> make_room(State& state, BlockContext& block, Amount stake);
+
 // Due::validator: the stake of one that resigned is free.
 void forget_validator(State& state, const AccountId& account);
 

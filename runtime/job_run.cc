@@ -67,6 +67,12 @@ Result<std::unique_ptr<JobRun>> JobRun::load(const Work& work, Tamper tamper, ke
   return job;
 }
 
+std::vector<Hash> JobRun::input_ids() const {
+  std::vector<Hash> ids = work_.inputs;
+  ids.insert(ids.end(), work_.given.begin(), work_.given.end());
+  return ids;
+}
+
 Result<StatePoint> JobRun::initial() {
   std::vector<Bytes> held;
   held.reserve(plan_.state.size());

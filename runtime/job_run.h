@@ -16,6 +16,7 @@ class JobRun {
 
   const attest::Plan& plan() const { return plan_; }
   const std::vector<Bytes>& inputs() const { return inputs_; }
+  std::vector<Hash> input_ids() const;  // of the job, as attest::input_root orders them
   Executor& executor() { return *executor_; }
   uint64_t seed() const { return work_.seed; }
   const ContentKey& key() const { return work_.key; }

@@ -16,6 +16,8 @@ void SegmentReplay::go_to(uint64_t step) {
   while (executor.step() < step) executor.run_step();
 }
 
+std::vector<Hash> SegmentReplay::input_ids() { return job_.input_ids(); }
+
 std::vector<Hash> SegmentReplay::step_roots() {
   std::vector<Hash> out;
   for (uint64_t step = from_ + 1; step <= until_; step++) {

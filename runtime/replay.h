@@ -11,6 +11,7 @@ class SegmentReplay final : public attest::Replay {
   // `job` must outlive it. Throws Fault when the segment's first state cannot be read.
   SegmentReplay(JobRun& job, const StatePoint& from, uint64_t until_step);
 
+  std::vector<Hash> input_ids() override;
   std::vector<Hash> step_roots() override;
   std::vector<Hash> call_ids(uint64_t step) override;
   std::vector<Hash> output_ids(uint64_t step, uint32_t call) override;

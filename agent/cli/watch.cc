@@ -47,6 +47,7 @@ std::string sentence(const std::string& kind, const ledger::Job& job) {
   if (kind == "check.differs") return "disputed    a verifier found something else";
   if (kind == "check.silent") return "silent      a drawn verifier did not answer and paid for it";
   if (kind == "check.undelivered") return "undelivered a drawn verifier says that it was not served";
+  if (kind == "check.contradicted") return "contradicted a verifier said that it was not served, another was, and the first paid for it";
   if (kind == "job.window") {
     const auto same = std::count_if(job.checks.begin(), job.checks.end(), [](const auto& c) { return c.record.did == attest::Checked::agreed; });
     return "checked     " + std::to_string(same) + " of " + std::to_string(job.checks.size()) + " found the same; anybody may still object";

@@ -124,6 +124,7 @@ struct Takes {
 struct Pooling {
   using Args = PoolArgs;
   static constexpr int64_t kMostSize = int64_t{1} << 24;
+  static constexpr int64_t kMostStraddling = 1 << 16;  // windows that begin before the first position, looked at one by one where a step passes over all
   static std::vector<InPlace> in_place() { return {}; }
   static uint64_t multiply_adds(const Args& a) {
     uint64_t window = static_cast<uint64_t>(a.rows);
@@ -170,6 +171,8 @@ struct Pooling {
         if (a.kernel[d] == 0) continue;
         const int64_t last = a.out[d] - 1;
         if (a.padding[d] > (a.kernel[d] - 1) * a.dilation[d] || a.begin(d, last) >= a.in[d]) return false;
+        if (a.dilation[d] <= a.in[d]) continue;  // no window steps over all of it
+        if (a.padding[d] / a.stride[d] > kMostStraddling) return false;
         for (int64_t o = 0; o < a.out[d] && a.begin(d, o) < 0; o++)
           if (a.begin_inside(d, o) >= a.end_inside(d, o)) return false;
       }

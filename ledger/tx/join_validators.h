@@ -11,7 +11,7 @@ namespace cairn::ledger {
 //          already        the key is another validator's, or the sender has resigned and its stake is not free yet
 //          unauthorised   the sender has signed two blocks of one height
 //          bad_signature  of `possession`
-//          limit          there are as many validators as there may be
+//          limit          the set is full, and nobody in it has less stake; else whoever has the least resigns by this
 //          insufficient   the balance, or the stake altogether is below the least
 // Keeps:   the sender's sum
 struct JoinValidators {
@@ -40,8 +40,7 @@ struct JoinValidators {
       return Error{Code::unauthorised, "this validator signed two blocks of one height", "resign to get the rest of the stake"};
     if (!verify(key, context.block.genesis_hash, SignKind::validator, context.sender, vrf.span(), possession))
       return Error{Code::bad_signature, "the validator's key does not say that it is this account's", "sign with the validator's key"};
-    if (!mine && state.count('V') >= params.max_validators)
-      return Error{Code::limit, "there are " + std::to_string(params.max_validators) + " validators already", "wait until one leaves"};
+    if (!mine) TRY(make_room(state, context.block, amount));
     TRY(state.move(Holder::account(context.sender), Holder::validator(context.sender), amount));
     if (state.balance(Holder::validator(context.sender)) < Amount{params.validator_stake})
       return Error{Code::insufficient, "a validator's stake must be at least " + pretty(Amount{params.validator_stake}), "stake more"};

@@ -5,8 +5,10 @@
 
 namespace cairn::ledger {
 
-// A drawn verifier says that it was not served what it needs. Another is drawn for the segment, once; when that one says so
-// too, the job is void and the provider and every signer lose the same small sum.
+// A drawn verifier says that it was not served what it needs. Another is drawn for the segment, and when that one says so too, a
+// third. At three reports and no verdict the job is void and its provider's stake in it burns; at two, when the third is silent or
+// there is none, it is void and the provider loses verifier_silence. Each signer loses verifier_silence; also where another
+// verifier was served.
 // Rejects: not_found
 //          not_party
 //          already      its verdict is committed

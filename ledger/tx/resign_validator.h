@@ -26,11 +26,8 @@ struct ResignValidator {
       return !others;
     });
     if (!others) return Error{Code::invalid, "the chain would have no validator", "let another one join first"};
-    validator->resigned = true;
-    state.put(*validator);
-    state.arm(Due::validator, context.sender.as<HashTag>(), after(context.block.now, context.params().unbonding_ms),
-              context.block.next_seq());
-    return unbond(state, context, Holder::validator(context.sender), state.balance(Holder::validator(context.sender)));
+    retire(state, context.block, *std::move(validator));
+    return {};
   }
 };
 

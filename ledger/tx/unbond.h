@@ -22,7 +22,7 @@ struct Unbond {
 
   Result<> apply(State& state, const TxContext& context) const {
     if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
-    TRY(unbond(state, context, Holder::bond(context.sender), amount));
+    TRY(unbond(state, context.block, context.sender, Holder::bond(context.sender), amount));
     const Amount left = state.balance(Holder::bond(context.sender));
     if (left.pebbles != 0 && left < least_bond(context.params()))
       return Error{Code::insufficient, "a bond must be at least " + pretty(least_bond(context.params())) + ", or nothing",

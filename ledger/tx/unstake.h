@@ -20,7 +20,7 @@ struct Unstake {
 
   Result<> apply(State& state, const TxContext& context) const {
     if (amount.pebbles == 0) return Error{Code::invalid, "an amount of 0 changes nothing", "name an amount"};
-    return unbond(state, context, Holder::stake(context.sender), amount);
+    return unbond(state, context.block, context.sender, Holder::stake(context.sender), amount);
   }
 };
 

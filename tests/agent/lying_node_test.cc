@@ -240,13 +240,17 @@ TEST_F(LyingNode, AFeeRisesWithTheProvenRulesAlone) {
 }
 
 // What is refused, and done all the same, is not done twice.
-TEST_F(LyingNode, ARefusedPaymentIsMadeOnceAtMost) {
+TEST_F(LyingNode, WhatWasRefusedIsDoneOnceAtMost) {
   auto sender = must(Sender::make(client, StoredKey{key_named("B"), account_named("B")}));
   liar.passes_on = true;
   liar.refuses_by = "wrong_nonce";
   const Amount before = must(client.account(account_named("A"))).balance;
   EXPECT_EQ(code_of(sender.send(ledger::Transfer{account_named("A"), {7}})), Code::wrong_nonce);
   EXPECT_EQ(must(client.account(account_named("A"))).balance.pebbles, before.pebbles + 7);
+  EXPECT_EQ(code_of(sender.send(ledger::Stake{{5}})), Code::wrong_nonce);
+  EXPECT_EQ(must(client.account(account_named("B"))).stake.pebbles, 5u);
+  EXPECT_EQ(code_of(sender.send(ledger::Bond{{2'000'000}, "tcp://b"})), Code::wrong_nonce);
+  EXPECT_EQ(must(client.account(account_named("B"))).bond.pebbles, 2'000'000u);
 }
 
 TEST_F(LyingNode, AnotherChainIsRefused) {

@@ -173,8 +173,8 @@ result. Honesty pays where V < 0 for every m.
 
 ## The chain's policies (n = 200, G = 0)
 
-| policy | k | S | caught at 1 % false | at 10 % | at 50 % | V of the best lie | verifiers to buy before a lie pays |
-|---|---|---|---|---|---|---|---|
+| policy | k | S | caught at 1 % false | at 10 % | at 50 % | V of the best lie | verifiers to buy before a lie pays | where it withholds |
+|---|---|---|---|---|---|---|---|---|
 )";
   for (const Policy policy : {Policy::standard, Policy::careful, Policy::all}) {
     JobSpec spec;
@@ -182,20 +182,24 @@ result. Honesty pays where V < 0 for every m.
     spec.interval = 1;
     spec.policy = policy;
     const Wager wager = wager_of(params, spec, Amount{1'000'000}, Amount{1000 * uint64_t{params.rule(policy).stake_permille}});
-    out += format("| `%s` | %llu | %.0f R | %.1f %% | %.1f %% | %.1f %% | %.4f R | %.0f %% |\n", std::string(name(policy)).c_str(),
+    out += format("| `%s` | %llu | %.0f R | %.1f %% | %.1f %% | %.1f %% | %.4f R | %.0f %% | %.0f %% |\n", std::string(name(policy)).c_str(),
                   static_cast<unsigned long long>(wager.drawn), wager.stake / wager.reward, 100 * catch_probability(wager, 2),
                   100 * catch_probability(wager, 20), 100 * catch_probability(wager, 100), value_of_cheating(wager, best_cheat(wager)) / wager.reward,
-                  100 * breaking_point(wager));
+                  100 * breaking_point(wager), 100 * (1 - std::cbrt(1 - breaking_point(wager))));
   }
   out += R"(
 `starter` draws everything and holds the pay, at no stake: a lie is always found, and gains nothing (V = m/n - 1 <= 0).
 
+A liar may serve nothing where it was drawn on a lie. Then a second verifier is drawn for that segment, and a third; three reports cost it
+the stake, as a lost dispute would, so it escapes only if one of the three is bought: b becomes 1 - (1 - b)^3, the last column. Who lies,
+the provider or its verifiers, is not known: an honest provider loses its stake where three bought verifiers in turn are drawn for a
+segment of its job, b^3 for each that is drawn; they lose a fine each, and nobody has the stake. Two reports, the third silent, end the
+job without pay, for a fine.
+
 ## A named harm
 
 Somebody may gain more from one poisoned segment than a job pays. A requester names that harm H; only offers whose free stake covers it
-are matched: stake >= H (1 - d) / d, d = k/n. This counts on the drawn segments being served. A liar that withholds a drawn one from two
-verifiers is not paid, and keeps its stake but for a small fine, since nobody knows who of them lies: against such a one the stake does not
-cover the harm.
+are matched: stake >= H (1 - d) / d, d = k/n.
 
 | H | `standard`, n = 100 | n = 200 | `careful`, n = 100 | `all` |
 |---|---|---|---|---|

@@ -219,7 +219,8 @@ TEST(Receipt, OtherEndings) {
     terms.plan_root = body.spec.plan_root;
     terms.calls = body.spec.calls;
     terms.state_slots = body.spec.state_slots;
-    for (const auto& input : body.spec.inputs) terms.input_ids.push_back(input.id);
+    terms.inputs = static_cast<uint32_t>(body.spec.inputs.size());
+    terms.input_root = input_root(body.spec);
     terms.seed = body.spec.seed;
     terms.segment = 3;
     terms.start_step = 30;

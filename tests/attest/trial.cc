@@ -180,6 +180,13 @@ const Bytes& Trial::find(const Step& step, const ValueRef& ref) const {
   return step.outputs[ref.index][ref.output];
 }
 
+std::vector<Hash> Trial::input_ids() {
+  std::vector<Hash> ids;
+  for (const Bytes& input : example_.inputs) ids.push_back(blake3(input, example_.key));
+  for (size_t s = 0; s < example_.start.size(); s++)
+    if (example_.plan.state[s].init.kind == InitKind::given) ids.push_back(blake3(example_.start[s], example_.key));
+  return ids;
+}
 std::vector<Hash> Trial::step_roots() {
   std::vector<Hash> roots;
   for (uint64_t step = start_ + 1; step < start_ + steps_.size(); step++) roots.push_back(state_root(step, state_ids(step)));
@@ -205,7 +212,9 @@ GameTerms terms_of(const Example& example, uint64_t seed, uint64_t start_step, u
   terms.plan_root = plan_root(example.plan);
   terms.calls = static_cast<uint32_t>(example.plan.calls.size());
   terms.state_slots = static_cast<uint32_t>(example.plan.state.size());
-  for (const Bytes& input : example.inputs) terms.input_ids.push_back(blake3(input, example.key));
+  const std::vector<Hash> inputs = challenger.input_ids();
+  terms.inputs = static_cast<uint32_t>(inputs.size());
+  terms.input_root = tree_root(inputs);
   terms.seed = seed;
   terms.start_step = start_step;
   terms.end_step = end_step;

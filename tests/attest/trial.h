@@ -43,6 +43,7 @@ class Trial final : public Replay {
   Trial(const Example& example, uint64_t seed, uint64_t start_step, uint64_t end_step, const std::vector<Bytes>& start, Lie lie = {},
         Meddling meddling = {});
 
+  std::vector<Hash> input_ids() override;
   std::vector<Hash> step_roots() override;
   std::vector<Hash> call_ids(uint64_t step) override;
   std::vector<Hash> output_ids(uint64_t step, uint32_t call) override;

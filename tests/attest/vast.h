@@ -17,6 +17,11 @@ class Vast final : public Replay {
     for (uint64_t i = 0; i < kCalls; i++) calls_.push_back(made_up("call", i, liar && i > kCall));
     calls_[kCall] = call_id(output_ids(kStep, kCall));
   }
+  std::vector<Hash> input_ids() override {
+    std::vector<Hash> ids;
+    for (const Bytes& input : example_.inputs) ids.push_back(blake3(input));
+    return ids;
+  }
   std::vector<Hash> step_roots() override { return roots_; }
   std::vector<Hash> call_ids(uint64_t) override { return calls_; }
   std::vector<Hash> output_ids(uint64_t, uint32_t) override { return {blake3(output_)}; }
@@ -74,7 +79,8 @@ inline Played play_vast(std::string_view product, int64_t rows, int64_t depth, i
   terms.plan_root = plan_root(example.plan);
   terms.calls = Vast::kCalls;
   terms.state_slots = 1;
-  for (const Bytes& input : example.inputs) terms.input_ids.push_back(blake3(input));
+  terms.inputs = static_cast<uint32_t>(example.inputs.size());
+  terms.input_root = tree_root(honest.input_ids());
   terms.seed = Vast::kSeed;
   terms.end_step = Vast::kSteps;
   terms.end_root = liar.step_roots().back();

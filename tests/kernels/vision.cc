@@ -453,6 +453,7 @@ Family vision_family() {
           {{"group_norm_backward.v1", {f32({5, 6, 7}), f32({5, 6, 7}), f32({5, 4}), f32({5, 4}), f32({6})}, {}}, "divide the channels"},
           {{"max_pool.v1", {f32({5, 8, 8})}, {2, 2, 2, 2, 0, 0, 1, 1, 4}}, "for each dimension"},
           {{"max_pool.v1", {f32({5, 8, 8})}, {2, 2, 2, 2, 0, 0, 1, 1, 5, 4}}, "no position"},
+          {{"max_pool.v1", {f32({1, 16'000'000})}, {2, 1, 16'500'000, 16'500'000, 1}}, "no position"},  // too many to be looked at
           {{"max_pool.v1", {f32({5, 2048, 2048})}, {2048, 2048, 1, 1, 0, 0, 1, 1, 1, 1}}, "than a dispute opens"},
           {{"max_pool_backward.v1", {f32({5, 4, 4}), i64({5, 4, 3})}, {2, 2, 2, 2, 0, 0, 1, 1, 8, 8}}, "index"},
           {{"avg_pool.v1", {f32({5, 8, 8})}, {-2, 2, 2, 2, 2, 0, 0, 4, 4}}, "divisor"},

@@ -46,6 +46,22 @@ TEST(Set, JoiningTable) {
   EXPECT_EQ(tries(join(genesis, who, who, 5, who)), "ok 2=5");
 }
 
+// Seats go to who has the most at stake: a full set of the least stakes keeps nobody out.
+TEST(Set, MoreStakeTakesASeat) {
+  auto genesis = open_genesis();
+  genesis.params.max_validators = 2;  // of 10 and 11 CRN
+  Driver driver(genesis, 0);
+  const std::string who = "validator 2";
+  uint64_t nonce = 0;
+  const auto tries = [&](uint64_t crn) { return driver.block({of_validator(genesis, who, nonce++, join(genesis, who, who, crn, who))}); };
+  EXPECT_EQ(tries(10), "limit");
+  EXPECT_EQ(tries(12), "ok 2=12 0=0");
+  EXPECT_EQ(driver.block({of_validator(genesis, "validator 0", 0, join(genesis, "validator 0", "validator 0", 20, "validator 0"))}), "already");
+  EXPECT_EQ(driver.block({of_validator(genesis, "validator 1", 0, join(genesis, "validator 1", "validator 1", 5, "validator 1"))}), "ok 1=16");  // its seat is its own
+  const auto back = driver.chain().read([](const App& app) { return app.state().balance(Holder::unbonding(account_named("validator 0"))); });
+  EXPECT_EQ(back.pebbles, 10 * kCrn);
+}
+
 TEST(Set, NobodyIsTheLastToLeave) {
   const auto genesis = open_genesis();
   Driver driver(genesis, 0);

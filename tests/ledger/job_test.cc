@@ -154,8 +154,7 @@ TEST_F(Market, AMatchThatIsNotAcceptedLapses) {
   scene.expect("Q", Stake{crn(100)});
   scene.expect("Q", scene.offer());
   EXPECT_EQ(name(state(id)), "matched");
-  EXPECT_EQ(scene.receipts().size(), 1u);
-  EXPECT_EQ(scene.receipts()[0].state, attest::Ended::lapsed);
+  EXPECT_EQ(scene.receipts().size(), 0u) << "nothing was run, and nothing paid";
 }
 
 TEST_F(Market, LateCostsATenthAndReopens) {
@@ -289,22 +288,64 @@ TEST_F(Market, AProviderThatDoesNotAnswerIsSlashed) {
   EXPECT_EQ(scene.receipts()[0].state, attest::Ended::slashed);
 }
 
-TEST_F(Market, TwoDrawsOfUndeliveredVoidTheJob) {
-  const JobId id = open(scene.spec());
-  run(id, Claim(scene.spec()));
-  for (int round = 0; round < 2; round++) {
-    until(id, JobPhase::verdicts);
-    const auto draw = job(id).checks.back().record.draw;
-    scene.expect("P", ReportUndelivered{id, draw.segment}, Code::not_party);
-    scene.expect(scene.name_of(draw.verifier), ReportUndelivered{id, draw.segment});
+// What three verifiers in turn say of one segment: two reports end the job for a fine each, three cost the provider its stake in it.
+TEST_F(Market, AWithheldSegmentCostsItsProviderTheStake) {
+  enum Said { u, v, n };  // undelivered, a verdict, nothing
+  const struct {
+    std::vector<Said> said;  // fewer than three: there is nobody else
+    const char* ends;
+    bool all_of_stake;
+    uint64_t fines;  // of verifiers
+  } rows[] = {
+      {{u, u, u}, "void", true, 3},
+      {{u, u, n}, "void", false, 3},
+      {{u, u}, "void", false, 2},
+      {{u, u, v}, "settled", false, 2},
+      {{u, v}, "settled", false, 1},
+      {{u, n}, "settled", false, 1},
+  };
+  const Claim honest(scene.spec());
+  const u128 supply = sum();
+  for (const auto& row : rows) {
+    SCOPED_TRACE(&row - rows);
+    const bool third = row.said.size() > 2 || row.said[1] == v;
+    if (third && scene.bond("Q").pebbles == 0) scene.expect("Q", Bond{crn(1), "tcp://q"});
+    if (!third && scene.bond("Q").pebbles > 0) scene.expect("Q", Unbond{scene.bond("Q")});
+    const auto bonds = [&] {
+      u128 all = 0;
+      for (const char* who : {"V", "W", "Q"}) all += scene.bond(who).pebbles;
+      return all;
+    };
+    const u128 before = bonds();
+    const Amount burned = scene.state().balance(Holder::burned()), stake = scene.stake("P");
+    const JobId id = open(scene.spec());
+    run(id, honest);
+    for (const Said said : row.said) {
+      until(id, JobPhase::verdicts);
+      const auto draw = job(id).checks.back().record.draw;
+      scene.expect("P", ReportUndelivered{id, draw.segment}, Code::not_party);
+      const std::string verifier = scene.name_of(draw.verifier);
+      if (said == u) scene.expect(verifier, ReportUndelivered{id, draw.segment});
+      if (said == v) scene.expect(verifier, CommitVerdict{id, draw.segment, attest::verdict_hash(hash_named("salt"), draw.verifier, id, draw.segment, honest.knowledge(draw))});
+      if (said == n) scene.pass(2'500);
+    }
+    if (row.said.back() == v) {
+      answer(id, honest);
+      reveal(id, honest);
+    }
+    scene.pass(1'500);
+    EXPECT_EQ(name(state(id)), row.ends);
+    const bool is_void = std::string(row.ends) == "void";
+    EXPECT_EQ(job(id).code == Code::undelivered, is_void);
+    EXPECT_EQ(job(id).paid_provider.pebbles > 0, !is_void);
+    const uint64_t fine = scene.params().verifier_silence;
+    const uint64_t lost = row.all_of_stake ? job(id).stake.pebbles : is_void ? fine : 0;
+    EXPECT_EQ(scene.stake("P").pebbles, stake.pebbles - lost);
+    EXPECT_TRUE(before - bonds() == row.fines * fine);
+    EXPECT_EQ(scene.state().balance(Holder::burned()).pebbles - burned.pebbles, lost + row.fines * fine);
+    if (!scene.state().offer(offer.as<OfferIdTag>())) offer = scene.expect("P", scene.offer());
+    EXPECT_TRUE(sum() == supply);
   }
-  EXPECT_EQ(name(state(id)), "void");
-  EXPECT_EQ(job(id).code, Code::undelivered);
-  const uint64_t each = scene.params().verifier_silence;
-  EXPECT_EQ(scene.state().balance(Holder::burned()).pebbles, 3 * each);
-  EXPECT_EQ(scene.stake("P").pebbles, crn(100).pebbles - each);
-  EXPECT_EQ(scene.bond("V").pebbles, crn(1).pebbles - each);
-  EXPECT_EQ(scene.bond("W").pebbles, crn(1).pebbles - each);
 }
 
 // Under `all`, two of ten segments get no verdict in the first draw: others are drawn for these and no other.
@@ -332,7 +373,8 @@ TEST_F(Market, AVerdictElsewhereDoesNotPayForAWithheldSegment) {
     const Amount stake = scene.stake("P"), bonds{scene.bond("V").pebbles + scene.bond("W").pebbles};
     const JobId id = open(s);
     run(id, honest);
-    uint64_t silent = 0;
+    uint64_t silent = 0, contradicted = 0;
+    for (int i = 0; i < 2; i++) contradicted += row.first[i] == u && row.second[i] == v && std::string(row.ends) == "settled";
     for (const Said* said : {row.first, row.second}) {
       const uint64_t silent_before = silent;
       until(id, JobPhase::verdicts);
@@ -354,6 +396,7 @@ TEST_F(Market, AVerdictElsewhereDoesNotPayForAWithheldSegment) {
     }
     const uint64_t fine = scene.params().verifier_silence;
     if (std::string(row.ends) == "void") {
+      scene.pass(400);  // nobody is left who could be drawn a third time
       EXPECT_EQ(job(id).code, Code::undelivered);
       EXPECT_EQ(job(id).paid_provider.pebbles, 0u);
       EXPECT_EQ(scene.stake("P").pebbles, stake.pebbles - fine);
@@ -366,7 +409,7 @@ TEST_F(Market, AVerdictElsewhereDoesNotPayForAWithheldSegment) {
     }
     EXPECT_EQ(name(state(id)), row.ends);
     const uint64_t signers = std::string(row.ends) == "void" ? signers_of(id) : 0;
-    EXPECT_EQ(scene.bond("V").pebbles + scene.bond("W").pebbles, bonds.pebbles - fine * (silent + signers));
+    EXPECT_EQ(scene.bond("V").pebbles + scene.bond("W").pebbles, bonds.pebbles - fine * (silent + signers + contradicted));
     if (!scene.state().offer(offer.as<OfferIdTag>())) offer = scene.expect("P", scene.offer());
     EXPECT_TRUE(sum() == supply);
   }
@@ -459,6 +502,7 @@ TEST_F(Market, RejectionsThatNoStoryMeets) {
   scene.expect("C", Transfer{scene.id("B"), Amount{scene.balance("C").pebbles - 2'000}});
   scene.expect("C", scene.offer(), Code::insufficient);
   scene.expect("C", Reserve{hash_named("x")}, Code::insufficient);
+  scene.expect("A", Reserve{offer}, Code::already);  // the offer's deposit is held under that id
 
   until(id, JobPhase::verdicts);
   const auto draw = job(id).checks[0].record.draw;

@@ -111,6 +111,19 @@ TEST(Matching, AJobPaysToSoManyShares) {
   EXPECT_EQ(quote(scene.state(), scene.params(), spec).error().code, Code::limit);
 }
 
+// Every transaction about a job reads its record.
+TEST(Matching, AnOrderHasABound) {
+  Scene scene;
+  auto spec = scene.spec();
+  const auto with = [&](size_t inputs, size_t name_bytes) {
+    for (size_t i = spec.inputs.size(); i < inputs; i++) spec.inputs.push_back({"i" + std::to_string(i) + std::string(name_bytes, '.'), hash_of("input", i), {}});
+    return quote(scene.state(), scene.params(), spec);
+  };
+  EXPECT_TRUE(with(4'096, 40));
+  spec.inputs.clear();
+  EXPECT_EQ(with(2'000, 240).error().code, Code::limit);
+}
+
 TEST(Matching, FullOffersAreNoLongerLookedAt) {
   Scene scene;
   scene.expect("P", Stake{crn(100)});

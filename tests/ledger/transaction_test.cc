@@ -355,7 +355,7 @@ TEST(Codec, GoldenBytes) {
     tx.body = body;
     all.update(encode(tx));
   }
-  EXPECT_EQ(all.finish().hex(), "87eca9149ada35799f1a415ab808b343715ef80ad1d9aaeb00f7065a94c70e77");
+  EXPECT_EQ(all.finish().hex(), "f68d4729dc9225aabae93663829c4dda7ebf23f510934a873051402e627cec11");
 }
 
 }  // namespace

@@ -185,7 +185,10 @@ TEST_F(WorkerTest, LiarLosesItsDispute) {
   terms.plan_root = traced_.plan_root;
   terms.calls = traced_.calls;
   terms.state_slots = static_cast<uint32_t>(traced_.slots.size());
-  terms.input_ids = work.inputs;
+  std::vector<Hash> inputs = work.inputs;
+  inputs.insert(inputs.end(), work.given.begin(), work.given.end());
+  terms.inputs = static_cast<uint32_t>(inputs.size());
+  terms.input_root = attest::tree_root(inputs);
   terms.seed = work.seed;
   terms.end_step = 20;
   terms.start_root = first.root;

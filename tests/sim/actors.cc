@@ -215,7 +215,7 @@ void VerifierActor::act(const Records& view) {
   const Amount bond = view.held(Holder::bond(id()));
   const bool drawn = std::any_of(view.jobs.begin(), view.jobs.end(), [&](const auto& j) { return !is_terminal(j.second.state) && takes_part(j.second, id()); });
   if (!network_.draining && bond.pebbles < 50'000 && rng_.chance(500))
-    send(about("bond", bonds_++), Bond{Amount{60'000 + rng_.below(100'000)}, "tcp://verifier"});
+    send(about("bond", bonds_++), Bond{Amount{910'000 + rng_.below(1'000'000)}, "tcp://verifier"});
   if (!network_.draining && rng_.chance(10) && (!drawn || kind_ != Kind::honest)) {
     const Amount amount = rng_.chance(500) ? bond : Amount{1 + rng_.below(bond.pebbles + 1)};
     send(about("unbond", rng_.next()), Unbond{amount});

@@ -420,7 +420,7 @@ void Audit::follow(const Event& event, const Records& before, const Records& vie
   if (event.kind == "job.lapsed" || event.kind == "job.late" || event.kind == "job.pruned") due();
   if (event.kind == "job.committed") life.committed = view.height, life.draws = 0;
   if (event.kind == "job.drawn") {
-    require(++life.draws <= 2, "job " + short_id(id) + " was drawn a third time");
+    require(++life.draws <= 3, "job " + short_id(id) + " was drawn a fourth time");
     if (job_now != view.jobs.end() && !job_now->second.draws.empty()) {
       const auto& draw = job_now->second.draws.back();
       require(draw.height == view.height && draw.beacon == blocks_.back().header.header.beacon.beacon, "a draw used another beacon than its block's");
@@ -499,6 +499,13 @@ void Audit::check_receipt(const attest::ReceiptBody& receipt, const Records& bef
       if (quiet && then->second.phase == JobPhase::consent) require(receipt.fault == attest::Blame::none, what + "blames somebody although nothing is proven");
       if (quiet && receipt.state == Ended::voided)
         require(sum_of(receipt, {Purpose::stake_back, Purpose::slash_burn}) <= stake + p.verifier_silence, what + "moves more than the stake");
+      if (quiet && receipt.code == Code::undelivered) {
+        std::map<uint64_t, int> reports;
+        for (const auto& check : receipt.checks) reports[check.draw.segment] += check.did == attest::Checked::undelivered ? 1 : check.verdict.is_zero() ? 0 : -10;
+        const bool three = std::any_of(reports.begin(), reports.end(), [](const auto& segment) { return segment.second >= 3; });
+        const u128 burned = sum_of(receipt, {Purpose::slash_burn}), fine = p.verifier_silence;
+        require(three ? burned >= stake && burned <= std::max(stake, fine) : burned <= fine, what + "burns another part of the stake than its reports say");
+      }
   }
   for (const auto& game : receipt.games)
     require(!(truth_.honest.contains(receipt.provider) && game.winner == attest::Party::challenger), what + "has a game lost by an honest provider");
