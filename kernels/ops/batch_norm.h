@@ -29,8 +29,8 @@ struct ChannelSums {
     return chain + sum_block(source, least(kSumBlock, length - first), [&](int64_t i) { return term(first + i); });
   }
   // Of a channel: the same chain goes on from sample to sample. A block of the fold is 4096 positions: of one sample, or of up to
-  // 256 whole ones. term(e) is that of element e.
-  KERNEL_FN static int64_t block_samples(const ChannelArgs& a) { return a.p >= kSumBlock ? 1 : least(kFoldBlock, kSumBlock / a.p); }
+  // 128 whole ones, as a short row may lie across two chunks of each of two operands. term(e) is that of element e.
+  KERNEL_FN static int64_t block_samples(const ChannelArgs& a) { return a.p >= kSumBlock ? 1 : least(kFoldBlock / 2, kSumBlock / a.p); }
   KERNEL_FN static int64_t channel_blocks(const ChannelArgs& a) { return blocks_of(a.n, block_samples(a)) * row_blocks(a.p); }
   template <class S, class Term>
   KERNEL_FN static float channel_step(const ChannelArgs& a, S& source, int64_t c, int64_t block, Carry carry, Term term) {
