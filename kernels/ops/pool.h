@@ -161,7 +161,7 @@ struct Pooling {
       for (size_t i = 0; i < lists.size(); i++)
         if (lists[i] < (i < rank || i / rank == 2 ? 0 : 1) || lists[i] > kMostSize) return false;
       for (size_t d = 1; d <= rank; d++)
-        if (in[k].shape[d] > kMostSize) return false;
+        if (in[k].shape[d] < 1 || in[k].shape[d] > kMostSize) return false;
       return true;
     }, "kernel, stride, padding, dilation or sizes are out of range");
     expect.that([&] {
@@ -180,25 +180,20 @@ struct Pooling {
     }, "a window would hold no position");
     expect.that([&] {
       const std::vector<int64_t> here(in[k].shape.begin() + 1, in[k].shape.end()), there = tail(lists, rank);
-      return opens(pool_args(in[k], forward ? here : there, forward ? there : here, lists, dilated)) <= kOpenedChunks;
+      return opens(pool_args(in[k], forward ? here : there, forward ? there : here, lists, dilated)) <= kOpenedBytes;
     }, "its windows are larger than a dispute opens");
   }
 
  private:
-  static double opens(const Args& a) {
-    double window = 1, over = 2;  // an index and a gradient
+  static int64_t opens(const Args& a) {
+    Reads window[3], over[3];
     for (int d = 0; d < 3; d++) {
-      const auto extent = static_cast<double>(a.kernel[d] == 0 ? a.in[d] / a.out[d] + 2 : (a.kernel[d] - 1) * a.dilation[d] + 1);
-      const auto positions = a.kernel[d] == 0 ? extent : static_cast<double>(a.kernel[d]);
-      const auto reach = a.kernel[d] == 0 ? static_cast<double>(a.out[d] / a.in[d] + 2) : extent / static_cast<double>(a.stride[d]) + 1;
-      const auto inside = static_cast<double>(a.in[d]), windows = static_cast<double>(a.out[d]);
-      const auto bounded = [](double x, double y) { return x < y ? x : y; };
-      if (d < 2) window *= bounded(positions, inside);
-      else window *= bounded(bounded(positions, inside), bounded(extent, inside) / 256 + 2) + kPathChunks;
-      if (d < 2) over *= bounded(reach, windows);
-      else over *= bounded(bounded(reach, windows), bounded(reach, windows) / 128 + 2) + kPathChunks;
+      const bool adaptive = a.kernel[d] == 0;
+      window[d] = adaptive ? Reads{least(a.in[d], a.in[d] / a.out[d] + 2), 1} : Reads{least(a.kernel[d], (a.in[d] - 1) / a.dilation[d] + 1), a.dilation[d]};
+      over[d] = {least(a.out[d], adaptive ? a.out[d] / a.in[d] + 2 : (a.kernel[d] - 1) * a.dilation[d] / a.stride[d] + 1), 1};
     }
-    return window > over ? window : over;
+    const int64_t gradients = opened_bytes(4, a.rows, a.out, over), indices = opened_bytes(8, a.rows, a.out, over);
+    return std::max(opened_bytes(4, a.rows, a.in, window), gradients + indices);
   }
 };
 

@@ -32,18 +32,19 @@ struct Resampling {
       return true;
     }, "sizes must be 1 .. 2^24");
     expect.that([&] {
-      double chunks = 1;
+      const auto& x = in[0].shape;
+      const int64_t dim[3] = {1, forward ? attrs[0] : x[1], forward ? attrs[1] : x[2]};  // of the outputs
+      Reads readers[3] = {{1, 1}, {1, 1}, {1, 1}};
       for (size_t d = 0; d < 2; d++) {
         const float scale = attr_f32(attrs[2 + d]);
         if (!(scale >= 0.0f) || !(scale <= static_cast<float>(kMostSize))) return false;
-        const auto source = static_cast<double>(forward ? in[0].shape[1 + d] : attrs[d]), size = static_cast<double>(forward ? attrs[d] : in[0].shape[1 + d]);
+        const auto source = static_cast<double>(forward ? x[1 + d] : attrs[d]), size = static_cast<double>(dim[1 + d]);
         const double step = 1 / (static_cast<double>(scale) + 1e-30);
-        double over = 2 * step + 3;
-        if (const double edge = size - (source - 2) * step + 3; edge > over) over = edge;  // all that lie past the last position read it
-        if (over > size) over = size;
-        chunks *= d == 0 ? over : over / 256 + 2 + kPathChunks;
+        const double around = 2 * step, past = size - (source - 2) * step;  // those past the last position all read it
+        const double over = (around > past ? around : past) + 1 + size * 0x1p-21;  // a place has three roundings
+        readers[1 + d].count = static_cast<int64_t>(over > size ? size : over);
       }
-      return chunks <= kOpenedChunks;
+      return opened_bytes(4, x[0], dim, readers) <= kOpenedBytes;
     }, "scales must be finite, and one position read by no more outputs than a dispute opens");
   }
   static Args resample_args(int64_t rows, const std::vector<int64_t>& x, const std::vector<int64_t>& y, std::span<const int64_t> attrs) {

@@ -456,6 +456,7 @@ Family vision_family() {
           {{"max_pool.v1", {f32({5, 8, 8})}, {2, 2, 2, 2, 0, 0, 1, 1, 5, 4}}, "no position"},
           {{"max_pool.v1", {f32({1, 16'000'000})}, {2, 1, 16'500'000, 16'500'000, 1}}, "no position"},  // too many to be looked at
           {{"max_pool.v1", {f32({5, 2048, 2048})}, {2048, 2048, 1, 1, 0, 0, 1, 1, 1, 1}}, "than a dispute opens"},
+          {{"max_pool.v1", {f32({1, 16777216})}, {1000, 1, 0, 16384, 1}}, "than a dispute opens"},  // each in another chunk, far apart
           {{"max_pool_backward.v1", {f32({5, 4, 4}), i64({5, 4, 3})}, {2, 2, 2, 2, 0, 0, 1, 1, 8, 8}}, "index"},
           {{"avg_pool.v1", {f32({5, 8, 8})}, {-2, 2, 2, 2, 2, 0, 0, 4, 4}}, "divisor"},
           {{"avg_pool.v1", {f32({1, 960, 8192})}, {0, 960, 1, 960, 1, 0, 0, 1, 8192}}, "than a dispute opens"},
@@ -464,7 +465,7 @@ Family vision_family() {
           {{"upsample_nearest.v1", {f32({3, 5, 4})}, {11, 6, bits(NAN), bits(1), 0}}, "finite"},
           {{"upsample_nearest_backward.v1", {f32({3, 4096, 4096})}, {1, 1, bits(1.0f / 4096), bits(1.0f / 4096), 0}}, "than a dispute opens"},
           {{"upsample_nearest_backward.v1", {f32({1, 1, 1048576})}, {1, 1, bits(1), bits(1), 0}}, "than a dispute opens"},  // all lie past the one position
-          {{"upsample_bilinear_backward.v1", {f32({1, 1024, 1})}, {4, 1, bits(1), bits(1), 0}}, "than a dispute opens"},
+          {{"upsample_bilinear_backward.v1", {f32({1, 2048, 256})}, {4, 256, bits(1), bits(1), 0}}, "than a dispute opens"},
           {{"upsample_bilinear.v1", {f32({3, 5, 4})}, {11, 6, bits(1), bits(1), 2}}, "corners"},
           {{"upsample_bilinear_backward.v1", {f32({3, 5, 4, 1})}, {11, 6, bits(1), bits(1), 0}}, "3 dimensions"},
           {{"im2col.v1", {f32({2, 3, 4, 4})}, {5, 5, 1, 1, 0, 0, 1, 1}}, "larger than"},
