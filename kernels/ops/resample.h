@@ -23,8 +23,8 @@ struct Resampling {
   static std::vector<InPlace> in_place() { return {}; }
   KERNEL_FN static int64_t blocks(const Args&, size_t) { return 1; }
 
-  // attrs: height and width of the other side, both scales, then one more.
-  static void expect_scales(Expect& expect, std::span<const TensorType> in, std::span<const int64_t> attrs, bool forward) {
+  // attrs: height and width of the other side, both scales, then one more. `reach`: positions over which readers of one lie.
+  static void expect_scales(Expect& expect, std::span<const TensorType> in, std::span<const int64_t> attrs, double reach, bool forward) {
     expect.operands(1).attributes(5).type(0, DType::f32, 3);
     expect.that([&] {
       for (size_t d = 0; d < 2; d++)
@@ -40,7 +40,7 @@ struct Resampling {
         if (!(scale >= 0.0f) || !(scale <= static_cast<float>(kMostSize))) return false;
         const auto source = static_cast<double>(forward ? x[1 + d] : attrs[d]), size = static_cast<double>(dim[1 + d]);
         const double step = 1 / (static_cast<double>(scale) + 1e-30);
-        const double around = 2 * step, past = size - (source - 2) * step;  // those past the last position all read it
+        const double around = reach * step, past = size - (source - 2) * step;  // those past the last position all read it
         const double over = (around > past ? around : past) + 1 + size * 0x1p-21;  // a place has three roundings
         readers[1 + d].count = static_cast<int64_t>(over > size ? size : over);
       }
@@ -73,7 +73,7 @@ struct NearestBase : Resampling {
     return least(a.in[d] - 1, static_cast<int64_t>((static_cast<float>(o) + a.offset) * a.scale[d]));
   }
   static void expect_nearest(Expect& expect, std::span<const TensorType> in, std::span<const int64_t> attrs, bool forward) {
-    expect_scales(expect, in, attrs, forward);
+    expect_scales(expect, in, attrs, 1, forward);
     expect.that([&] { return attr_f32(attrs[4]) == 0.0f || attr_f32(attrs[4]) == 0.5f; }, "offset is 0 or 0.5");
   }
 };
@@ -185,7 +185,7 @@ struct LinearBase : Resampling {
   // How much of output o position i gives.
   KERNEL_FN static float weight(const Between& b, int64_t i) { return b.i0 == b.i1 ? b.w0 + b.w1 : i == b.i0 ? b.w0 : b.w1; }
   static void expect_linear(Expect& expect, std::span<const TensorType> in, std::span<const int64_t> attrs, bool forward) {
-    expect_scales(expect, in, attrs, forward);
+    expect_scales(expect, in, attrs, 2.5, forward);  // of position 1 also those that lie before 0, by half a step
     expect.that([&] { return attrs[4] == 0 || attrs[4] == 1; }, "corners is 0 or 1");
   }
   static Between* table(const Args& a) {
