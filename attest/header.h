@@ -32,7 +32,7 @@ struct ChainParams {
   uint64_t receipt_keep_ms = 600'000;  // ended jobs are pruned to their receipt root after this
   uint64_t fee_per_byte = 1;           // pebbles
   uint64_t deposit_per_byte = 10;      // pebbles for each byte of state its creator keeps
-  uint64_t game_fee = 900'000;         // pebbles, locked by the challenger of a game: the winner's moves cost no more
+  uint64_t game_fee = 900'000;         // pebbles, locked by the challenger of a game: about what the winner's moves cost at most
   uint64_t verifier_silence = 2'000;   // pebbles of bond lost by a drawn verifier that stays silent
   uint32_t late_permille = 100;        // of R, lost by a provider that misses its deadline
   uint32_t slash_burn_permille = 500;
