@@ -6,7 +6,7 @@
 namespace cairn::ledger {
 
 // Takes a place in time for a content that is named later, so that nobody takes an asset from the mempool.
-// Rejects: already       this hash is reserved
+// Rejects: already       this hash is reserved, or another record has its deposit under it
 //          insufficient  the deposit is more than the balance
 // Keeps:   the deposit moves to deposit(hash), and back at Publish
 struct Reserve {
