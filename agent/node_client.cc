@@ -227,7 +227,7 @@ Result<ChainTime> NodeClient::time() {
 }
 
 Result<std::vector<ledger::VerifierView>> NodeClient::verifiers() {
-  TRY_LET(list, record<std::vector<ledger::VerifierView>>("/v1/verifiers"));
+  TRY_LET(list, told<ledger::VerifierView>("/v1/verifiers"));
   std::vector<Bytes> keys;
   for (const auto& item : list) {
     keys.push_back(ledger::key_of(item.verifier));

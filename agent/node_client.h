@@ -2,7 +2,8 @@
 //
 // The node is not trusted with the state: every record comes with its proof and is checked against a header signed by the chain's
 // producer (attest/light_client.h). The chain is the one whose genesis stands in the memory file, or, without one, that of the
-// first answer. A list may lack records; those that are in it are proven. Status, supply, quotes and events are the node's word.
+// first answer. A list may lack records; those that are in it are proven. Lists are asked for part by part; what comes or goes meanwhile may
+// be missed. Status, supply, quotes and events are the node's word.
 //
 // Errors of every call: unreachable (nobody answers at that address; nothing about the chain is known then), malformed (what
 // answers is no node of this version), and the code that the node itself refused with.
@@ -83,6 +84,8 @@ class NodeClient {
   }
 
  private:
+  static constexpr size_t kPagesMost = 1'000;
+
   Result<std::string> request(const std::string& path, const ByteSpan* body, uint32_t timeout_ms);
   Result<attest::LightClient*> light();
   // Leaves in the memory file what was seen, unless a higher header of the chain lies there; `anew`: even then.
@@ -98,10 +101,23 @@ class NodeClient {
     if (!values[0]) return Error{Code::not_found, std::string("no ") + what + " " + id.substr(0, 16), "check its id; what has ended goes after a while"};
     return decode<T>(*values[0]);
   }
+  // All parts of a list, as the node tells them. Error: limit (there is no end to them).
+  template <class T>
+  Result<std::vector<T>> told(const std::string& path) {
+    std::vector<T> out;
+    std::string after;
+    for (size_t pages = 0; pages < kPagesMost; pages++) {
+      TRY_LET(page, record<ledger::Page<T>>(path + after));
+      std::move(page.items.begin(), page.items.end(), std::back_inserter(out));
+      if (!page.next) return out;
+      after = (path.find('?') == std::string::npos ? "?after=" : "&after=") + page.next->hex();
+    }
+    return Error{Code::limit, "the node's list " + path + " has no end", "ask another node"};
+  }
   // What the node lists, as it is proven to be now; what has gone meanwhile is left out.
   template <class T>
   Result<std::vector<T>> proven_list(const std::string& path) {
-    TRY_LET(list, record<std::vector<T>>(path));
+    TRY_LET(list, told<T>(path));
     std::vector<Bytes> keys;
     for (const T& item : list) keys.push_back(ledger::key_of(item));
     TRY_LET(values, state(keys));

@@ -8,6 +8,7 @@ namespace {
 
 using std::chrono::milliseconds;
 constexpr size_t kStreamAtOnce = 256;       // events that one stream gets before the others have their turn
+constexpr size_t kBytesAtOnce = 256u << 10; // of these, and of one poll's: well below what a stream may leave unread
 constexpr milliseconds kStreamPause{20};    // before a stream that has more to read is served again
 constexpr milliseconds kKeepAlive{15'000};  // shows a stream's client, and us, that the other is there
 
@@ -69,7 +70,7 @@ void Feed::answer_by(uint32_t wait_ms, const std::shared_ptr<HttpReply>& reply, 
 }
 
 void Feed::answer(const Poll& poll) const {
-  const auto events = store_.events(poll.from, poll.limit);
+  const auto events = store_.events(poll.from, poll.limit, kBytesAtOnce);
   if (poll.raw) {
     const Bytes bytes = encode(events);
     poll.reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())});
@@ -83,7 +84,7 @@ void Feed::answer(const Poll& poll) const {
 bool Feed::feed(Stream& stream, Time now) const {
   std::string text;
   if (store_.last_event() >= stream.next) {
-    for (const auto& event : store_.events(stream.next, kStreamAtOnce)) {
+    for (const auto& event : store_.events(stream.next, kStreamAtOnce, kBytesAtOnce)) {
       text += "id: " + std::to_string(event.seq) + "\ndata: " + event_json(event) + "\n\n";
       stream.next = event.seq + 1;
     }

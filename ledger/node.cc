@@ -17,6 +17,9 @@ constexpr uint32_t kBlockWaitMs = 25'000;   // of ?wait=1; clients give up after
 constexpr uint32_t kEventWaitMaxMs = 60'000;
 constexpr uint64_t kEventsMax = 10'000;     // of one answer
 constexpr size_t kProvenMax = 32;           // keys of one answer
+constexpr uint64_t kPageRecords = 1'000;
+constexpr size_t kPageBytes = 512u << 10;   // of records that one answer looks at, each with kLookBytes; the last one may pass it
+constexpr size_t kLookBytes = 64;
 constexpr uint64_t kFoundMax = 1'000;
 constexpr uint64_t kStalledNs = 10'000'000'000;  // a block that does not come for so long does not come
 
@@ -28,8 +31,12 @@ bool wants_raw(const HttpRequest& request) {
 HttpResponse raw_response(const Bytes& bytes) { return {200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}; }
 
 template <class Record>
+HttpResponse response_with(const Record& record, bool raw) {
+  return raw ? raw_response(encode(record)) : HttpResponse{200, "application/json", to_json(record)};
+}
+template <class Record>
 Result<> send(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply, const Record& record) {
-  reply->send(wants_raw(request) ? raw_response(encode(record)) : HttpResponse{200, "application/json", to_json(record)});
+  reply->send(response_with(record, wants_raw(request)));
   return {};
 }
 
@@ -110,6 +117,60 @@ Result<std::unique_ptr<Node>> Node::start(const HttpConfig& http, Chain& chain, 
   return node;
 }
 
+Node::Node(Chain& chain, Engine& engine, Feed& feed, Search& search)
+    : chain_(chain), engine_(engine), feed_(feed), search_(search), adder_([this] { add_up(); }) {}
+
+Node::~Node() {
+  server_.reset();  // nobody asks any more
+  {
+    const std::lock_guard lock(adding_);
+    stopping_ = true;
+  }
+  asked_wake_.notify_all();
+  adder_.join();
+}
+
+template <class Ask>
+auto Node::at_last(Ask&& ask) const {
+  if (number(chain_.store().head()) == 0) return chain_.read([&](const App& app) { return ask(app.state()); });
+  return ask(State(*must(chain_.last()).view));
+}
+
+template <class Item, class Record, class Show>
+Result<Page<Item>> Node::page(char table, const HttpRequest& request, Show&& show) const {
+  TRY_LET(limit, number_in(request, "limit", kPageRecords));
+  TRY_LET(after, id_in<Hash>(request, "after"));
+  if (limit == 0) return Error{Code::invalid, "limit is 0", "ask for at least one record"};
+  limit = std::min(limit, kPageRecords);
+  Bytes from = make_key(table);
+  if (after) {
+    from = make_key(table, *after);
+    from.push_back(0);  // the first key behind it
+  }
+  return at_last([&](const State& state) {
+    Page<Item> out;
+    Hash last;
+    size_t bytes = 0;
+    state.each(make_key(table), from, [&](ByteSpan key, ByteSpan value) {
+      if (out.items.size() == limit || bytes >= kPageBytes) {
+        out.next = last;
+        return false;
+      }
+      CHECK(key.size() == 1 + last.v.size());
+      std::copy(key.begin() + 1, key.end(), last.v.begin());
+      bytes += value.size() + kLookBytes;
+      if (std::optional<Item> item = show(state, must(decode<Record>(value)))) out.items.push_back(*std::move(item));
+      return true;
+    });
+    return out;
+  });
+}
+
+template <class Record>
+Result<Page<Record>> Node::page(char table, const HttpRequest& request) const {
+  return page<Record, Record>(table, request, [](const State&, Record record) { return std::optional(std::move(record)); });
+}
+
 void Node::answer(const HttpRequest& request, const Reply& reply) {
   try {
     if (const auto done = route(request, reply); !done) reply->send(error_response(done.error()));
@@ -179,7 +240,12 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
   const auto of_state = [&](auto&& ask) { return chain_.read([&](const App& app) { return ask(app.state()); }); };
   if (id.empty()) {
     if (noun == "status") return send(request, reply, status());
-    if (noun == "supply") return send(request, reply, supply());
+    if (noun == "supply") {
+      const std::lock_guard lock(adding_);
+      asked_.emplace_back(reply, wants_raw(request));
+      asked_wake_.notify_one();
+      return {};
+    }
     if (noun == "fees") return send(request, reply, fees());
     if (noun == "openapi.json") {
       static const std::string document = openapi();
@@ -196,20 +262,14 @@ Result<> Node::get(const std::string& noun, const std::string& id, const HttpReq
     }
     if (noun == "genesis") return reply->send(raw_response(encode(chain_.genesis()))), Result<>();
     if (noun == "rules") return send(request, reply, chain_.read([](const App& app) { return app.all_rules(); }));
-    if (noun == "offers") return send(request, reply, of_state([](const State& s) { return s.all<Offer>(make_key('o')); }));
-    if (noun == "assets") return send(request, reply, of_state([](const State& s) { return s.all<Asset>(make_key('s')); }));
-    if (noun == "jobs") {
-      TRY_LET(list, jobs(request));
-      return send(request, reply, list);
-    }
-    if (noun == "verifiers") {
-      return send(request, reply, of_state([](const State& s) {
-                    std::vector<VerifierView> out;
-                    for (auto& verifier : s.all<Verifier>(make_key('v')))
-                      out.push_back({verifier, s.balance(Holder::bond(verifier.account))});
-                    return out;
-                  }));
-    }
+    const auto send_page = [&](const auto& page) -> Result<> { return page ? send(request, reply, *page) : page.error(); };
+    if (noun == "offers") return send_page(page<Offer>('o', request));
+    if (noun == "assets") return send_page(page<Asset>('s', request));
+    if (noun == "jobs") return send_page(jobs(request));
+    if (noun == "verifiers")
+      return send_page(page<VerifierView, Verifier>('v', request, [](const State& state, const Verifier& verifier) {
+        return std::optional(VerifierView{verifier, state.balance(Holder::bond(verifier.account))});
+      }));
     return Error{Code::usage, "", ""};
   }
   if (noun == "accounts") {
@@ -287,7 +347,7 @@ Result<> Node::events(const HttpRequest& request, const Reply& reply) {
   return {};
 }
 
-Result<std::vector<Job>> Node::jobs(const HttpRequest& request) const {
+Result<Page<Job>> Node::jobs(const HttpRequest& request) const {
   TRY_LET(requester, id_in<AccountId>(request, "requester"));
   TRY_LET(provider, id_in<AccountId>(request, "provider"));
   const auto wanted = request.query.find("state");
@@ -300,16 +360,11 @@ Result<std::vector<Job>> Node::jobs(const HttpRequest& request) const {
     }
     if (!is_state) return Error{Code::invalid, "no state of a job: " + wanted->second.substr(0, 40), "one of " + known};
   }
-  std::vector<Job> out;
-  chain_.read([&](const App& app) {
-    app.state().scan<Job>(make_key('j'), [&](Job job) {
-      if ((!requester || job.requester == *requester) && (!provider || job.provider == *provider) &&
-          (wanted == request.query.end() || name(job.state) == wanted->second))
-        out.push_back(std::move(job));
-      return true;
-    });
+  return page<Job, Job>('j', request, [&](const State&, Job job) {
+    const bool asked = (!requester || job.requester == *requester) && (!provider || job.provider == *provider) &&
+                       (wanted == request.query.end() || name(job.state) == wanted->second);
+    return asked ? std::optional(std::move(job)) : std::nullopt;
   });
-  return out;
 }
 
 Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply& reply) {
@@ -389,7 +444,6 @@ Status Node::status() const {
     out.beacon = app.beacon();
     out.state_root = head.state_root;
     if (number(head.height) > 0) out.header = attest::header_id(head);
-    out.deadlines = app.state().count('d');
     out.rules = app.rules().number;
     out.protocol = app.rules().protocol;
     if (const attest::Rules& last = app.all_rules().back(); last.number != out.rules) {
@@ -501,15 +555,15 @@ Supply Node::supply() const {
   const u128 genesis = attest::genesis_supply(chain_.genesis());
   u128 held = 0;
   std::map<HolderKind, HeldByKind> kinds;
-  chain_.read([&](const App& app) {
-    app.state().scan<Holding>(make_key('h'), [&](const Holding& holding) {
+  at_last([&](const State& state) {
+    state.scan<Holding>(make_key('h'), [&](const Holding& holding) {
       if (holding.currency != Currency{}) return true;
       HeldByKind& kind = kinds[holding.holder.kind];
       kind.kind = holding.holder.kind;
       kind.holders++;
       kind.amount = add(kind.amount, holding.amount).value_or(Amount{UINT64_MAX});
       held += holding.amount.pebbles;
-      return true;
+      return !stopping_;
     });
   });
   const auto shown = [](u128 sum) { return Amount{sum > UINT64_MAX ? UINT64_MAX : static_cast<uint64_t>(sum)}; };
@@ -518,6 +572,26 @@ Supply Node::supply() const {
   out.conserved = genesis == held;
   for (const auto& [kind, sum] : kinds) out.kinds.push_back(sum);
   return out;
+}
+
+void Node::add_up() {
+  for (;;) {
+    decltype(asked_) asked;
+    {
+      std::unique_lock lock(adding_);
+      asked_wake_.wait(lock, [&] { return stopping_ || !asked_.empty(); });
+      asked.swap(asked_);  // who asks meanwhile gets the next sum
+    }
+    if (stopping_) return;
+    const auto sum = [&]() -> Result<Supply> {
+      try {
+        return supply();
+      } catch (const Fault& fault) {
+        return fault.error();
+      }
+    }();
+    for (const auto& [reply, raw] : asked) reply->send(sum ? response_with(*sum, raw) : error_response(sum.error()));
+  }
 }
 
 }  // namespace cairn::ledger

@@ -9,10 +9,11 @@
 //   GET  /v1/status                  Status                     GET  /v1/supply            Supply, added up now
 //   GET  /v1/genesis                 always raw                 GET  /v1/blocks/HEIGHT     Block; "head" is the last
 //   GET  /v1/accounts/ID             AccountView                GET  /v1/games/ID          Dispute
-//   GET  /v1/jobs/ID                 Job                        GET  /v1/assets[/ID]       Asset
-//   GET  /v1/jobs[?requester=ID][&provider=ID][&state=NAME]     GET  /v1/offers            Offer
+//   GET  /v1/jobs/ID                 Job                        GET  /v1/assets/ID         Asset
+//   GET  /v1/offers/ID               Offer
+//   GET  /v1/jobs[?requester=ID][&provider=ID][&state=NAME], /v1/offers, /v1/assets, /v1/verifiers   Page<Job>, <Offer>, <Asset>,
+//                                    <VerifierView>; each [&after=ID][&limit=N]: what is behind that id, a bounded part
 //   GET  /v1/receipts/JOB[?try=N]    always raw: attest::Receipt of the last or Nth (from 0) ended attempt
-//   GET  /v1/verifiers               VerifierView
 //   GET  /v1/state/KEYS[?height=N]   attest::ProvenState: for each state key (state.h; hexadecimal, by commas, 32 at most) its
 //                                    record or none, and the path to the root of the header of that height, the last if not given
 //   GET  /v1/fees                    FeeEstimate                GET  /v1/health            Health, or 503
@@ -20,8 +21,14 @@
 //   GET  /v1/events?from=N[&wait_ms=M][&limit=L]   {"events","next"}; with Accept: text/event-stream (and Last-Event-ID to
 //                                    resume) a stream
 //
-// A list is the records' JSON in brackets, or raw std::vector<Record>. An error is {"code","text","next"}.
+// An error is {"code","text","next"}. One thread answers, so none of its answers takes long: what grows with the state comes in parts, or
+// from a thread of its own. Blocks wait for single records alone.
 #pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "attest/light_client.h"
 #include "base/http.h"
@@ -88,23 +95,33 @@ class Node {
  public:
   // Listens at once. Errors: io. What it is given must outlive it.
   static Result<std::unique_ptr<Node>> start(const HttpConfig& http, Chain& chain, Engine& engine, Feed& feed, Search& search);
+  ~Node();
   uint16_t port() const { return server_->port(); }
 
  private:
   using Reply = std::shared_ptr<HttpReply>;
-  Node(Chain& chain, Engine& engine, Feed& feed, Search& search) : chain_(chain), engine_(engine), feed_(feed), search_(search) {}
+  Node(Chain& chain, Engine& engine, Feed& feed, Search& search);
+  // `ask(const State&)` of the last block; blocks do not wait for it.
+  template <class Ask>
+  auto at_last(Ask&& ask) const;
+  // The part of a table that the request names, as `show(const State&, const Record&)` gives them; what it does not give is left out.
+  template <class Item, class Record, class Show>
+  Result<Page<Item>> page(char table, const HttpRequest& request, Show&& show) const;
+  template <class Record>
+  Result<Page<Record>> page(char table, const HttpRequest& request) const;
   void answer(const HttpRequest& request, const Reply& reply);
   Result<> route(const HttpRequest& request, const Reply& reply);
   Result<> get(const std::string& noun, const std::string& id, const HttpRequest& request, const Reply& reply);
   Result<> post(const std::string& noun, const HttpRequest& request, const Reply& reply);
   Result<> events(const HttpRequest& request, const Reply& reply);
   Result<> submit(const HttpRequest& request, const Reply& reply);
-  Result<std::vector<Job>> jobs(const HttpRequest& request) const;
+  Result<Page<Job>> jobs(const HttpRequest& request) const;
   Result<> receipt(const JobId& job, const HttpRequest& request, const Reply& reply);
   Result<attest::ProvenState> proven(const std::string& keys, const HttpRequest& request) const;
   Result<AccountView> account(const AccountId& id) const;
   Status status() const;
   Supply supply() const;
+  void add_up();  // the thread that answers who asks for the supply
   Result<Health> health() const;
   FeeEstimate fees() const;
   Result<TransactionPage> search(const HttpRequest& request) const;
@@ -115,7 +132,12 @@ class Node {
   Engine& engine_;
   Feed& feed_;
   Search& search_;
+  std::mutex adding_;
+  std::condition_variable asked_wake_;
+  std::vector<std::pair<Reply, bool>> asked_;  // for the supply, and whether raw
+  std::atomic<bool> stopping_{false};
   std::unique_ptr<HttpServer> server_;
+  std::thread adder_;
 };
 
 }  // namespace cairn::ledger

@@ -120,9 +120,14 @@ struct Answer {
 Answer answer_of(const std::string& key, Components& all) {
   const auto record = [&]<class T>(const T*) { return Answer{all.schema<T>(), short_name<T>(), ""}; };
   const auto list = [&]<class T>(const T*) { return Answer{all.schema<std::vector<T>>(), "vector of " + short_name<T>(), ""}; };
+  const auto page = [&]<class T>(const T*) {
+    const Json properties = {{"items", all.schema<std::vector<T>>()}, {"next", all.schema<std::optional<Hash>>()}};
+    return Answer{{{"type", "object"}, {"properties", properties}, {"required", {"items", "next"}}, {"additionalProperties", false}}, "Page of " + short_name<T>(), ""};
+  };
   const auto only_raw = [](std::string what) { return Answer{nullptr, std::move(what), ""}; };
 #define CAIRN_RECORD(T) record(static_cast<const T*>(nullptr))
 #define CAIRN_LIST(T) list(static_cast<const T*>(nullptr))
+#define CAIRN_PAGE(T) page(static_cast<const T*>(nullptr))
   if (key == "POST /v1/transactions" || key == "GET /v1/transactions/{id}") return CAIRN_RECORD(TxResult);
   if (key == "GET /v1/transactions") return CAIRN_RECORD(TransactionPage);
   if (key == "POST /v1/quote") return CAIRN_RECORD(Quote);
@@ -138,19 +143,20 @@ Answer answer_of(const std::string& key, Components& all) {
   if (key == "GET /v1/state/{keys}") return CAIRN_RECORD(attest::ProvenState);
   if (key == "GET /v1/games/{id}") return CAIRN_RECORD(Dispute);
   if (key == "GET /v1/jobs/{id}") return CAIRN_RECORD(Job);
-  if (key == "GET /v1/jobs") return CAIRN_LIST(Job);
+  if (key == "GET /v1/jobs") return CAIRN_PAGE(Job);
   if (key == "GET /v1/assets/{id}") return CAIRN_RECORD(Asset);
-  if (key == "GET /v1/assets") return CAIRN_LIST(Asset);
+  if (key == "GET /v1/assets") return CAIRN_PAGE(Asset);
   if (key == "GET /v1/offers/{id}") return CAIRN_RECORD(Offer);
-  if (key == "GET /v1/offers") return CAIRN_LIST(Offer);
+  if (key == "GET /v1/offers") return CAIRN_PAGE(Offer);
   if (key == "GET /v1/receipts/{job}") return only_raw("Receipt");
-  if (key == "GET /v1/verifiers") return CAIRN_LIST(VerifierView);
+  if (key == "GET /v1/verifiers") return CAIRN_PAGE(VerifierView);
   if (key == "GET /v1/events") return {Components::reference("EventPage"), "vector of Event", "text/event-stream"};
   if (key == "POST /v1/comet" || key == "GET /v1/openapi.json") return {{{"type", "object"}}, "", ""};
   CHECK(key == "GET /metrics");
   return {nullptr, "", "text/plain"};
 #undef CAIRN_RECORD
 #undef CAIRN_LIST
+#undef CAIRN_PAGE
 }
 
 // Records that people are shown in other words than their fields.
@@ -198,6 +204,7 @@ const std::vector<Route>& routes() {
   static const RouteParameter raw{In::query, Kind::flag, "raw", "1: canonical bytes instead of JSON"};
   static const RouteParameter id{In::path, Kind::id, "id", "64 hexadecimal digits"};
   static const RouteParameter limit{In::query, Kind::number, "limit", "at most so many"};
+  static const RouteParameter after{In::query, Kind::id, "after", "`next` of the page before"};
   static const std::vector<Route> all = {
       {"POST", "/v1/transactions", "Hands over a signed transaction", {{In::query, Kind::flag, "wait", "1: answer when its block is on disk"}, raw}, "Transaction"},
       {"GET", "/v1/transactions/{id}", "What became of a transaction", {id, raw}},
@@ -220,14 +227,14 @@ const std::vector<Route>& routes() {
       {"GET", "/v1/games/{id}", "A dispute", {id, raw}},
       {"GET", "/v1/jobs/{id}", "A job", {id, raw}},
       {"GET", "/v1/jobs", "Jobs that have not been pruned",
-       {{In::query, Kind::id, "requester", "of this account"}, {In::query, Kind::id, "provider", "of this account"}, {In::query, Kind::state, "state", "in this state"}, raw}},
+       {{In::query, Kind::id, "requester", "of this account"}, {In::query, Kind::id, "provider", "of this account"}, {In::query, Kind::state, "state", "in this state"}, after, limit, raw}},
       {"GET", "/v1/assets/{id}", "An asset", {id, raw}},
-      {"GET", "/v1/assets", "All assets", {raw}},
+      {"GET", "/v1/assets", "All assets", {after, limit, raw}},
       {"GET", "/v1/offers/{id}", "An offer", {id, raw}},
-      {"GET", "/v1/offers", "The book", {raw}},
+      {"GET", "/v1/offers", "The book", {after, limit, raw}},
       {"GET", "/v1/receipts/{job}", "The receipt of an ended attempt at a job",
        {{In::path, Kind::id, "job", "64 hexadecimal digits"}, {In::query, Kind::number, "try", "which attempt, from 0; the last unless said"}}},
-      {"GET", "/v1/verifiers", "Who may be drawn for checks", {raw}},
+      {"GET", "/v1/verifiers", "Who may be drawn for checks", {after, limit, raw}},
       {"GET", "/v1/events", "What happened, in order; with Accept: text/event-stream as it happens",
        {{In::query, Kind::number, "from", "the first number wanted"}, {In::query, Kind::number, "wait_ms", "wait so long for the first"}, limit, raw,
         {In::header, Kind::number, "Last-Event-ID", "of a stream: go on behind this one"}}},

@@ -562,6 +562,14 @@ struct VerifierView {
   }
 };
 
+// A part of a table, in the order of its ids.
+template <class Item>
+struct Page {
+  std::vector<Item> items;
+  std::optional<Hash> next;  // `after` of the page behind it; none: it is the last
+  static constexpr auto fields() { return std::tuple{field("items", &Page::items), field("next", &Page::next)}; }
+};
+
 struct Status {
   Hash genesis;
   std::string name;
@@ -571,7 +579,6 @@ struct Status {
   Hash state_root;
   Hash header;             // id of the last header
   uint64_t pending = 0;    // transactions that wait for a block
-  uint64_t deadlines = 0;  // entries of the queue
   uint64_t next_event = 0;
   uint32_t rules = 0;      // number of the rules in force
   uint32_t protocol = 0;   // their protocol
@@ -583,10 +590,9 @@ struct Status {
                       field("height", &Status::height),         field("time", &Status::time),
                       field("beacon", &Status::beacon),         field("state_root", &Status::state_root),
                       field("header", &Status::header),         field("pending", &Status::pending),
-                      field("deadlines", &Status::deadlines),   field("next_event", &Status::next_event),
-                      field("rules", &Status::rules),           field("protocol", &Status::protocol),
-                      field("upgrade", &Status::upgrade),       field("upgrade_protocol", &Status::upgrade_protocol),
-                      field("halted", &Status::halted)};
+                      field("next_event", &Status::next_event), field("rules", &Status::rules),
+                      field("protocol", &Status::protocol),     field("upgrade", &Status::upgrade),
+                      field("upgrade_protocol", &Status::upgrade_protocol), field("halted", &Status::halted)};
   }
 };
 

@@ -488,10 +488,12 @@ std::vector<attest::ReceiptBody> Store::receipts(const JobId& job) const {
   return out;
 }
 
-std::vector<Event> Store::events(uint64_t from, size_t limit) const {
+std::vector<Event> Store::events(uint64_t from, size_t limit, size_t bytes) const {
   std::vector<Event> out;
   if (limit == 0) return out;
+  size_t read = 0;
   disk_->scan(event_key(from), "e", [&](const rocksdb::Slice&, const rocksdb::Slice& value) {
+    if ((read += value.size()) > bytes && !out.empty()) return false;
     out.push_back(disk_->decoded<Event>(value));
     return out.size() < limit;
   });

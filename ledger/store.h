@@ -85,8 +85,8 @@ class Store {
   std::optional<TxResult> result(const TransactionId& id) const;
   std::optional<attest::ReceiptBody> receipt(const JobId& job, uint32_t attempt) const;
   std::vector<attest::ReceiptBody> receipts(const JobId& job) const;  // every attempt, in order
-  // At most `limit` events numbered `from` or higher, in order.
-  std::vector<Event> events(uint64_t from, size_t limit) const;
+  // At most `limit` events numbered `from` or higher, in order, of at most `bytes` but for the first.
+  std::vector<Event> events(uint64_t from, size_t limit, size_t bytes = SIZE_MAX) const;
   uint64_t last_event() const;  // 0 before the first
 
  private:

@@ -16,7 +16,7 @@ Result<> node_status(const Cli& cli) {
   cli.out.line(row("chain", status.name + "  " + brief(status.genesis)));
   cli.out.line(row("height", std::to_string(number(status.height))));
   cli.out.line(row("chain time", std::to_string(ms(status.time) / 1000) + " s"));
-  cli.out.line(row("waiting", std::to_string(status.pending) + " transactions, " + std::to_string(status.deadlines) + " deadlines"));
+  cli.out.line(row("waiting", std::to_string(status.pending) + " transactions"));
   cli.out.line(row("node", node.address()));
   JsonObject json;
   for_each_field(status, [&](const char* key, const auto& value) { json.add(key, value); });

@@ -420,7 +420,7 @@ TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   ledger::Offer offer;
   offer.price = Amount::of_pebbles(1'000'000'000'000);  // 3.6 CRN an hour
   offer.policies = {attest::Policy::standard};
-  node.records["/v1/offers"] = encode(std::vector<ledger::Offer>{offer});
+  node.records["/v1/offers"] = encode(ledger::Page<ledger::Offer>{{offer}, {}});
   node.state[ledger::key_of(offer)] = encode(offer);
   node.records["/v1/accounts/" + kId] = encode(ledger::AccountView{});  // which hot keys there are: none
   const Said shown = terminal.run("wallet show " + kId + node.option());
@@ -433,6 +433,21 @@ TEST(Cli, AmountsAndPricesAreShownInBothForms) {
   expect_error(terminal.run("verifier list" + node.option()), 6, "not_found");
   node.records["/v1/verifiers"] = {1, 2, 3};
   expect_error(terminal.run("verifier list" + node.option()), 1, "malformed");
+}
+
+TEST(Cli, AListIsReadToItsEnd) {
+  Terminal terminal;
+  PlayedNode node;
+  ledger::Offer one, other;
+  other.id = *OfferId::from_hex(kId);
+  for (const auto& offer : {one, other}) node.state[ledger::key_of(offer)] = encode(offer);
+  const std::string rest = "/v1/offers?after=" + Hash{}.hex();
+  node.records["/v1/offers"] = encode(ledger::Page<ledger::Offer>{{one}, Hash{}});
+  node.records[rest] = encode(ledger::Page<ledger::Offer>{{other}, {}});
+  const Said both = terminal.run("offer list" + node.option());
+  EXPECT_EQ(both.json["offers"].size(), 2u) << both.err;
+  node.records[rest] = encode(ledger::Page<ledger::Offer>{{}, Hash{}});
+  expect_error(terminal.run("offer list" + node.option()), 1, "limit");
 }
 
 TEST(Cli, ADevnetComesUpAndGoesDown) {

@@ -25,7 +25,8 @@ struct PlayedNode {
       const auto send = [&](const Bytes& bytes) { reply->send({200, "application/octet-stream", std::string(bytes.begin(), bytes.end())}); };
       if (request.path == "/v1/genesis") return send(encode(genesis));
       if (request.path.starts_with("/v1/state/")) return send(encode(proven(request.path.substr(10), producer)));
-      const auto found = records.find(request.path);
+      const auto after = request.query.find("after");
+      const auto found = records.find(request.path + (after == request.query.end() ? "" : "?after=" + after->second));
       if (found == records.end()) return reply->send(error_response({Code::not_found, "nothing is at " + request.path, "ask for less"}));
       send(found->second);
     }));

@@ -97,7 +97,7 @@ TEST(OpenApi, TheFileIsWhatTheProgramPrints) {
 TEST_F(InterfaceTest, EveryRouteAnswersAsDescribed) {
   ASSERT_EQ(post(port(), "/v1/transactions?wait=1", encode(offer(0))).at("code"), "ok");
   ASSERT_EQ(post(port(), "/v1/transactions?wait=1", transfer(genesis_, "A", "B", 1)).at("code"), "ok");
-  const auto offers = record<std::vector<Offer>>(port(), "/v1/offers");
+  const auto offers = record<Page<Offer>>(port(), "/v1/offers").items;
   ASSERT_EQ(offers.size(), 1u);
   search("account=" + account_named("A").hex());
   const Json root = Json::parse(openapi());
@@ -185,7 +185,7 @@ TEST_F(InterfaceTest, SearchGoesBackPageByPage) {
     size_t found;
   };
   const std::string a = "account=" + account_named("A").hex(), b = "account=" + account_named("B").hex(), z = "account=" + account_named("Z").hex();
-  const std::string job = "job=" + record<std::vector<Offer>>(port(), "/v1/offers").at(0).id.hex();
+  const std::string job = "job=" + record<Page<Offer>>(port(), "/v1/offers").items.at(0).id.hex();
   for (const auto& [query, found] : {std::pair(a, 6u), std::pair(b, 5u), std::pair(z, 0u), std::pair(job, 1u)})
     EXPECT_EQ(search(query)["transactions"].size(), found) << query;
   std::vector<uint64_t> heights;
@@ -199,6 +199,68 @@ TEST_F(InterfaceTest, SearchGoesBackPageByPage) {
   EXPECT_EQ(heights, (std::vector<uint64_t>{6, 5, 4, 3, 2, 1}));
   for (const char* wrong : {"", "limit=2", "account=xyz", "before=1"}) EXPECT_EQ(get(port(), std::string("/v1/transactions?") + wrong).at("code"), "invalid") << wrong;
   for (const char* wrong : {"&limit=0", "&before=7", "&before=.", "&before=1.99999999999"}) EXPECT_EQ(get(port(), "/v1/transactions?" + a + wrong).at("code"), "invalid") << wrong;
+}
+
+// An order of about 400 KB; two of them are more than one answer looks at.
+OpenJob large_order(const std::string& title) {
+  attest::JobSpec spec;
+  spec.title = title;
+  spec.program = spec.plan = spec.plan_root = blake3(as_bytes("plan"));
+  spec.calls = spec.state_slots = 1;
+  spec.step_work_ns = spec.steps = spec.interval = 1;
+  for (int i = 0; i < 1'500; i++) spec.inputs.push_back({std::to_string(i) + std::string(200, 'x'), blake3(as_bytes("x")), {}});
+  spec.price_ceiling = Amount{1};
+  spec.accept_ms = spec.run_ms = 1'000'000;
+  return {spec};
+}
+
+TEST_F(InterfaceTest, ListsComeInParts) {
+  const auto said = [&](uint64_t nonce, const Body& body) { return post(port(), "/v1/transactions?wait=1", encode(signed_by("faucet", nonce, body))).at("code"); };
+  for (uint64_t nonce = 0; nonce < 5; nonce++) ASSERT_EQ(post(port(), "/v1/transactions?wait=1", encode(offer(nonce))).at("code"), "ok");
+  for (const char* title : {"one", "two", "three"}) ASSERT_EQ(said(static_cast<uint64_t>(title[1] == 'n' ? 0 : title[1] == 'w' ? 1 : 2), large_order(title)), "ok");
+  const auto parts_of = [&]<class T>(const T*, const std::string& path) {
+    std::vector<size_t> sizes;
+    std::vector<Hash> ids;
+    std::string after;
+    for (int i = 0; i < 10; i++) {
+      const auto page = record<Page<T>>(port(), path + after);
+      sizes.push_back(page.items.size());
+      for (const T& item : page.items) ids.push_back(item.id.template as<HashTag>());
+      if (!page.next) break;
+      EXPECT_TRUE(page.items.empty() || ids.back() == *page.next) << path;
+      after = (path.find('?') == std::string::npos ? "?after=" : "&after=") + page.next->hex();
+    }
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()) && std::adjacent_find(ids.begin(), ids.end()) == ids.end()) << path;
+    return sizes;
+  };
+  using Sizes = std::vector<size_t>;
+  const Offer* offers = nullptr;
+  const Job* jobs = nullptr;
+  EXPECT_EQ(parts_of(offers, "/v1/offers"), (Sizes{5}));
+  EXPECT_EQ(parts_of(offers, "/v1/offers?limit=5"), (Sizes{5}));
+  EXPECT_EQ(parts_of(offers, "/v1/offers?limit=2"), (Sizes{2, 2, 1}));
+  EXPECT_EQ(parts_of(offers, "/v1/offers?limit=99999999999"), (Sizes{5}));
+  EXPECT_EQ(parts_of(jobs, "/v1/jobs"), (Sizes{2, 1})) << "by bytes";
+  EXPECT_EQ(parts_of(jobs, "/v1/jobs?requester=" + account_named("A").hex()), (Sizes{0, 0})) << "what is passed over counts as well";
+  EXPECT_EQ(parts_of(jobs, "/v1/jobs?limit=1&requester=" + account_named("faucet").hex()), (Sizes{1, 1, 1}));
+  for (const char* list : {"jobs", "offers", "assets", "verifiers"}) {
+    EXPECT_EQ(get(port(), "/v1/" + std::string(list) + "?after=" + std::string(64, 'f')).body, "{\"items\":[],\"next\":null}");
+    for (const char* wrong : {"?limit=0", "?limit=-1", "?after=xyz"}) EXPECT_EQ(get(port(), "/v1/" + std::string(list) + wrong).at("code"), "invalid") << list << wrong;
+  }
+}
+
+// Events are as large as their facts; a stream is closed when too much of it lies unread, so one look must never write that much.
+TEST_F(InterfaceTest, EventsComeInPartsByBytesToo) {
+  for (uint64_t nonce = 0; nonce < 5; nonce++) ASSERT_EQ(post(port(), "/v1/transactions?wait=1", encode(offer(nonce))).at("code"), "ok");
+  const Store& store = node_.chain().store();
+  const auto all = store.events(1, 100);
+  ASSERT_GE(all.size(), 5u);
+  const size_t one = encode(all[0]).size(), two = one + encode(all[1]).size();
+  struct Row {
+    size_t limit, bytes, given;
+  };
+  for (const auto& [limit, bytes, given] : {Row{100, SIZE_MAX, all.size()}, Row{3, SIZE_MAX, 3}, Row{100, two, 2}, Row{100, two - 1, 1}, Row{100, 0, 1}, Row{0, 100, 0}})
+    EXPECT_EQ(store.events(1, limit, bytes).size(), given) << limit << " " << bytes;
 }
 
 TEST_F(InterfaceTest, HealthFeesAndMetrics) {
