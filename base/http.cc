@@ -35,7 +35,7 @@ class Exchange final : public HttpReply {
   std::optional<HttpResponse> refusal;  // whatever the request says
   size_t discarded = 0;                 // bytes of the body that were not kept
   Steady::time_point began = Steady::now();
-  size_t unread = 0;                    // of the answer, until it has been read
+  size_t in_memory = 0;                 // bytes of the body, and of the answer until it has been read
 
   void send(HttpResponse response) override {
     std::lock_guard lock(mutex_);
@@ -200,13 +200,14 @@ class Server final : public HttpServer {
     std::lock_guard lock(mutex_);
     Counts out = counts_;
     out.connections = connections_.size();
+    for (const auto& [address, client] : clients_) out.bytes_held += client.held;
     return out;
   }
 
  private:
   struct Client {
     uint32_t connections = 0, requests = 0;
-    size_t unread = 0;
+    size_t held = 0;
     double tokens = 0;  // requests that it may send now
     Steady::time_point filled{};
   };
@@ -272,6 +273,14 @@ class Server final : public HttpServer {
     }
   }
 
+  HttpResponse refuse(const std::string& what) {
+    counts_.requests_refused++;
+    HttpResponse response = error_response({Code::limit, what, "close what you do not need, ask less often, and try again in a second"});
+    response.status = 429;
+    return response;
+  }
+  HttpResponse refuse_memory() { return refuse("a client's bodies and unread answers may have " + std::to_string(config_.client_memory_bytes) + " bytes"); }
+
   // Why a client's request is not heard, if it is not. Takes a place for it.
   std::optional<HttpResponse> admit(const Connection& connection) {
     Client& client = clients_[connection.address];
@@ -280,17 +289,10 @@ class Server final : public HttpServer {
     client.filled = now;
     client.requests++;
     counts_.requests++;
-    const auto refused = [&](const std::string& what) {
-      counts_.requests_refused++;
-      HttpResponse response = error_response({Code::limit, what, "close what you do not need, ask less often, and try again in a second"});
-      response.status = 429;
-      return response;
-    };
-    if (connection.over) return refused("a client may have " + std::to_string(config_.client_connections) + " connections");
-    if (client.requests > config_.client_requests) return refused("a client may wait for " + std::to_string(config_.client_requests) + " answers at once");
-    if (client.unread > config_.client_unread_bytes)
-      return refused("a client may leave " + std::to_string(config_.client_unread_bytes) + " bytes of answers unread");
-    if (client.tokens < 1) return refused("a client may send " + std::to_string(config_.client_requests_per_s) + " requests a second");
+    if (connection.over) return refuse("a client may have " + std::to_string(config_.client_connections) + " connections");
+    if (client.requests > config_.client_requests) return refuse("a client may wait for " + std::to_string(config_.client_requests) + " answers at once");
+    if (client.held > config_.client_memory_bytes) return refuse_memory();
+    if (client.tokens < 1) return refuse("a client may send " + std::to_string(config_.client_requests_per_s) + " requests a second");
     client.tokens -= 1;
     return std::nullopt;
   }
@@ -312,7 +314,7 @@ class Server final : public HttpServer {
       return MHD_YES;
     }
     Exchange& exchange = **held;
-    if (*size != 0) return take_body(exchange, {data, std::exchange(*size, 0)});
+    if (*size != 0) return take_body(connection_of(connection), exchange, {data, std::exchange(*size, 0)});
     if (exchange.request.method.empty()) {  // the body is in; a resumed connection comes here again
       exchange.request.method = method;
       exchange.request.path = url;
@@ -347,21 +349,31 @@ class Server final : public HttpServer {
     here.busy |= answered.waits || answered.streams;
     if (answered.waits) return answered.result;
     if (!answered.streams) here.busy = false;
-    exchange.unread = answered.bytes;
-    clients_[here.address].unread += answered.bytes;
+    exchange.in_memory += answered.bytes;
+    clients_[here.address].held += answered.bytes;
     counts_.answers[answered.status]++;
     counts_.bytes_out += answered.bytes;
     if (!answered.streams) counts_.answer_s.observe(seconds_between(exchange.began, Steady::now()));
     return answered.result;
   }
 
-  MHD_Result take_body(Exchange& exchange, std::string_view data) {
+  MHD_Result take_body(const Connection& here, Exchange& exchange, std::string_view data) {
     auto& body = exchange.request.body;
-    if (body.size() + data.size() > config_.body_max_bytes && !exchange.refusal)
-      exchange.refusal = error_response({Code::limit, "the body is larger than " + std::to_string(config_.body_max_bytes) + " bytes", "send less"});
+    std::lock_guard lock(mutex_);
+    Client& client = clients_[here.address];
     if (!exchange.refusal) {
-      body.insert(body.end(), data.begin(), data.end());
-      return MHD_YES;
+      if (body.size() + data.size() > config_.body_max_bytes) {
+        exchange.refusal = error_response({Code::limit, "the body is larger than " + std::to_string(config_.body_max_bytes) + " bytes", "send less"});
+      } else if (client.held + data.size() > config_.client_memory_bytes) {
+        exchange.refusal = refuse_memory();
+      } else {
+        body.insert(body.end(), data.begin(), data.end());
+        exchange.in_memory += data.size();
+        client.held += data.size();
+        return MHD_YES;
+      }
+      client.held -= std::exchange(exchange.in_memory, 0);
+      body = {};
     }
     exchange.discarded += data.size();
     return exchange.discarded / 4 <= config_.body_max_bytes ? MHD_YES : MHD_NO;  // so far it may still hear why
@@ -377,7 +389,7 @@ class Server final : public HttpServer {
       Connection& here = connection_of(connection);
       Client& client = server.clients_[here.address];
       client.requests--;
-      client.unread -= (*held)->unread;
+      client.held -= (*held)->in_memory;
       server.counts_.bytes_in += (*held)->request.body.size();
       here.busy = false;
       server.connections_.splice(server.connections_.end(), server.connections_, here.self);

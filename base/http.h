@@ -53,7 +53,7 @@ struct HttpConfig {
   uint32_t client_connections = 1024;     // of these, one client's
   uint32_t client_requests = 512;         // one client's that are being answered
   uint32_t client_requests_per_s = 50'000;
-  uint32_t client_unread_bytes = 64u << 20;  // of answers that one client has not read; the last answer may pass it
+  uint32_t client_memory_bytes = 64u << 20;  // of one client's bodies, and of answers that it has not read; the last answer may pass it
   uint32_t timeout_s = 60;         // of silence on a connection that is not waiting for us
   uint32_t body_max_bytes = 8u << 20;
 };
@@ -76,6 +76,7 @@ class HttpServer {
     std::map<int, uint64_t> answers;               // by status
     HistogramCounts answer_s;                      // from the headers' arrival to the answer's beginning; streams left out
     uint64_t bytes_in = 0, bytes_out = 0;          // of bodies
+    uint64_t bytes_held = 0;                       // now: of bodies, and of answers that have not been read
   };
   virtual Counts counts() const = 0;
 };

@@ -372,8 +372,8 @@ Result<> Node::receipt(const JobId& job, const HttpRequest& request, const Reply
   if (request.query.contains("try")) {
     TRY_LET(attempt, number_in(request, "try", 0));
     if (attempt <= UINT32_MAX) body = chain_.store().receipt(job, static_cast<uint32_t>(attempt));
-  } else if (auto all = chain_.store().receipts(job); !all.empty()) {
-    body = std::move(all.back());
+  } else {
+    body = chain_.store().last_receipt(job);
   }
   if (!body)
     return Error{Code::not_found, "no receipt of job " + job.hex().substr(0, 16), "a receipt is written when an attempt ends; see /v1/jobs/" + job.hex()};
@@ -543,6 +543,7 @@ std::string Node::metrics() const {
       F::counter("cairn_http_requests_refused_total", "Requests beyond a client's bounds.", http.requests_refused),
       answers,
       F::histogram("cairn_http_answer_seconds", "From a request's headers to its answer.", http.answer_s),
+      F::gauge("cairn_http_held_bytes", "Bytes of bodies, and of answers that have not been read.", static_cast<double>(http.bytes_held)),
       F::counter("cairn_http_received_bytes_total", "Bytes of requests' bodies.", http.bytes_in),
       F::counter("cairn_http_sent_bytes_total", "Bytes of answers' bodies.", http.bytes_out),
       cpu,

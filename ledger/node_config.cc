@@ -20,7 +20,7 @@ Result<HttpConfig> NodeConfig::http() const {
   out.client_connections = client_connections;
   out.client_requests = client_requests;
   out.client_requests_per_s = client_requests_per_s;
-  out.client_unread_bytes = client_unread_mib * (1u << 20);
+  out.client_memory_bytes = client_memory_mib * (1u << 20);
   return out;
 }
 

@@ -20,7 +20,7 @@ struct NodeConfig {
   Within<uint32_t, 1, 100'000> client_connections{1024};                           // of one address; beyond it: 429, limit
   Within<uint32_t, 1, 100'000> client_requests{512};                               // of one address, being answered
   Within<uint32_t, 1, 10'000'000> client_requests_per_s{50'000};
-  Within<uint32_t, 1, 4'095> client_unread_mib{64};                               // of answers that one address has not read
+  Within<uint32_t, 1, 4'095> client_memory_mib{64};                               // of one address's bodies, and of answers that it has not read
   std::string p2p_listen = "127.0.0.1:26656";                                      // comet chains: where other validators reach this one
   std::vector<std::string> peers;                                                  // comet chains: other validators, ID@HOST:PORT
   std::filesystem::path p2p_key = "/var/lib/cairn/node/p2p.key";                   // comet chains: made if missing; its id is in the log
@@ -42,7 +42,7 @@ struct NodeConfig {
                       field("client_connections", &C::client_connections),
                       field("client_requests", &C::client_requests),
                       field("client_requests_per_s", &C::client_requests_per_s),
-                      field("client_unread_mib", &C::client_unread_mib),
+                      field("client_memory_mib", &C::client_memory_mib),
                       field("p2p_listen", &C::p2p_listen),
                       field("peers", &C::peers),
                       field("p2p_key", &C::p2p_key),

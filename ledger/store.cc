@@ -478,6 +478,14 @@ std::optional<attest::ReceiptBody> Store::receipt(const JobId& job, uint32_t att
   return disk_->find<attest::ReceiptBody>(receipt_key(job, attempt));
 }
 
+std::optional<attest::ReceiptBody> Store::last_receipt(const JobId& job) const {
+  const std::unique_ptr<rocksdb::Iterator> at(disk_->db->NewIterator(rocksdb::ReadOptions()));
+  at->SeekForPrev(receipt_key(job, UINT32_MAX));
+  disk_->require(at->status());
+  if (!at->Valid() || !at->key().starts_with(receipts_key(job))) return std::nullopt;
+  return disk_->decoded<attest::ReceiptBody>(at->value());
+}
+
 std::vector<attest::ReceiptBody> Store::receipts(const JobId& job) const {
   std::vector<attest::ReceiptBody> out;
   const std::string prefix = receipts_key(job);

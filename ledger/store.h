@@ -84,6 +84,7 @@ class Store {
   std::optional<attest::SignedHeader> header(Height height) const;
   std::optional<TxResult> result(const TransactionId& id) const;
   std::optional<attest::ReceiptBody> receipt(const JobId& job, uint32_t attempt) const;
+  std::optional<attest::ReceiptBody> last_receipt(const JobId& job) const;
   std::vector<attest::ReceiptBody> receipts(const JobId& job) const;  // every attempt, in order
   // At most `limit` events numbered `from` or higher, in order, of at most `bytes` but for the first.
   std::vector<Event> events(uint64_t from, size_t limit, size_t bytes = SIZE_MAX) const;

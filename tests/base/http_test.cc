@@ -198,7 +198,7 @@ TEST_F(HttpBoundsTest, OneClientsConnectionsAndRequests) {
 TEST_F(HttpBoundsTest, OneClientsRateAndUnreadAnswers) {
   HttpConfig config;
   config.client_requests_per_s = 5;
-  config.client_unread_bytes = 1u << 20;
+  config.client_memory_bytes = 1u << 20;
   start(config);
   int answered = 0;
   for (int i = 0; i < 10; i++) answered += talk(server_->port(), get("/now")).starts_with("HTTP/1.1 200");
@@ -207,7 +207,7 @@ TEST_F(HttpBoundsTest, OneClientsRateAndUnreadAnswers) {
   expect_refused(talk(server_->port(), get("/now")));
   server_.reset();
   config.client_requests_per_s = 1000;
-  config.client_unread_bytes = 100'000;
+  config.client_memory_bytes = 100'000;
   start(config);
   const int small = 4096;
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);  // it does not read
@@ -229,6 +229,26 @@ TEST_F(HttpBoundsTest, OneClientsRateAndUnreadAnswers) {
   ::close(fd);
   for (int i = 0; i < 200 && !answer.starts_with("HTTP/1.1 200"); i++) answer = talk(server_->port(), get("/now"));
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+}
+
+TEST_F(HttpBoundsTest, OneClientsBodies) {
+  HttpConfig config;
+  config.client_memory_bytes = 100'000;
+  start(config);
+  const auto post = [](size_t says, size_t sends) {
+    return "POST /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + std::to_string(says) + "\r\n\r\n" + std::string(sends, 'b');
+  };
+  const auto answered = [&](size_t bytes) { return talk(server_->port(), post(bytes, bytes)); };
+  EXPECT_NE(answered(100'000).find("now"), std::string::npos);
+  wait_for([](const auto& counts) { return counts.bytes_held == 0; });
+  expect_refused(answered(100'001));
+  const int slow = open(post(90'000, 80'000));  // its rest does not come
+  wait_for([](const auto& counts) { return counts.bytes_held == 80'000; });
+  expect_refused(answered(50'000));
+  EXPECT_NE(answered(10'000).find("now"), std::string::npos) << "as much as is left";
+  ::close(slow);
+  wait_for([](const auto& counts) { return counts.bytes_held == 0; });
+  EXPECT_NE(answered(100'000).find("now"), std::string::npos);
 }
 
 TEST_F(HttpBoundsTest, TheSlowestGiveWayWhenAllConnectionsAreTaken) {

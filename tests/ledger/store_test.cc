@@ -63,6 +63,8 @@ TEST(Store, ReopensAtItsLastBlock) {
   EXPECT_EQ(store->receipts({}).size(), 2u);
   EXPECT_EQ(store->receipt({}, 2)->attempt, 2u);
   EXPECT_FALSE(store->receipt({}, 3));
+  EXPECT_EQ(store->last_receipt({})->attempt, 2u);
+  EXPECT_FALSE(store->last_receipt(blake3(bytes_of("another job")).as<JobIdTag>()));
   EXPECT_EQ(store->last_event(), 4u);
   ASSERT_EQ(store->events(2, 2).size(), 2u);
   EXPECT_EQ(store->events(2, 2)[0].seq, 2u);
