@@ -22,7 +22,7 @@
 //                                    resume) a stream
 //
 // An error is {"code","text","next"}. One thread answers, so none of its answers takes long: what grows with the state comes in parts, or
-// from a thread of its own. Blocks wait for single records alone.
+// from a thread of its own. Blocks wait while a few records are read, no longer.
 #pragma once
 
 #include <atomic>
